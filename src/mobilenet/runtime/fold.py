@@ -1,0 +1,43 @@
+"""Batch normalisation folded into the convolution before it: inference needs one weight and one bias a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..network import Conv, Linear, Network
+
+Floats = NDArray[np.float32]
+
+
+class Folded(NamedTuple):
+    """`weight` (out, in / groups, k, k), or (out, in) of a linear layer; `bias` (out,). float32."""
+
+    weight: Floats
+    bias: Floats
+
+
+def fold(network: Network, tensors: Mapping[str, Floats]) -> dict[str, Folded]:
+    """Weight and bias of every layer that has them, by layer name.
+
+    y = gamma (conv(x) - mean) / sqrt(var + epsilon) + beta is a convolution again. The factors are made in float64 and
+    rounded once, so that folding itself costs at most one rounding of each weight.
+    """
+    folded = {}
+    for layer in network.layers:
+        if isinstance(layer, Linear):
+            folded[layer.name] = Folded(tensors[f"{layer.name}.weight"], tensors[f"{layer.name}.bias"])
+        elif isinstance(layer, Conv) and layer.epsilon is None:
+            folded[layer.name] = Folded(tensors[f"{layer.name}.conv.weight"], tensors[f"{layer.name}.conv.bias"])
+        elif isinstance(layer, Conv):
+            gamma, beta, mean, var = (
+                tensors[f"{layer.name}.norm.{part}"].astype(np.float64)
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            scale = gamma / np.sqrt(var + layer.epsilon)
+            weight = tensors[f"{layer.name}.conv.weight"] * scale[:, None, None, None]
+            folded[layer.name] = Folded(weight.astype(np.float32), (beta - mean * scale).astype(np.float32))
+    return folded
