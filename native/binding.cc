@@ -136,6 +136,9 @@ NB_MODULE(_core, m) {
            "left"_a = 0, "right"_a = 0)
       .def("output", &Program::output, "channels"_a, "height"_a, "width"_a)
       .def("barrier", &Program::barrier)
+      .def("pad",
+           [](Program& p, Place at, int target, Pair slots) { p.add(at.thread, at.label, PadStep{target, rows_of(slots)}); },
+           "at"_a, nb::kw_only(), "target"_a, "slots"_a)
       .def("stem",
            [](Program& p, Place at, Stem weights, Window window, int target, Pair rows, std::pair<float, float> range) {
              p.add(at.thread, at.label, StemStep{weights, window, target, rows_of(rows), range_of(range)});

@@ -10,8 +10,7 @@ namespace mobilenet {
 
 template <class V>
 constexpr Kernels kernels_of() {
-  return {V::name,      V::tile_blocks, product<V>, depthwise<V>,
-          stem<V>,      resize<V>,      add<V>,     accumulate<V>};
+  return {V::name, V::lanes, V::tile_blocks, product<V>, depthwise<V>, stem<V>, resize<V>, add<V>, accumulate<V>};
 }
 
 }  // namespace mobilenet

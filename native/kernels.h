@@ -19,6 +19,7 @@ struct ProductCall {
   const float* weights;  // packed: see weights.h
   const float* bias;
   int blocks;  // of output channels in this panel
+  bool half;   // the last of them has 8 channels or fewer: never in a full convolution, nor in a panel of 3
   float* target;
   long target_block;
   const float* residual;  // or null
@@ -62,8 +63,15 @@ struct ResizeCall {
   int pixels;
 };
 
+// Packed weights of one input channel in a part of `blocks` blocks: a half takes a whole register where registers are as
+// wide as a block (its 8 channels twice, for two pixels), and half a block where they are narrower.
+constexpr int packed_width(int blocks, bool half, int lanes) {
+  return blocks * kBlock - (half && lanes < kBlock ? kBlock / 2 : 0);
+}
+
 struct Kernels {
   const char* name;
+  int lanes;        // floats in a register
   int tile_blocks;  // channel blocks a product holds in registers at once: the width of a packed panel's parts
   void (*product)(const ProductCall&);
   void (*depthwise)(const DepthwiseCall&);

@@ -55,7 +55,7 @@ struct Checker {
   }
 
   void panels(const Panels& p, const ProductWeights& w) const {
-    require(w.tile_blocks == program.kernels.tile_blocks, "the weights are packed for another instruction set");
+    require(w.lanes == program.kernels.lanes, "the weights are packed for another instruction set");
     require(p.from >= 0 && p.from <= p.to && p.to <= static_cast<int>(w.panels.size()),
             "panels " + std::to_string(p.from) + " to " + std::to_string(p.to) + ": the weights have " +
                 std::to_string(w.panels.size()));
@@ -81,6 +81,8 @@ struct Checker {
             "windows leave the source's columns; it needs more padding");
     require(static_cast<std::size_t>(source.pitch()) <= program.zeros, "fewer zeros than a row of the source");
   }
+
+  void operator()(const PadStep& s) const { rows(s.slots, at(s.target, "target").slots, "target"); }
 
   void operator()(const StemStep& s) const {
     require(s.weights != nullptr, "no weights");

@@ -23,17 +23,6 @@ struct Run {
   float* start(const Buffer& b) const { return arena + b.offset; }
   const float* zeros() const { return arena; }
 
-  // The zeros left and right of rows about to be written, for blocks `from` to `to`.
-  void pad(const Buffer& b, Rows rows, int from, int to) const {
-    if (!b.padded()) return;
-    for (int block = from; block < to; ++block)
-      for (int y = rows.from; y < rows.to; ++y) {
-        float* pixels = start(b) + block * b.block() + b.row(y);
-        std::memset(pixels - b.left * kBlock, 0, b.left * kBlock * sizeof(float));
-        std::memset(pixels + b.width * kBlock, 0, b.right * kBlock * sizeof(float));
-      }
-  }
-
   // How many rows from `y` lie behind one another in the buffer, so that they are one run of pixels.
   static int consecutive(const Buffer& b, int y) { return b.padded() ? 1 : b.slots - y % b.slots; }
 
@@ -42,13 +31,12 @@ struct Run {
                Rows rows, Range range, int shift = 0) const {
     const ProductWeights::Panel& p = w.panels[panel];
     const int block = p.first_block - shift;
-    pad(target, rows, block, block + p.blocks);
     for (int y = rows.from; y < rows.to;) {
       int count = std::min({rows.to - y, consecutive(source, y), consecutive(target, y)});
       if (residual) count = std::min(count, consecutive(*residual, y));
       const float* pixels = start(source) + source.row(y);
       kernels.product({&pixels, 1, 0, 1, kBlock, source.block(), w.depth, w.weights.data() + p.offset,
-                       w.bias.data() + p.first_block * kBlock, p.blocks,
+                       w.bias.data() + p.first_block * kBlock, p.blocks, p.half,
                        start(target) + block * target.block() + target.row(y), target.block(),
                        residual ? start(*residual) + block * residual->block() + residual->row(y) : nullptr,
                        residual ? residual->block() : 0, count * target.width, range});
@@ -62,7 +50,6 @@ struct Run {
     const ProductWeights::Panel& p = w.panels[panel];
     const Buffer &source = at(s.source), &target = at(s.target);
     const Window& window = s.window;
-    pad(target, s.rows, p.first_block, p.first_block + p.blocks);
     for (int y = s.rows.from; y < s.rows.to; ++y) {
       const float* taps[kMostTaps * kMostTaps];
       int count = 0, first = window.kernel * window.kernel;
@@ -76,7 +63,7 @@ struct Run {
       const float* residual = nullptr;
       if (s.residual >= 0) residual = start(at(s.residual)) + at(s.residual).row(y) + p.first_block * at(s.residual).block();
       kernels.product({taps, count, first, window.kernel * window.kernel, window.stride * kBlock, source.block(), w.depth,
-                       w.weights.data() + p.offset, w.bias.data() + p.first_block * kBlock, p.blocks,
+                       w.weights.data() + p.offset, w.bias.data() + p.first_block * kBlock, p.blocks, p.half,
                        start(target) + p.first_block * target.block() + target.row(y), target.block(), residual,
                        residual ? at(s.residual).block() : 0, target.width, s.range});
     }
@@ -87,7 +74,6 @@ struct Run {
                  const Buffer& target, Rows rows, Range range) const {
     const float* from = start(source) + source_block * source.block();
     float* to = start(target) + block * target.block();
-    pad(target, rows, block, block + 1);
     const long size = static_cast<long>(window.kernel) * window.kernel * kBlock;
     for (int y = rows.from; y < rows.to; ++y) {
       const float* taps[kMostTaps];
@@ -100,12 +86,31 @@ struct Run {
     }
   }
 
+  void operator()(const PadStep& s) const {
+    const Buffer& b = at(s.target);
+    for (int block = 0; block < b.blocks(); ++block)
+      for (int slot = s.slots.from; slot < s.slots.to; ++slot) {
+        float* pixels = start(b) + block * b.block() + b.row(slot);
+        std::memset(pixels - b.left * kBlock, 0, b.left * kBlock * sizeof(float));
+        std::memset(pixels + b.width * kBlock, 0, b.right * kBlock * sizeof(float));
+      }
+  }
+
+  // Asks for the picture's rows from `row` on, so that they are in the cache when their turn comes.
+  void prefetch(int row, int count) const {
+    constexpr int line = 64 / sizeof(float);
+    for (int plane = 0; plane < kStemPlanes; ++plane)
+      for (int y = row; y < std::min(row + count, program.height); ++y)
+        for (int x = 0; x < program.width; x += line)
+          __builtin_prefetch(picture + (static_cast<long>(plane) * program.height + y) * program.width + x);
+  }
+
   void operator()(const StemStep& s) const {
     const Buffer& target = at(s.target);
-    pad(target, s.rows, 0, target.blocks());
     const int k = s.window.kernel;
     for (int y = s.rows.from; y < s.rows.to; ++y) {
       const float* rows[kStemPlanes * kMostTaps];
+      prefetch(s.window.source_row(y, k), s.window.stride);
       for (int plane = 0; plane < kStemPlanes; ++plane)
         for (int i = 0; i < k; ++i) {
           const long row = s.window.source_row(y, i);
@@ -156,7 +161,6 @@ struct Run {
 
   void mean(const float* pixels, long count, const Buffer& target, int block) const {
     float* sum = start(target) + block * target.block() + target.row(0);
-    pad(target, {0, 1}, block, block + 1);
     std::memset(sum, 0, kBlock * sizeof(float));
     kernels.accumulate(pixels, count, 1.0f / static_cast<float>(count), sum);
   }
@@ -165,7 +169,6 @@ struct Run {
     const Buffer &source = at(s.source), &target = at(s.target);
     const float scale = 1.0f / (static_cast<float>(source.height) * static_cast<float>(source.width));
     for (int block = s.from_block; block < s.to_block; ++block) {
-      pad(target, {0, 1}, block, block + 1);
       float* sum = start(target) + block * target.block() + target.row(0);
       std::memset(sum, 0, kBlock * sizeof(float));
       for (int y = 0; y < source.height; ++y)
@@ -176,7 +179,6 @@ struct Run {
 
   void operator()(const AddStep& s) const {
     const Buffer &a = at(s.a), &b = at(s.b), &target = at(s.target);
-    pad(target, s.rows, 0, target.blocks());
     for (int block = 0; block < target.blocks(); ++block)
       for (int y = s.rows.from; y < s.rows.to; ++y)
         kernels.add(start(a) + block * a.block() + a.row(y), start(b) + block * b.block() + b.row(y),
@@ -185,7 +187,6 @@ struct Run {
 
   void operator()(const ResizeStep& s) const {
     const Buffer &source = at(s.source), &target = at(s.target);
-    pad(target, s.rows, 0, target.blocks());
     for (int block = 0; block < target.blocks(); ++block)
       for (int y = s.rows.from; y < s.rows.to; ++y) {
         const float* pixels = start(source) + block * source.block();
@@ -198,7 +199,6 @@ struct Run {
   // Channel by channel where the target's blocks do not begin where the source's do.
   void operator()(const ConcatStep& s) const {
     const Buffer &source = at(s.source), &target = at(s.target);
-    pad(target, s.rows, s.channel / kBlock, blocks_of(s.channel + source.channels));
     for (int c = 0; c < source.channels; ++c)
       for (int y = s.rows.from; y < s.rows.to; ++y) {
         const int to = s.channel + c;

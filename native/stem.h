@@ -4,11 +4,28 @@
 // broadcast once and meets every window it belongs to. Other shapes take the plain loop.
 #pragma once
 
+#include <cstring>
+
 #include "kernels.h"
+#include "tiles.h"
 
 namespace mobilenet {
 
 constexpr int kStemRows = 9, kStemWeights = 27;  // rows and weights of a 3 x 3 window on three planes
+
+// `Columns` values of a row from `column` on, zeros where it has none: for the first and the last tile of a row.
+template <int Columns>
+const float* bordered(const float* row, int column, int width, float (&padded)[3 * Columns]) {
+  for (float& value : padded) value = 0;
+  if (width >= Columns) {  // a copy of fixed length, moved inside the row
+    const int from = column < 0 ? 0 : column + Columns > width ? width - Columns : column;
+    std::memcpy(padded + Columns + from - column, row + from, Columns * sizeof(float));
+  } else {
+    for (int c = 0; c < width; ++c)
+      if (c >= column && c < column + Columns) padded[Columns + c - column] = row[c];
+  }
+  return padded + Columns;
+}
 
 template <class V, int Pixels, int Blocks>
 void stem_tile(const StemCall& call, int block, int pixel) {
@@ -16,6 +33,10 @@ void stem_tile(const StemCall& call, int block, int pixel) {
   constexpr int per_block = kBlock / V::lanes, registers = Blocks * per_block, columns = 2 * Pixels + 1;
   const int column = 2 * pixel - call.left;
   const bool inside = column >= 0 && column + columns <= call.width;
+  const float* rows[kStemRows];
+  float padded[kStemRows][3 * columns];
+  for (int i = 0; i < kStemRows; ++i)
+    rows[i] = inside ? call.rows[i] + column : bordered<columns>(call.rows[i], column, call.width, padded[i]);
   Register sum[Pixels][registers];
 #pragma GCC unroll 8
   for (int r = 0; r < registers; ++r)
@@ -24,12 +45,7 @@ void stem_tile(const StemCall& call, int block, int pixel) {
   const float* weights = call.weights + static_cast<long>(block) * kStemWeights * kBlock;
 #pragma GCC unroll 1
   for (int i = 0; i < kStemRows; ++i) {
-    float padded[columns];
-    const float* values = call.rows[i] + (inside ? column : 0);
-    if (!inside) {  // the first and last tile: windows that leave the picture see zeros
-      for (int c = 0; c < columns; ++c) padded[c] = column + c >= 0 && column + c < call.width ? values[column + c] : 0;
-      values = padded;
-    }
+    const float* values = rows[i];
     Register weight[3][registers];
 #pragma GCC unroll 3
     for (int j = 0; j < 3; ++j)
@@ -61,11 +77,9 @@ void stem_tile(const StemCall& call, int block, int pixel) {
 
 template <class V, int Blocks>
 void stem_3x3(const StemCall& call, int block) {
-  constexpr int many = V::stem_pixels, some = (many + 3) / 4;
-  int pixel = 0;
-  for (; pixel + many <= call.pixels; pixel += many) stem_tile<V, many, Blocks>(call, block, pixel);
-  for (; pixel + some <= call.pixels; pixel += some) stem_tile<V, some, Blocks>(call, block, pixel);
-  for (; pixel < call.pixels; ++pixel) stem_tile<V, 1, Blocks>(call, block, pixel);
+  each_tile<V::stem_pixels>(call.pixels, [&](auto size, int pixel) {
+    stem_tile<V, decltype(size)::value, Blocks>(call, block, pixel);
+  });
 }
 
 template <class V>

@@ -14,7 +14,7 @@ namespace mobilenet {
 
 // Rows of one tensor somewhere in the arena. `slots` rows are kept; row y lives in slot y % slots, so a buffer of all
 // `height` rows is a whole tensor and a smaller one is a ring that later rows overwrite. `left` and `right` are columns
-// of zeros for the windows of a depthwise or full convolution; whoever writes a row writes them too.
+// of zeros for the windows of a depthwise or full convolution; a PadStep writes them.
 struct Buffer {
   std::size_t offset;  // in floats
   int channels, height, width, slots, left, right;
@@ -44,6 +44,12 @@ struct Panels {
 using Product = std::shared_ptr<const ProductWeights>;
 using Depthwise = std::shared_ptr<const DepthwiseWeights>;
 using Stem = std::shared_ptr<const StemWeights>;
+
+// The zeros left and right of a buffer's rows in some slots.
+struct PadStep {
+  int target;
+  Rows slots;
+};
 
 // The picture (or one of a batch) to the first tensor.
 struct StemStep {
@@ -131,7 +137,7 @@ struct EmitStep {
 // Waits until all threads are here.
 struct BarrierStep {};
 
-using Step = std::variant<StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, ProductPoolStep, PoolStep, AddStep,
+using Step = std::variant<PadStep, StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, ProductPoolStep, PoolStep, AddStep,
                           ResizeStep, ConcatStep, EmitStep, BarrierStep>;
 
 }  // namespace mobilenet

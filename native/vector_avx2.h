@@ -21,7 +21,7 @@ struct Avx2 {
 
   // 6 x 16: twelve accumulators, two weights, one broadcast.
   static constexpr int tile_blocks = 1;
-  static constexpr int tile_pixels(int) { return 6; }
+  static constexpr int tile_pixels(int, bool) { return 6; }
   static constexpr int depthwise_pixels = 4;
   static constexpr int stem_blocks = 1, stem_pixels = 4;
 };

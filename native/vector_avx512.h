@@ -20,11 +20,19 @@ struct Avx512 {
     return _mm512_min_ps(high, _mm512_max_ps(low, x));
   }
 
+  // Two half blocks in one register.
+  static Register twice(Register x) { return _mm512_shuffle_f32x4(x, x, 0x44); }
+  static Register halves(Register low, Register high) { return _mm512_mask_blend_ps(0xff00, low, high); }
+  static Register low_half(Register x) { return _mm512_maskz_mov_ps(0x00ff, x); }
+  static Register high_half(Register x) { return _mm512_maskz_shuffle_f32x4(0x00ff, x, x, 0xee); }
+
   // Products: at most 24 accumulators; gcc 12 spills beyond.
   static constexpr int tile_blocks = 3;
-  static constexpr int tile_pixels(int blocks) { return blocks == 1 ? 14 : blocks == 2 ? 12 : 8; }
+  static constexpr int tile_pixels(int blocks, bool half) {
+    return half ? 16 : blocks == 1 ? 14 : blocks == 2 ? 12 : 8;
+  }
   static constexpr int depthwise_pixels = 7;
-  static constexpr int stem_blocks = 2, stem_pixels = 10;
+  static constexpr int stem_blocks = 2, stem_pixels = 8;
 };
 
 }  // namespace mobilenet

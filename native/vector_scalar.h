@@ -35,7 +35,7 @@ struct Scalar {
   }
 
   static constexpr int tile_blocks = 1;
-  static constexpr int tile_pixels(int) { return 2; }
+  static constexpr int tile_pixels(int, bool) { return 2; }
   static constexpr int depthwise_pixels = 2;
   static constexpr int stem_blocks = 1, stem_pixels = 2;
 };

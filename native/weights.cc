@@ -30,26 +30,35 @@ Floats::Floats(std::size_t count) : size_(count) {
 
 ProductWeights::ProductWeights(const float* weight, const float* bias_, int outputs_, int inputs_, int kernel_,
                                int panel_blocks, const Kernels& kernels)
-    : inputs(inputs_), outputs(outputs_), kernel(kernel_), depth((inputs_ + 3) / 4 * 4), tile_blocks(kernels.tile_blocks),
+    : inputs(inputs_), outputs(outputs_), kernel(kernel_), depth((inputs_ + 3) / 4 * 4), lanes(kernels.lanes),
       bias(by_block(bias_, outputs_, 1)) {
-  const int taps = kernel * kernel;
-  weights = Floats(static_cast<std::size_t>(blocks_of(outputs)) * kBlock * taps * depth);
+  const int taps = kernel * kernel, all = blocks_of(outputs);
+  const bool half = kernel == 1 && panel_blocks <= 2 && outputs - (all - 1) * kBlock <= kBlock / 2;
+  weights = Floats(static_cast<std::size_t>(all) * kBlock * taps * depth);
   float* packed = weights.data();
-  for (int first = 0; first < blocks_of(outputs); first += panel_blocks) {
-    const int blocks = std::min(panel_blocks, blocks_of(outputs) - first);
-    panels.push_back({first, blocks, static_cast<std::size_t>(packed - weights.data())});
+  for (int first = 0; first < all;) {
+    // An odd block stands alone at the start where the last one is a half: halves do best beside a full block.
+    const int most = half && first == 0 && panel_blocks == 2 && all % 2 ? 1 : panel_blocks;
+    const int blocks = std::min(most, all - first);
+    const bool ends_half = half && first + blocks == all;
+    panels.push_back({first, blocks, ends_half, static_cast<std::size_t>(packed - weights.data())});
     widest = std::max(widest, blocks);
     for (int part = 0; part < blocks; part += kernels.tile_blocks) {
-      const int width = std::min(kernels.tile_blocks, blocks - part) * kBlock;
+      const int part_blocks = std::min(kernels.tile_blocks, blocks - part);
+      const bool part_half = ends_half && part + part_blocks == blocks;
+      const int width = packed_width(part_blocks, part_half, lanes);
       const int channel = (first + part) * kBlock, channels = std::min(width, outputs - channel);
-      for (int j = 0; j < channels; ++j) {
-        const float* source = weight + static_cast<std::size_t>(channel + j) * inputs * taps;
-        for (int tap = 0; tap < taps; ++tap)
-          for (int k = 0; k < inputs; ++k)
-            packed[(static_cast<std::size_t>(tap) * depth + k) * width + j] = source[static_cast<std::size_t>(k) * taps + tap];
-      }
+      const bool twice = part_half && lanes == kBlock;  // for two pixels at once
+      for (int tap = 0; tap < taps; ++tap)
+        for (int k = 0; k < inputs; ++k) {
+          float* row = packed + (static_cast<std::size_t>(tap) * depth + k) * width;
+          for (int j = 0; j < channels; ++j)
+            row[j] = weight[(static_cast<std::size_t>(channel + j) * inputs + k) * taps + tap];
+          if (twice) std::copy_n(row + width - kBlock, kBlock / 2, row + width - kBlock / 2);
+        }
       packed += static_cast<std::size_t>(taps) * depth * width;
     }
+    first += blocks;
   }
 }
 

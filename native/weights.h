@@ -31,12 +31,13 @@ class Floats {
 struct ProductWeights {
   struct Panel {
     int first_block, blocks;
+    bool half;           // the last block has 8 channels or fewer, and is packed so
     std::size_t offset;  // into `weights`
   };
   int inputs, outputs, kernel, depth;  // depth: inputs rounded up to 4
   std::vector<Panel> panels;
   int widest = 0;   // blocks of the widest panel
-  int tile_blocks;  // blocks of a part, the instruction set's
+  int lanes;        // of the instruction set it is packed for
   Floats weights, bias;
 
   // `weight` is (outputs, inputs, kernel, kernel).

@@ -17,6 +17,7 @@ from .plan import (
     DepthwiseStep,
     EmitStep,
     ExpandDepthwiseStep,
+    PadStep,
     Plan,
     PooledProductStep,
     PoolStep,
@@ -139,6 +140,8 @@ def compile_plan(plan: Plan, weights: Mapping[str, Any], isa: str) -> Any:
 
     def add(at: Any, step: Step) -> None:
         match step:
+            case PadStep():
+                program.pad(at, target=buffers[step.target], slots=step.slots)
             case StemStep():
                 program.stem(at, weights=weights[step.conv.name], window=window(step.window), target=buffers[step.target],
                              rows=step.rows, range=RANGES[step.conv.activation])  # fmt: skip

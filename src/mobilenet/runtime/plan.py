@@ -41,6 +41,14 @@ class Window(NamedTuple):
         return max(0, min(height, (y - 1) * self.stride - self.top + (self.kernel - 1) * self.dilation + 1))
 
 
+class PadStep(NamedTuple):
+    """Zeros left and right of a buffer's rows in some slots."""
+
+    label: int
+    target: str
+    slots: Span
+
+
 class StemStep(NamedTuple):
     label: int
     conv: Conv
@@ -117,7 +125,8 @@ class EmitStep(NamedTuple):
 
 
 Step = (
-    StemStep | ProductStep | DepthwiseStep | ExpandDepthwiseStep | PooledProductStep | PoolStep | SumStep | EmitStep
+    PadStep | StemStep | ProductStep | DepthwiseStep | ExpandDepthwiseStep | PooledProductStep | PoolStep | SumStep
+    | EmitStep
 )
 Stage = tuple[tuple[Step, ...], ...]  # steps of each thread
 
@@ -193,6 +202,7 @@ class _Planner:
                 self.readers.setdefault(name, []).append(unit)
         self.buffers: dict[str, Buffer] = {}
         self.stages: list[Stage] = []
+        self.unpadded: list[tuple[str, int | None]] = []  # buffers of this stage whose columns of zeros are to be written
 
     def plan(self) -> Plan:
         for chain in self.chains():
@@ -229,10 +239,14 @@ class _Planner:
         last = (target.width - 1) * window.stride - window.left + (window.kernel - 1) * window.dilation
         return window.left, max(0, last - source.width + 1)
 
-    def buffer(self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), *, first: int | None = None) -> str:
-        """A new buffer, alive from stage `first` (now) on; `read` prolongs it."""
-        stage = len(self.stages) if first is None else first
+    def buffer(
+        self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None
+    ) -> str:
+        """A new buffer, alive from this stage on; `read` prolongs it. `thread` owns it, or all do."""
+        stage = len(self.stages)
         assert name not in self.buffers, name
+        if margins != (0, 0):
+            self.unpadded.append((name, thread))
         self.buffers[name] = Buffer(name, *shape, max(1, min(slots, shape.height)), *margins, stage, stage)
         return name
 
@@ -287,11 +301,12 @@ class _Planner:
         last = chain[-1]
         self.tensor(last.target)
         height = self.shapes[last.target].height
-        stage: list[tuple[Step, ...]] = []
+        stage: list[list[Step]] = []
+        label = self.labels[chain[0].target]
         for thread in range(self.threads):
             rows = share(height, thread, self.threads)
-            stage.append(tuple(self.stream(chain, rows, thread)) if rows[0] < rows[1] else ())
-        self.stages.append(tuple(stage))
+            stage.append(self.stream(chain, rows, thread) if rows[0] < rows[1] else [])
+        self.end_stage(label, stage)
 
     def stream(self, chain: Sequence[Unit], rows: Span, thread: int) -> list[Step]:
         """Steps that make `rows` of the last unit's tensor, each unit running just far enough ahead of the next."""
@@ -334,7 +349,8 @@ class _Planner:
         advance(len(chain) - 1, rows[1])
         for index, unit in enumerate(chain[:-1]):
             shape = self.shapes[unit.target]
-            self.buffer(names[index], shape, rings[names[index]], self.reading_margins(chain[index + 1], unit.target))
+            margins = self.reading_margins(chain[index + 1], unit.target)
+            self.buffer(names[index], shape, rings[names[index]], margins, thread)
         return steps
 
     def band(self, unit: Unit, window: Window, source: str, target: str, residual: str | None,
@@ -371,7 +387,7 @@ class _Planner:
             channels = after.channels if part is None else min(after.channels, EXPAND_PANEL * BLOCK)
             slots = (band - 1) * window.stride + (window.kernel - 1) * window.dilation + 1
             shape = Shape(channels, before.height, before.width)
-            self.buffer(ring, shape, slots, self.margins(before, after, window))
+            self.buffer(ring, shape, slots, self.margins(before, after, window), thread)
         every = part or (0, panels(unit, unit.expand))
         return ExpandDepthwiseStep(label, unit.expand, unit.depthwise, window, source, self.read(ring), target, new, rows, every)
 
@@ -390,31 +406,31 @@ class _Planner:
         window = self.window(unit)
         name = self.tensor(unit.target)
         if isinstance(unit, Stem):
-            self.each(lambda t: [StemStep(label, unit.conv, window, name, share(target.height, t, self.threads))])
+            self.each(label, lambda t: [StemStep(label, unit.conv, window, name, share(target.height, t, self.threads))])
         elif isinstance(unit, Product):
             self.split_product(unit, unit.conv, window, unit.source, unit.residual)
         elif isinstance(unit, PooledProduct):
             source, count = self.shapes[unit.source], panels(unit, unit.conv)
             shape = Shape(min(unit.conv.out_channels, PANEL * BLOCK), source.height, source.width)
             scratch = [self.buffer(f"{name}.scratch/{t}", shape, source.height) for t in range(self.threads)]
-            self.each(lambda t: [
+            self.each(label, lambda t: [
                 PooledProductStep(label, unit.conv, unit.source, scratch[t], name, share(count, t, self.threads))
             ])  # fmt: skip
         elif isinstance(unit, Pool):
             blocks = -(-target.channels // BLOCK)
-            self.each(lambda t: [PoolStep(label, unit.source, name, share(blocks, t, self.threads))])
+            self.each(label, lambda t: [PoolStep(label, unit.source, name, share(blocks, t, self.threads))])
         else:
-            self.each(lambda t: [SumStep(label, unit.a, unit.b, name, share(target.height, t, self.threads))])
+            self.each(label, lambda t: [SumStep(label, unit.a, unit.b, name, share(target.height, t, self.threads))])
 
     def whole_block(self, unit: Block) -> None:
-        window, after = self.window(unit), self.shapes[unit.depthwise.name]
+        label, window, after = self.labels[unit.target], self.window(unit), self.shapes[unit.depthwise.name]
         if unit.project is None:
             middle = self.tensor(unit.target)
         else:
             middle = self.scratch(f"{unit.target}.depthwise", unit, after.height)
         count = panels(unit, unit.expand) if unit.expand else -(-after.channels // BLOCK)
         source, rows = self.shapes[unit.source], (0, after.height)
-        self.each(lambda t: [
+        self.each(label, lambda t: [
             self.depthwise(unit, window, unit.source, middle, (0, source.height), rows, t, source.height,
                            share(count, t, self.threads))
         ])  # fmt: skip
@@ -443,18 +459,30 @@ class _Planner:
                 if rows[0] < rows[1] and part[0] < part[1]
             ]
 
-        self.each(steps)
+        self.each(label, steps)
 
-    def each(self, steps: Callable[[int], list[Step]]) -> None:
+    def each(self, label: int, steps: Callable[[int], list[Step]]) -> None:
         """A stage of the steps each thread is given."""
-        self.stages.append(tuple(tuple(steps(thread)) for thread in range(self.threads)))
+        self.end_stage(label, [steps(thread) for thread in range(self.threads)])
+
+    def end_stage(self, label: int, steps: Sequence[Sequence[Step]]) -> None:
+        """The stage that each thread's `steps` make, the zeros of its new buffers first."""
+        pads: list[list[Step]] = [[] for _ in range(self.threads)]
+        for name, owner in self.unpadded:
+            slots = self.buffers[name].slots
+            for thread in range(self.threads):
+                part = share(slots, thread, self.threads) if owner is None else (0, slots if owner == thread else 0)
+                if part[0] < part[1]:
+                    pads[thread].append(PadStep(label, name, part))
+        self.unpadded = []
+        self.stages.append(tuple((*before, *after) for before, after in zip(pads, steps, strict=True)))
 
     def emit(self) -> None:
         label = len(self.units)
         for name, tensor in self.outputs.items():
             self.read(tensor)
             height = self.shapes[tensor].height
-            self.each(lambda t, n=name, x=tensor, h=height: [EmitStep(label, x, n, share(h, t, self.threads))])
+            self.each(label, lambda t, n=name, x=tensor, h=height: [EmitStep(label, x, n, share(h, t, self.threads))])
 
 
 def candidates(threads: int) -> tuple[Style, ...]:
