@@ -156,7 +156,7 @@ NB_MODULE(_core, m) {
            [](Program& p, Place at, Depthwise weights, Window window, int source, int target, Pair rows, Pair blocks,
               std::pair<float, float> range) {
              p.add(at.thread, at.label,
-                   DepthwiseStep{weights, window, source, target, rows_of(rows), blocks.first, blocks.second, range_of(range)});
+                   DepthwiseStep{weights, window, source, target, rows_of(rows), blocks.first, blocks.second, range_of(range), {}});
            },
            "at"_a, nb::kw_only(), "weights"_a, "window"_a, "source"_a, "target"_a, "rows"_a, "blocks"_a, "range"_a)
       .def("expand_depthwise",
@@ -164,7 +164,7 @@ NB_MODULE(_core, m) {
               Pair expanded, Pair rows, Pair panels, std::pair<float, float> expand_range, std::pair<float, float> range) {
              p.add(at.thread, at.label,
                    ExpandDepthwiseStep{expand, depthwise, window, source, ring, target, rows_of(expanded), rows_of(rows),
-                                       panels_of(panels), range_of(expand_range), range_of(range)});
+                                       panels_of(panels), range_of(expand_range), range_of(range), {}});
            },
            "at"_a, nb::kw_only(), "expand"_a, "depthwise"_a, "window"_a, "source"_a, "ring"_a, "target"_a, "expanded"_a,
            "rows"_a, "panels"_a, "expand_range"_a, "range"_a)

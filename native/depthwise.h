@@ -1,4 +1,4 @@
-// The depthwise convolution of one row of one channel block.
+// The depthwise convolution of some rows of one channel block.
 //
 // 3 x 3 keeps its nine weights in registers and several neighbouring pixels in flight; at dilation 1 each loaded column
 // serves all the windows it belongs to. Other kernels take the plain loop.
@@ -52,22 +52,24 @@ void depthwise_3x3(const DepthwiseCall& call) {
 #pragma GCC unroll 9
     for (int i = 0; i < 9; ++i) weight[i] = V::load(call.weights + i * kBlock + lane);
     const typename V::Register bias = V::load(call.bias + lane);
-    const float* row[3] = {call.rows[0] + lane, call.rows[1] + lane, call.rows[2] + lane};
-    float* target = call.target + lane;
-    int left = call.pixels;
-    const auto advance = [&](int pixels) {
-      for (const float*& r : row) r += pixels * Stride * kBlock;
-      target += pixels * kBlock;
-      left -= pixels;
-    };
-    for (; left >= many; advance(many))
-      depthwise_pixels<V, Stride, Dilation, many>(row, weight, bias, call.range, call.dilation, target);
-    if (some < many && left >= some) {
-      depthwise_pixels<V, Stride, Dilation, some>(row, weight, bias, call.range, call.dilation, target);
-      advance(some);
+    for (const long *offset = call.offsets, *end = offset + 4 * call.rows; offset != end; offset += 4) {
+      const float* row[3] = {call.row(offset + 1) + lane, call.row(offset + 2) + lane, call.row(offset + 3) + lane};
+      float* target = call.target + offset[0] + lane;
+      int left = call.pixels;
+      const auto advance = [&](int pixels) {
+        for (const float*& r : row) r += pixels * Stride * kBlock;
+        target += pixels * kBlock;
+        left -= pixels;
+      };
+      for (; left >= many; advance(many))
+        depthwise_pixels<V, Stride, Dilation, many>(row, weight, bias, call.range, call.dilation, target);
+      if (some < many && left >= some) {
+        depthwise_pixels<V, Stride, Dilation, some>(row, weight, bias, call.range, call.dilation, target);
+        advance(some);
+      }
+      for (; left > 0; advance(1))
+        depthwise_pixels<V, Stride, Dilation, 1>(row, weight, bias, call.range, call.dilation, target);
     }
-    for (; left > 0; advance(1))
-      depthwise_pixels<V, Stride, Dilation, 1>(row, weight, bias, call.range, call.dilation, target);
   }
 }
 
@@ -75,17 +77,20 @@ template <class V>
 void depthwise_any(const DepthwiseCall& call) {
   using Register = typename V::Register;
   const Register low = V::broadcast(call.range.low), high = V::broadcast(call.range.high);
-  for (int lane = 0; lane < kBlock; lane += V::lanes)
-    for (int p = 0; p < call.pixels; ++p) {
-      Register sum = V::load(call.bias + lane);
-      for (int i = 0; i < call.kernel; ++i)
-        for (int j = 0; j < call.kernel; ++j) {
-          const long column = static_cast<long>(p) * call.stride + j * call.dilation;
-          sum = V::multiply_add(V::load(call.rows[i] + column * kBlock + lane),
-                                V::load(call.weights + (i * call.kernel + j) * kBlock + lane), sum);
-        }
-      V::store(call.target + static_cast<long>(p) * kBlock + lane, V::clamp(sum, low, high));
-    }
+  for (int y = 0; y < call.rows; ++y) {
+    const long* offset = call.offsets + y * (call.kernel + 1);
+    for (int lane = 0; lane < kBlock; lane += V::lanes)
+      for (int p = 0; p < call.pixels; ++p) {
+        Register sum = V::load(call.bias + lane);
+        for (int i = 0; i < call.kernel; ++i)
+          for (int j = 0; j < call.kernel; ++j) {
+            const long column = static_cast<long>(p) * call.stride + j * call.dilation;
+            sum = V::multiply_add(V::load(call.row(offset + 1 + i) + column * kBlock + lane),
+                                  V::load(call.weights + (i * call.kernel + j) * kBlock + lane), sum);
+          }
+        V::store(call.target + offset[0] + static_cast<long>(p) * kBlock + lane, V::clamp(sum, low, high));
+      }
+  }
 }
 
 template <class V>

@@ -7,6 +7,8 @@
 
 namespace mobilenet {
 
+constexpr long kOutside = -1;
+
 // target[pixel] = clamp(bias + sum over taps and channels of source * weights) + residual, for `pixels` pixels of a row
 // (or of several rows that lie next to each other) and the channels of one panel.
 struct ProductCall {
@@ -28,15 +30,19 @@ struct ProductCall {
   Range range;
 };
 
-// One block of channels, one output row: `kernel` source rows (a row of zeros where the window leaves the picture),
-// each starting at the column the first window starts at.
+// One block of channels, some output rows. `offsets` has, row by row, where its first pixel goes in `target`, then where
+// its first window begins in each of `kernel` rows of `source`, or kOutside where the window leaves the picture.
 struct DepthwiseCall {
-  const float* const* rows;
+  const long* offsets;
+  int rows;
+  const float *source, *zeros;
   const float* weights;  // [kernel * kernel][16]
   const float* bias;
   float* target;
   int pixels, kernel, stride, dilation;
   Range range;
+
+  const float* row(const long* offset) const { return *offset == kOutside ? zeros : source + *offset; }
 };
 
 // One output row from a planar picture: 3 * kernel source rows, channel by channel, each `width` pixels without padding.

@@ -34,6 +34,18 @@ ResizeTable resize_table(int from, int to, bool align_corners) {
   return table;
 }
 
+RowTable row_table(const Window& window, const Buffer& source, const Buffer& target, Rows rows) {
+  RowTable table;
+  for (int y = rows.from; y < rows.to; ++y) {
+    table.push_back(target.row(y));
+    for (int i = 0; i < window.kernel; ++i) {
+      const int row = window.source_row(y, i);
+      table.push_back(row < 0 || row >= source.height ? kOutside : source.row(row) - window.left * kBlock);
+    }
+  }
+  return table;
+}
+
 // Checks of one step against the program's buffers, a method for each kind.
 struct Checker {
   const Program& program;
@@ -236,6 +248,9 @@ void Program::add(int thread, int label, Step step) {
   require(thread >= 0 && thread < threads, "thread " + std::to_string(thread) + " of " + std::to_string(threads));
   require(label >= 0 && label < kMostChannels, "label outside its range");
   std::visit(Checker{*this}, step);
+  if (auto* s = std::get_if<DepthwiseStep>(&step)) s->table = row_table(s->window, buffers[s->source], buffers[s->target], s->rows);
+  if (auto* s = std::get_if<ExpandDepthwiseStep>(&step))
+    s->table = row_table(s->window, buffers[s->ring], buffers[s->target], s->rows);
   if (auto* resize = std::get_if<ResizeStep>(&step)) {
     const Buffer &source = buffers[resize->source], &target = buffers[resize->target];
     resize->columns = resize_table(source.width, target.width, resize->align_corners);

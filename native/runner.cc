@@ -70,20 +70,13 @@ struct Run {
   }
 
   // Rows of one block; the source and target may count their blocks from different channels.
-  void depthwise(const DepthwiseWeights& w, const Window& window, int block, const Buffer& source, int source_block,
-                 const Buffer& target, Rows rows, Range range) const {
-    const float* from = start(source) + source_block * source.block();
-    float* to = start(target) + block * target.block();
+  void depthwise(const DepthwiseWeights& w, const Window& window, const RowTable& table, int block, const Buffer& source,
+                 int source_block, const Buffer& target, Range range) const {
     const long size = static_cast<long>(window.kernel) * window.kernel * kBlock;
-    for (int y = rows.from; y < rows.to; ++y) {
-      const float* taps[kMostTaps];
-      for (int i = 0; i < window.kernel; ++i) {
-        const int row = window.source_row(y, i);
-        taps[i] = row < 0 || row >= source.height ? zeros() : from + source.row(row) - window.left * kBlock;
-      }
-      kernels.depthwise({taps, w.weights.data() + block * size, w.bias.data() + block * kBlock, to + target.row(y),
-                         target.width, window.kernel, window.stride, window.dilation, range});
-    }
+    kernels.depthwise({table.data(), static_cast<int>(table.size()) / (window.kernel + 1),
+                       start(source) + source_block * source.block(), zeros(), w.weights.data() + block * size,
+                       w.bias.data() + block * kBlock, start(target) + block * target.block(), target.width, window.kernel,
+                       window.stride, window.dilation, range});
   }
 
   void operator()(const PadStep& s) const {
@@ -133,7 +126,7 @@ struct Run {
 
   void operator()(const DepthwiseStep& s) const {
     for (int block = s.from_block; block < s.to_block; ++block)
-      depthwise(*s.weights, s.window, block, at(s.source), block, at(s.target), s.rows, s.range);
+      depthwise(*s.weights, s.window, s.table, block, at(s.source), block, at(s.target), s.range);
   }
 
   void operator()(const ExpandDepthwiseStep& s) const {
@@ -144,7 +137,7 @@ struct Run {
       const int shift = shared ? p.first_block : 0;
       product(*s.expand, panel, at(s.source), ring, nullptr, s.expanded, s.expand_range, shift);
       for (int block = p.first_block; block < p.first_block + p.blocks; ++block)
-        depthwise(*s.depthwise, s.window, block, ring, block - shift, at(s.target), s.rows, s.range);
+        depthwise(*s.depthwise, s.window, s.table, block, ring, block - shift, at(s.target), s.range);
     }
   }
 

@@ -70,6 +70,9 @@ struct ProductStep {
   Range range;
 };
 
+// For DepthwiseCall: a step's rows never change, so where they lie is worked out once.
+using RowTable = std::vector<long>;
+
 struct DepthwiseStep {
   Depthwise weights;
   Window window;
@@ -77,6 +80,7 @@ struct DepthwiseStep {
   Rows rows;
   int from_block, to_block;
   Range range;
+  RowTable table;  // filled in by Program::add
 };
 
 // The heart of the fused block: panel by panel, `expanded` rows of the ring are made and the depthwise convolution reads
@@ -89,6 +93,7 @@ struct ExpandDepthwiseStep {
   Rows expanded, rows;
   Panels panels;
   Range expand_range, range;
+  RowTable table;  // filled in by Program::add
 };
 
 // A product whose result is only wanted as its mean: each panel is made in `scratch` and averaged at once.

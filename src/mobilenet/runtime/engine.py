@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..network import Conv, Network, Resolution, checked_resolution
+from ..network import Conv, Linear, Network, Resolution, Shape, checked_resolution
 from . import _core
 from .fold import Floats, fold
 from .fuse import Stem
-from .plan import (
+from .plan import choose, panel_blocks, weighted
+from .steps import (
     DepthwiseStep,
     EmitStep,
     ExpandDepthwiseStep,
@@ -26,12 +26,9 @@ from .plan import (
     Step,
     SumStep,
     Window,
-    choose,
-    panel_blocks,
-    weighted,
 )
 
-MOST_PLANS = 16  # plans kept, one for each picture size; the one longest unused goes
+MOST_PLANS = 32  # plans kept, one for each picture size; past that all go
 
 RANGES = {"linear": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
 
@@ -62,7 +59,7 @@ class Native:
         self.network, self.threads, self.memory_budget = network, threads, memory_budget
         self.isa: str = _core.isa(os.environ.get("MOBILENET_ISA", ""))
         self._weights = pack(network, tensors, self.isa)
-        self._programs: OrderedDict[tuple[int, int], tuple[Plan, Any]] = OrderedDict()
+        self._programs: dict[tuple[int, int], Program] = {}
         self._runners: list[Any] = []  # idle ones; append and pop are atomic, so no lock that a fork could leave locked
 
     def __call__(self, images: Floats) -> dict[str, Floats]:
@@ -72,39 +69,47 @@ class Native:
         """As a call; adds to `seconds` the time of each of `plan(...).labels`, where that is given."""
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
             raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
-        plan, program = self._program(checked_resolution(images.shape[2:]))
-        outputs = {name: np.empty((len(images), *shape), np.float32) for name, shape in plan.outputs}
+        program = self._program((images.shape[2], images.shape[3]))
+        outputs = {name: np.empty((len(images), *shape), np.float32) for name, shape in program.outputs}
         try:
             runner = self._runners.pop()
         except IndexError:
             runner = _core.Runner(self.threads)
         try:
-            runner.run(program, np.ascontiguousarray(images), list(outputs.values()), seconds)
+            runner.run(program.native, np.ascontiguousarray(images), list(outputs.values()), seconds)
         finally:
             self._runners.append(runner)
-        linear = {name for name in outputs if not hasattr(self.network[name], "kernel") and self.is_linear(name)}
-        return {name: value.reshape(len(images), -1) if name in linear else value for name, value in outputs.items()}
-
-    def is_linear(self, name: str) -> bool:
-        return type(self.network[name]).__name__ == "Linear"
+        return outputs
 
     def plan(self, resolution: Resolution) -> Plan:
         """The plan for pictures of `resolution` (an int, or height and width)."""
-        return self._program(checked_resolution(resolution))[0]
+        return self._program(checked_resolution(resolution)).plan
 
     def planned_bytes(self, resolution: Resolution) -> int:
         """Bytes of activations that a picture of `resolution` needs; the picture and the outputs are the caller's."""
         return self.plan(resolution).bytes
 
-    def _program(self, resolution: tuple[int, int]) -> tuple[Plan, Any]:
+    def _program(self, resolution: tuple[int, int]) -> Program:
         found = self._programs.get(resolution)
         if found is None:
-            plan = choose(self.network, resolution, self.threads, self.memory_budget)
-            found = plan, compile_plan(plan, self._weights, self.isa)
+            plan = choose(self.network, checked_resolution(resolution), self.threads, self.memory_budget)
+            native = compile_plan(plan, self._weights, self.isa)
+            found = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
+            if len(self._programs) >= MOST_PLANS:
+                self._programs.clear()
             self._programs[resolution] = found
-            while len(self._programs) > MOST_PLANS:
-                self._programs.popitem(last=False)
         return found
+
+    def _output_shape(self, name: str, shape: Shape) -> tuple[int, ...]:
+        return (shape.channels,) if isinstance(self.network[name], Linear) else tuple(shape)
+
+
+class Program(NamedTuple):
+    """A plan, the native form of it, and each output's name and shape without the batch."""
+
+    plan: Plan
+    native: Any
+    outputs: tuple[tuple[str, tuple[int, ...]], ...]
 
 
 def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:

@@ -11,153 +11,30 @@ Stages follow one another with a barrier between; within a stage no thread reads
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from ..network import Conv, Linear, Network, Padding, Shape, padding_amounts
-from .fuse import Block, Pool, PooledProduct, Product, Stem, Sum, Unit, fuse, sources
-from .memory import BLOCK, FLOAT, Buffer, place
-
-Span = tuple[int, int]  # from, to: rows, panels or blocks
+from .fuse import Block, Pool, PooledProduct, Product, Stem, Unit, fuse, sources
+from .memory import BLOCK, Buffer, place
+from .steps import (
+    DepthwiseStep,
+    EmitStep,
+    ExpandDepthwiseStep,
+    PadStep,
+    Plan,
+    PooledProductStep,
+    PoolStep,
+    ProductStep,
+    Span,
+    Stage,
+    StemStep,
+    Step,
+    Style,
+    SumStep,
+    Window,
+)
 
 EXPAND_PANEL, PANEL = 3, 2  # channel blocks a task's panel holds: 8 x 3 and 12 x 2 fill AVX-512's registers
-
-
-class Window(NamedTuple):
-    """How a convolution looks at its source."""
-
-    kernel: int = 1
-    stride: int = 1
-    dilation: int = 1
-    top: int = 0
-    left: int = 0
-
-    def first(self, y: int) -> int:
-        """First source row that output row `y` sees, inside the picture."""
-        return max(0, y * self.stride - self.top)
-
-    def upto(self, y: int, height: int) -> int:
-        """One past the last source row that the output rows before `y` see."""
-        return max(0, min(height, (y - 1) * self.stride - self.top + (self.kernel - 1) * self.dilation + 1))
-
-
-class PadStep(NamedTuple):
-    """Zeros left and right of a buffer's rows in some slots."""
-
-    label: int
-    target: str
-    slots: Span
-
-
-class StemStep(NamedTuple):
-    label: int
-    conv: Conv
-    window: Window
-    target: str
-    rows: Span
-
-
-class ProductStep(NamedTuple):
-    label: int
-    conv: Conv | Linear
-    window: Window
-    source: str
-    target: str
-    residual: str | None
-    rows: Span
-    panels: Span
-
-
-class DepthwiseStep(NamedTuple):
-    label: int
-    conv: Conv
-    window: Window
-    source: str
-    target: str
-    rows: Span
-    blocks: Span
-
-
-class ExpandDepthwiseStep(NamedTuple):
-    label: int
-    expand: Conv
-    depthwise: Conv
-    window: Window
-    source: str
-    ring: str
-    target: str
-    expanded: Span
-    rows: Span
-    panels: Span
-
-
-class PooledProductStep(NamedTuple):
-    label: int
-    conv: Conv
-    source: str
-    scratch: str
-    target: str
-    panels: Span
-
-
-class PoolStep(NamedTuple):
-    label: int
-    source: str
-    target: str
-    blocks: Span
-
-
-class SumStep(NamedTuple):
-    label: int
-    a: str
-    b: str
-    target: str
-    rows: Span
-
-
-class EmitStep(NamedTuple):
-    """Rows of a buffer become rows of an output, channels first."""
-
-    label: int
-    source: str
-    output: str
-    rows: Span
-
-
-Step = (
-    PadStep | StemStep | ProductStep | DepthwiseStep | ExpandDepthwiseStep | PooledProductStep | PoolStep | SumStep
-    | EmitStep
-)
-Stage = tuple[tuple[Step, ...], ...]  # steps of each thread
-
-
-@dataclass(frozen=True)
-class Style:
-    """Choices that change speed and memory, never a bit of the result."""
-
-    band: int = 4  # output rows of a fused block's band
-    whole: int = 196  # output pixels up to which a unit runs whole
-    stream: int | None = None  # stream units whose output has more pixels than this; None: never, a chain is one unit
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything a run needs to know but the weights. `stages` hold `threads` lists of steps each."""
-
-    resolution: tuple[int, int]
-    threads: int
-    style: Style
-    labels: tuple[str, ...]  # one for each unit, then one for writing the outputs
-    buffers: tuple[Buffer, ...]
-    stages: tuple[Stage, ...]
-    outputs: tuple[tuple[str, Shape], ...]
-    zeros: int  # floats at the arena's start that stay zero
-    floats: int  # of the whole arena
-
-    @property
-    def bytes(self) -> int:
-        """What the engine allocates for activations; the picture and the outputs are the caller's."""
-        return self.floats * FLOAT
 
 
 def panel_blocks(unit: Unit, layer: Conv | Linear) -> int:
@@ -274,6 +151,11 @@ class _Planner:
         shape = self.shapes[unit.layers[-1].name if unit.layers else unit.target]
         return shape.height * shape.width
 
+    def band_rows(self, unit: Unit) -> int:
+        """Output rows that the unit computes at a time."""
+        width = self.shapes[unit.layers[0].name if isinstance(unit, Stem) else unit.layers[-1].name].width
+        return max(self.style.band, min(4, self.style.pixels // width))
+
     def streams_alone(self, unit: Unit) -> bool:
         """Whether the unit runs in bands of rows rather than whole."""
         return isinstance(unit, Stem | Block | Product) and self.pixels(unit) > self.style.whole
@@ -331,7 +213,7 @@ class _Planner:
             height = self.shapes[sources(unit)[0]].height
             while done[index] < upto:
                 y = done[index]
-                band = (y, min(y + self.style.band, upto))
+                band = (y, min(y + self.band_rows(unit), upto))
                 need = window.upto(band[1], height)
                 residual = getattr(unit, "residual", None)
                 if index:
@@ -362,8 +244,9 @@ class _Planner:
         if isinstance(unit, Product):
             return [ProductStep(label, unit.conv, window, source, target, residual, rows, (0, panels(unit, unit.conv)))]
         assert isinstance(unit, Block)
-        middle = target if unit.project is None else self.scratch(f"{unit.target}.depthwise/{thread}", unit, self.style.band)
-        steps = [self.depthwise(unit, window, source, middle, new, rows, thread, self.style.band, None)]
+        band = self.band_rows(unit)
+        middle = target if unit.project is None else self.scratch(f"{unit.target}.depthwise/{thread}", unit, band)
+        steps = [self.depthwise(unit, window, source, middle, new, rows, thread, band, None)]
         if unit.project is not None:
             every = (0, panels(unit, unit.project))
             steps.append(ProductStep(label, unit.project, Window(), middle, target, residual, rows, every))
@@ -485,9 +368,15 @@ class _Planner:
             self.each(label, lambda t, n=name, x=tensor, h=height: [EmitStep(label, x, n, share(h, t, self.threads))])
 
 
-def candidates(threads: int) -> tuple[Style, ...]:
-    """Styles from the fastest to the least memory."""
-    return (Style(stream=None), *(Style(stream=s, band=b) for b in (4, 2, 1) for s in (12544, 3136, 196)))
+def candidates(resolution: tuple[int, int]) -> tuple[Style, ...]:
+    """Styles from the fastest to the least memory, as measured (docs/engine.md)."""
+    stream = max(12000, resolution[0] * resolution[1] // 20)
+    return tuple(
+        Style(band, pixels, whole, stream // part)
+        for whole in (196, 49, 0)
+        for part in (1, 4, 16, 64)
+        for band, pixels in ((2, 224), (1, 0))
+    )
 
 
 def choose(network: Network, resolution: tuple[int, int], threads: int, budget: int | None) -> Plan:
@@ -497,7 +386,7 @@ def choose(network: Network, resolution: tuple[int, int], threads: int, budget: 
         ValueError: no plan fits; names the least possible.
     """
     smallest: Plan | None = None
-    for style in candidates(threads):
+    for style in candidates(resolution):
         plan = make_plan(network, resolution, threads, style)
         if budget is None or plan.bytes <= budget:
             return plan
