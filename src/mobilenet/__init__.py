@@ -1,0 +1,35 @@
+"""MobileNets from the paper to the device.
+
+    import mobilenet
+
+    predict = mobilenet.load("imagenet")
+    print(predict("cat.jpg"))
+
+Everything is imported when it is first used, so that ``import mobilenet`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .architecture import mobilenet_v1, mobilenet_v2
+    from .predictor import Predictor, load
+    from .results import Classification, Prediction
+
+HOMES = {
+    "Classification": "results",
+    "Prediction": "results",
+    "Predictor": "predictor",
+    "load": "predictor",
+    "mobilenet_v1": "architecture",
+    "mobilenet_v2": "architecture",
+}
+__all__ = ["Classification", "Prediction", "Predictor", "load", "mobilenet_v1", "mobilenet_v2"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'mobilenet' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)

@@ -21,6 +21,7 @@ from .network import (
     Padding,
     Resolution,
     checked_resolution,
+    is_count,
 )
 
 Shortcut = Literal["bottleneck", "expansion", "none"]
@@ -77,6 +78,12 @@ def make_divisible(channels: float, divisor: int = 8, minimum: int = 8) -> int:
     """The nearest multiple of `divisor`, never below `minimum` nor more than 10% below `channels` (TensorFlow-slim)."""
     rounded = max(minimum, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def repeats(rows: Sequence[Row], depth: float, fix_ends: bool) -> list[int]:
+    """Blocks of each row under the depth multiplier: rounded up, the first and last row left alone by `fix_ends` (timm)."""
+    ends = (0, len(rows) - 1) if fix_ends else ()
+    return [row.n if i in ends else math.ceil(row.n * depth) for i, row in enumerate(rows)]
 
 
 class Atrous:
@@ -149,14 +156,14 @@ def mobilenet_v2(
         ValueError: an argument outside its range, naming value, rule and remedy.
     """
     settings: dict[str, Any] = dict(locals())
-    table = [Row(*row) for row in rows]
+    table = [Row(t, int(c), int(n), int(s)) for t, c, n, s in rows]
     settings["rows"] = [list(row) for row in table]
     check_common(settings)
     check(0 < depth <= 8, "depth", depth, "must be above 0 and at most 8", "1.0")
     check(expansion is None or 1 <= expansion <= 64, "expansion", expansion, "must be 1 to 64, or None", "6")
     check(projection in get_args(Activation), "projection", projection, "must be 'linear', 'relu6' or 'relu'", "'linear'")
     check(shortcut in get_args(Shortcut), "shortcut", shortcut, f"must be one of {get_args(Shortcut)}", "'bottleneck'")
-    check(divisible_by >= 1, "divisible_by", divisible_by, "must be at least 1", "8")
+    check(is_count(divisible_by), "divisible_by", divisible_by, "must be at least 1", "8")
     check(all(r.t >= 1 and r.c >= 1 and r.n >= 1 and r.s in (1, 2) for r in table) and len(table) > 0, "rows", rows,
           "must be (t >= 1, c >= 1, n >= 1, s of 1 or 2)", "the default, Table 2")  # fmt: skip
 
@@ -173,9 +180,8 @@ def mobilenet_v2(
     channels = STEM_CHANNELS if fix_ends else scaled(STEM_CHANNELS)
     x = conv("layer_1", "input", 3, channels, activation, kernel=3, stride=2)
     number, expanded = 1, None  # `expanded`: the last block's expanded tensor and its channels, where it may be added
-    for index, row in enumerate(table):
-        fixed = fix_ends and index in (0, len(table) - 1)
-        for repeat in range(row.n if fixed else math.ceil(row.n * depth)):
+    for row, n in zip(table, repeats(table, depth, fix_ends), strict=True):
+        for repeat in range(n):
             number += 1
             block = f"layer_{number}"
             t = row.t if expansion is None or row.t == 1 else expansion
@@ -243,7 +249,7 @@ def mobilenet_v1(
     check_common(settings)
     check(convolution in get_args(Convolution), "convolution", convolution, f"must be one of {get_args(Convolution)}",
           "'separable'")  # fmt: skip
-    check(divisible_by is None or divisible_by >= 1, "divisible_by", divisible_by, "must be None or at least 1", "None")
+    check(divisible_by is None or is_count(divisible_by), "divisible_by", divisible_by, "must be None or at least 1", "None")
     check(all(r.s in (1, 2) and r.c >= 1 for r in table) and len(table) > 0, "rows", rows, "must be (s of 1 or 2, c >= 1)",
           "the default, Table 1")  # fmt: skip
 
@@ -254,9 +260,7 @@ def mobilenet_v1(
 
     atrous = Atrous(output_stride, stride=2)
     channels = scaled(STEM_CHANNELS)
-    layers: list[Layer] = [
-        Conv("layer_0", ("input",), 3, channels, kernel=3, stride=2, epsilon=epsilon, activation=activation)
-    ]
+    layers: list[Layer] = [Conv("layer_0", ("input",), 3, channels, kernel=3, stride=2, epsilon=epsilon, activation=activation)]
     x = "layer_0"
     for number, row in enumerate(table, start=1):
         block, after = f"layer_{number}", scaled(row.c)
@@ -287,13 +291,13 @@ def finished(name: str, settings: dict[str, Any], layers: list[Layer], x: str, c
 def check_common(s: dict[str, Any]) -> None:
     """The arguments both families share."""
     check(0 < s["width"] <= 8, "width", s["width"], "must be above 0 and at most 8", "1.0")
-    check(s["classes"] is None or (isinstance(s["classes"], int) and s["classes"] >= 1), "classes", s["classes"],
+    check(s["classes"] is None or is_count(s["classes"]), "classes", s["classes"],
           "must be at least 1, or None for no classifier", "1000")  # fmt: skip
     check(s["output_stride"] in (8, 16, 32), "output_stride", s["output_stride"], "must be 8, 16 or 32", "32")
     check(s["padding"] in get_args(Padding), "padding", s["padding"], f"must be one of {get_args(Padding)}", "'pytorch'")
     check(s["activation"] in ("relu6", "relu"), "activation", s["activation"], "must be 'relu6' or 'relu'", "'relu6'")
     check(0 < s["epsilon"] < 1, "epsilon", s["epsilon"], "must be above 0 and below 1", "1e-5")
-    check(isinstance(s["min_depth"], int) and s["min_depth"] >= 1, "min_depth", s["min_depth"], "must be at least 1", "8")
+    check(is_count(s["min_depth"]), "min_depth", s["min_depth"], "must be at least 1", "8")
 
 
 def check(holds: bool, name: str, value: object, rule: str, example: str) -> None:

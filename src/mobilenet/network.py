@@ -207,6 +207,15 @@ class Network:
         settings = {**self.settings, "resolution": [height, width]}
         return replace(self, settings=settings, resolution=(height, width))
 
+    def with_classes(self, classes: int) -> Network:
+        """The same network with a classifier for another number of classes."""
+        if not is_count(classes):
+            raise ValueError(f"classes {classes!r}: must be an int of at least 1")
+        if not isinstance(self.layers[-1], Linear):
+            raise ValueError(f"{self.architecture} without a classifier: build it with classes={classes} instead")
+        layers = (*self.layers[:-1], replace(self.layers[-1], out_channels=classes))
+        return replace(self, settings={**self.settings, "classes": classes}, layers=layers)
+
     def until(self, *taps: str) -> Network:
         """Only what the tensors `taps` need, which become the outputs. Taps are layers or blocks by name."""
         if not taps:
@@ -242,10 +251,15 @@ def padding_amounts(size: int, kernel: int, stride: int, dilation: int, style: P
     return total // 2, total - total // 2
 
 
+def is_count(value: object) -> bool:
+    """An int of at least 1; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def checked_resolution(resolution: Resolution) -> tuple[int, int]:
     """(height, width) of an int or a pair; ValueError outside 1 to 16384 pixels."""
-    sides = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
-    if len(sides) != 2 or any(not isinstance(s, int) or isinstance(s, bool) for s in sides):
+    sides = tuple(resolution) if isinstance(resolution, (tuple, list)) else (resolution, resolution)
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
         raise ValueError(f"resolution {resolution!r}: must be an int, or height and width as ints; for example 224")
     if any(not 1 <= side <= LARGEST_SIDE for side in sides):
         raise ValueError(f"resolution {resolution!r}: sides must be 1 to {LARGEST_SIDE} pixels; for example 224")

@@ -30,9 +30,11 @@ def fold(network: Network, tensors: Mapping[str, Floats]) -> dict[str, Folded]:
     for layer in network.layers:
         if isinstance(layer, Linear):
             folded[layer.name] = Folded(tensors[f"{layer.name}.weight"], tensors[f"{layer.name}.bias"])
-        elif isinstance(layer, Conv) and layer.epsilon is None:
+        elif not isinstance(layer, Conv):
+            continue
+        elif layer.epsilon is None:
             folded[layer.name] = Folded(tensors[f"{layer.name}.conv.weight"], tensors[f"{layer.name}.conv.bias"])
-        elif isinstance(layer, Conv):
+        else:
             gamma, beta, mean, var = (
                 tensors[f"{layer.name}.norm.{part}"].astype(np.float64)
                 for part in ("weight", "bias", "running_mean", "running_var")

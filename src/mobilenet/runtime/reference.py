@@ -39,10 +39,11 @@ def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], 
         return inputs[0] + inputs[1]
     (x,) = inputs
     if isinstance(layer, GlobalPool):
-        return x.mean(axis=(2, 3), keepdims=True)
+        mean: Floats = x.mean(axis=(2, 3), keepdims=True)
+        return mean
     weight, bias = folded[layer.name]
     if isinstance(layer, Linear):
-        return x.reshape(len(x), -1) @ weight.T + bias
+        return np.asarray(x.reshape(len(x), -1) @ weight.T + bias)
     y = convolve(x, weight, layer, padding)
     y += bias[:, None, None]
     if layer.activation != "linear":

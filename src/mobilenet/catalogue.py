@@ -1,0 +1,43 @@
+"""Architectures by name, and a network from the description that a model file stores."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .architecture import mobilenet_v1, mobilenet_v2
+from .network import Network
+
+ARCHITECTURES: dict[str, Callable[..., Network]] = {"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
+
+
+def build(name: str, **settings: Any) -> Network:
+    """The network called `name`; `settings` are its function's arguments. Unknown names raise ValueError with the nearest."""
+    if name not in ARCHITECTURES:
+        raise ValueError(unknown("architecture", name, ARCHITECTURES))
+    function = ARCHITECTURES[name]
+    for key in settings:
+        if key not in (accepted := inspect.signature(function).parameters):
+            raise ValueError(unknown(f"setting of {name}", key, accepted))
+    if isinstance(settings.get("resolution"), list):
+        settings["resolution"] = tuple(settings["resolution"])
+    return function(**settings)
+
+
+def from_description(description: Mapping[str, Any]) -> Network:
+    """The network of `Network.description`, as read from JSON. Raises ValueError for anything that does not build."""
+    settings = dict(description)
+    name = settings.pop("architecture", None)
+    try:
+        return build(name, **settings)
+    except TypeError as error:  # a value of the wrong type, from a file nobody checked
+        raise ValueError(f"network description {description!r:.200}: {error}") from error
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """One line for an unknown name: the nearest ones, or all where none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    return f"no {kind} is called {name!r}; " + (f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}")

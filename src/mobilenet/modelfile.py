@@ -1,0 +1,194 @@
+"""One file for a model: safetensors, with everything needed to run it as JSON in the metadata.
+
+Tensors carry the canonical names of `Network.tensors`, float32. Metadata keys: ``mobilenet`` (the format's version),
+``network``, ``labels``, ``label_ids``, ``background``, ``preprocessing``, ``provenance``, ``metrics``. Training writes it, the
+runtime reads it: there is no export step between the two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import catalogue
+from .images import Preprocessing
+from .network import Network
+
+FORMAT = "1"
+LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
+Floats = NDArray[np.float32]
+
+
+class ModelFileError(ValueError):
+    """A model file, or what should become one, is not as it must be; the message names file, value, rule and remedy."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model: network, tensors and how to feed and read it.
+
+    Attributes:
+        network: the value, with its own resolution.
+        tensors: every parameter and running statistic by canonical name, float32.
+        labels: name of each output of the classifier.
+        label_ids: an identifier for each label (ImageNet's WordNet ids), or empty.
+        background: index of the class that means "nothing known" (TensorFlow's 0 of 1001), or None.
+        preprocessing: how a picture becomes the input.
+        provenance: source, licence, sha256, recipe: whatever says where the model comes from. JSON.
+        metrics: measured results by name, fractions. JSON.
+    """
+
+    network: Network
+    tensors: dict[str, Floats] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    preprocessing: Preprocessing
+    label_ids: tuple[str, ...] = field(default=(), repr=False)
+    background: int | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_tensors(self.network, self.tensors, "model")
+        classes = self.network.settings["classes"]
+        if classes is None or len(self.labels) != classes:
+            raise ModelFileError(f"{len(self.labels)} labels for a classifier of {classes} outputs; they must be as many")
+        if self.label_ids and len(self.label_ids) != classes:
+            raise ModelFileError(f"{len(self.label_ids)} label ids for {classes} outputs; give one for each, or none")
+        if self.background is not None and not 0 <= self.background < classes:
+            raise ModelFileError(f"background class {self.background}: must be an index below {classes}, or None")
+
+
+def check_tensors(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> None:
+    """Every tensor the network names and no other, in its shape, float32, finite; else ModelFileError names the tensor."""
+    expected = network.tensors()
+    if missing := [name for name in expected if name not in tensors]:
+        raise ModelFileError(f"{source}: no tensor {listed(missing)}, which {network.architecture} needs")
+    if extra := [name for name in tensors if name not in expected]:
+        raise ModelFileError(f"{source}: tensor {listed(extra)} has no place in {network.architecture}")
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].shape}, must be {shape}")
+        if tensors[name].dtype != np.float32:
+            raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].dtype}, must be float32")
+        if not np.isfinite(tensors[name]).all():
+            raise ModelFileError(f"{source}: tensor {name!r} holds NaN or infinity; the file is damaged or training diverged")
+        if name.endswith("running_var") and (tensors[name] < 0).any():
+            raise ModelFileError(f"{source}: tensor {name!r} holds a negative variance; the file is damaged")
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(repr(name) for name in names[:3]) + more
+
+
+def write(model: ModelFile, path: str | Path) -> None:
+    """Writes `model`, whole or not at all: a kill or a full disk in mid-write leaves the old file as it was.
+
+    Raises ModelFileError where the folder is missing, not writable or full.
+    """
+    from safetensors.numpy import save
+
+    metadata = {
+        "mobilenet": FORMAT,
+        "network": json.dumps(model.network.description),
+        "labels": json.dumps(model.labels, ensure_ascii=False),
+        "label_ids": json.dumps(model.label_ids),
+        "background": json.dumps(model.background),
+        "preprocessing": json.dumps(model.preprocessing.to_json()),
+        "provenance": json.dumps(model.provenance, ensure_ascii=False),
+        "metrics": json.dumps(model.metrics),
+    }
+    tensors = {name: np.ascontiguousarray(model.tensors[name]) for name in model.network.tensors()}
+    write_atomically(Path(path), save(tensors, metadata))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces `path` with `content` in one step, after the bytes are on disk."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~current_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: cannot be written ({error.strerror}); choose a folder that exists and has room"
+        ) from error
+
+
+def current_umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def read(path: str | Path) -> ModelFile:
+    """The model in `path`. Raises ModelFileError for anything that is not a whole, sane model file."""
+    tensors, metadata = read_safetensors(Path(path))
+    if metadata.get("mobilenet") != FORMAT:
+        found = metadata.get("mobilenet")
+        what = "has no mobilenet metadata" if found is None else f"is of format {found!r:.40}, this version reads {FORMAT!r}"
+        raise ModelFileError(f"{path}: {what}; make a model file from weights with 'mobilenet convert {path} --out FILE'")
+
+    def entry(key: str, parse: Callable[[Any], Any]) -> Any:
+        try:
+            return parse(json.loads(metadata[key]))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+            reason = "is missing" if isinstance(error, KeyError) else f"does not parse: {error}"
+            raise ModelFileError(f"{path}: metadata {key!r} {reason}; the file is damaged, make it again") from error
+
+    try:
+        return ModelFile(
+            network=entry("network", catalogue.from_description),
+            tensors=tensors,
+            labels=entry("labels", strings),
+            label_ids=entry("label_ids", strings),
+            background=entry("background", lambda value: value if value is None else int(value)),
+            preprocessing=entry("preprocessing", Preprocessing.from_json),
+            provenance=entry("provenance", dict),
+            metrics=entry("metrics", dict),
+        )
+    except ModelFileError as error:
+        message = str(error)
+        raise ModelFileError(message if message.startswith(str(path)) else f"{path}: {message}") from error
+
+
+def strings(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("must be a list of strings")
+    return tuple(value)
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Tensors and metadata of any safetensors file, copied into memory; ModelFileError where it is not one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            header = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a model file") from error
+    if size < 8 or header > min(size - 8, LARGEST_HEADER):
+        raise ModelFileError(
+            f"{path}: not a safetensors file, or cut short ({size} bytes, header of {header}); fetch or convert it again"
+        )
+    try:
+        with safe_open(path, framework="numpy") as archive:
+            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}
+    except (SafetensorError, OSError, ValueError, TypeError, MemoryError, AttributeError) as error:
+        raise ModelFileError(f"{path}: not a readable safetensors file ({error}); fetch or convert it again") from error

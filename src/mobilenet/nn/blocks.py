@@ -1,0 +1,74 @@
+"""The one torch building block: convolution, batch normalisation, activation, in either padding style."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..network import Conv, Padding, padding_amounts
+
+
+class ConvNorm(nn.Module):
+    """What `network.Conv` describes, with parameters ``conv.weight``, ``norm.weight`` and so on.
+
+    (N, in, H, W) float -> (N, out, ceil(H / stride), ceil(W / stride)); keeps channels-last.
+    """
+
+    def __init__(self, layer: Conv, padding: Padding, norm_momentum: float) -> None:
+        super().__init__()
+        reach = (layer.kernel - 1) * layer.dilation
+        # SAME depends on the picture's size only where there is a stride; otherwise both styles pad alike.
+        self.padding_style: Padding = padding if layer.stride > 1 else "pytorch"
+        self.conv = nn.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel,
+            layer.stride,
+            padding=reach // 2 if self.padding_style == "pytorch" else 0,
+            dilation=layer.dilation,
+            groups=layer.groups,
+            bias=layer.epsilon is None,
+        )
+        self.norm: nn.Module = nn.Identity()
+        if layer.epsilon is not None:
+            self.norm = nn.BatchNorm2d(layer.out_channels, eps=layer.epsilon, momentum=norm_momentum)
+        self.activation = {"relu6": nn.ReLU6(inplace=True), "relu": nn.ReLU(inplace=True), "linear": nn.Identity()}[
+            layer.activation
+        ]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.padding_style == "tensorflow":
+            (kernel, _), (stride, _), (dilation, _) = self.conv.kernel_size, self.conv.stride, self.conv.dilation
+            rows = padding_amounts(x.shape[2], kernel, stride, dilation, "tensorflow")
+            columns = padding_amounts(x.shape[3], kernel, stride, dilation, "tensorflow")
+            x = F.pad(x, (*columns, *rows))
+        activated: Tensor = self.activation(self.norm(self.conv(x)))
+        return activated
+
+
+class Block(nn.Module):
+    """Holds a block's parts by name: ``expand``, ``depthwise``, ``project``."""
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, source: str) -> None:
+    """Fresh parameters as the named source draws them.
+
+    "pytorch": torchvision's, He normal over fan-out for convolutions and N(0, 0.01) for linear layers. "tensorflow":
+    TensorFlow-slim's, N(0, 0.09) cut at two standard deviations for both. Batch norm starts at scale 1, shift 0.
+    """
+    if source not in ("pytorch", "tensorflow"):
+        raise ValueError(f"initialisation {source!r}: must be 'pytorch' or 'tensorflow'")
+    for part in module.modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear)):
+            if source == "tensorflow":
+                nn.init.trunc_normal_(part.weight, std=0.09, a=-0.18, b=0.18)
+            elif isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out")
+            else:
+                nn.init.normal_(part.weight, std=0.01)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.BatchNorm2d):
+            part.reset_parameters()

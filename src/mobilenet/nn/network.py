@@ -1,0 +1,155 @@
+"""A `Network` value as a torch module: the layers are walked as they stand, so every setting of the value holds here too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .. import architecture, modelfile
+from ..network import Add, Conv, GlobalPool, Linear, Network
+from .blocks import Block, ConvNorm, initialise
+
+
+class TorchNetwork(nn.Module):
+    """Runs `network` in torch. Parameters carry the canonical names (``layer_3.expand.conv.weight``).
+
+    Input: (N, 3, H, W) float, RGB, normalised as the model file says; any H and W. Output: logits (N, K) of a
+    classifier, or (N, C, H', W') of the one output; a dict of them by name where there are several, or after `taps`.
+
+    Args:
+        network: the value to run.
+        parts: the module of every convolution and linear layer, by layer name; they may be shared with another network.
+        dropout: probability of zeroing a feature before the classifier, in training only; the paper's code has 0.2.
+        named: return a dict even for a single output.
+    """
+
+    def __init__(self, network: Network, parts: Mapping[str, nn.Module], dropout: float = 0.2, named: bool = False) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout {dropout!r}: must be at least 0 and below 1; for example 0.2")
+        self.network, self.dropout, self.named = network, dropout, named
+        self.last_use = network.last_use()
+        for layer in network.layers:
+            if layer.name not in parts:
+                continue
+            block, _, part = layer.name.partition(".")
+            if part and block not in self._modules:
+                self.add_module(block, Block())
+            (self.get_submodule(block) if part else self).add_module(part or block, parts[layer.name])
+
+    def forward(self, images: Tensor) -> Tensor | dict[str, Tensor]:
+        values = {"input": images}
+        for index, layer in enumerate(self.network.layers):
+            x = values[layer.inputs[0]]
+            if isinstance(layer, Add):
+                y = x + values[layer.inputs[1]]
+            elif isinstance(layer, GlobalPool):
+                y = x.mean((2, 3), keepdim=True)
+            elif isinstance(layer, Linear):
+                y = self.get_submodule(layer.name)(F.dropout(x.flatten(1), self.dropout, self.training))
+            else:
+                y = self.get_submodule(layer.name)(x)
+            values[layer.name] = y
+            for name in layer.inputs:  # a tensor nobody reads any more must not stay alive
+                if self.last_use[name] == index:
+                    values.pop(name, None)
+        outputs = {name: values[self.network[name].name] for name in self.network.outputs}
+        return outputs if self.named or len(outputs) > 1 else next(iter(outputs.values()))
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules by layer name."""
+        return {ly.name: self.get_submodule(ly.name) for ly in self.network.layers if isinstance(ly, (Conv, Linear))}
+
+    def taps(self, *names: str) -> TorchNetwork:
+        """A feature extractor: same parameters, nothing beyond the deepest tap, a dict {name: (N, C, H', W')}.
+
+        Names are layers or blocks: ``net.taps("layer_15.expand", "layer_18")``. Unknown names raise ValueError.
+        """
+        return TorchNetwork(self.network.until(*names), self.parts(), self.dropout, named=True).train(self.training)
+
+    def with_classes(self, classes: int, dropout: float | None = None) -> TorchNetwork:
+        """The same backbone, its parameters shared, under a fresh classifier for `classes` classes."""
+        network = self.network.with_classes(classes)
+        last = network.layers[-1]
+        assert isinstance(last, Linear)
+        like = next(self.parameters())
+        fresh = nn.Linear(last.in_channels, classes, device=like.device, dtype=like.dtype)
+        initialise(fresh, "pytorch")
+        parts = {**self.parts(), last.name: fresh}
+        return TorchNetwork(network, parts, self.dropout if dropout is None else dropout).train(self.training)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Parameters and running statistics by canonical name, float32: what a model file holds."""
+        state = self.state_dict()
+        return {name: state[name].detach().to("cpu", torch.float32).contiguous().numpy() for name in self.network.tensors()}
+
+    def load_arrays(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Takes every parameter and statistic from `tensors`; KeyError or RuntimeError names what is missing or misshapen."""
+        state = {name: torch.from_numpy(np.array(tensors[name])) for name in self.network.tensors()}
+        counters = {name: value for name, value in self.state_dict().items() if name.endswith("num_batches_tracked")}
+        self.load_state_dict({**counters, **state})
+
+
+def module(network: Network, dropout: float = 0.2, norm_momentum: float = 0.1, initialisation: str = "pytorch") -> TorchNetwork:
+    """A freshly initialised torch module of any `Network`.
+
+    Args:
+        network: the value.
+        dropout: before the classifier, in training.
+        norm_momentum: weight of the newest batch in batch norm's running statistics, in torch's sense: 0.1 is PyTorch's,
+            0.003 is TensorFlow-slim's decay of 0.997.
+        initialisation: "pytorch" or "tensorflow", see `blocks.initialise`.
+    """
+    if not 0 < norm_momentum <= 1:
+        raise ValueError(f"norm_momentum {norm_momentum!r}: must be above 0 and at most 1; TensorFlow's decay 0.997 is 0.003")
+    parts: dict[str, nn.Module] = {}
+    for layer in network.layers:
+        if isinstance(layer, Conv):
+            parts[layer.name] = ConvNorm(layer, network.padding, norm_momentum)
+        elif isinstance(layer, Linear):
+            parts[layer.name] = nn.Linear(layer.in_channels, layer.out_channels)
+    net = TorchNetwork(network, parts, dropout)
+    initialise(net, initialisation)
+    return net
+
+
+def mobilenet_v1(
+    *, dropout: float = 0.001, norm_momentum: float = 0.1, initialisation: str = "pytorch", **settings: Any
+) -> TorchNetwork:
+    """MobileNetV1 in torch; `settings` are those of `architecture.mobilenet_v1` (width, resolution, classes, ...)."""
+    return module(architecture.mobilenet_v1(**settings), dropout, norm_momentum, initialisation)
+
+
+def mobilenet_v2(
+    *, dropout: float = 0.2, norm_momentum: float = 0.1, initialisation: str = "pytorch", **settings: Any
+) -> TorchNetwork:
+    """MobileNetV2 in torch; `settings` are those of `architecture.mobilenet_v2` (width, resolution, classes, ...)."""
+    return module(architecture.mobilenet_v2(**settings), dropout, norm_momentum, initialisation)
+
+
+def load(path: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> TorchNetwork:
+    """The torch module of a model file, in evaluation mode. Raises `modelfile.ModelFileError`."""
+    model = modelfile.read(path)
+    net = module(model.network, dropout, norm_momentum)
+    net.load_arrays(model.tensors)
+    return net.eval()
+
+
+def executor(model: modelfile.ModelFile) -> Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
+    """Runs a model in torch on the CPU, as a backend of `predictor.load`: (N, 3, H, W) float32 -> outputs by name."""
+    net = module(model.network)
+    net.load_arrays(model.tensors)
+    net = net.eval().taps(*model.network.outputs)
+
+    def execute(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        with torch.inference_mode():
+            return {name: value.numpy() for name, value in net(torch.from_numpy(images)).items()}
+
+    return execute

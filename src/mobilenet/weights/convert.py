@@ -1,0 +1,204 @@
+"""Weights from elsewhere to one model file: recognise the container, the layout and the member of the family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images import Interpolation, Preprocessing
+from ..modelfile import ModelFile, ModelFileError, read_safetensors
+from ..network import Resolution, checked_resolution
+from . import labels as known_labels
+from .carriers import digest
+from .keras import read_keras
+from .layouts import Layout, LayoutError, Step, canonical, match, recognise
+from .pth import read_pth
+
+RESAMPLE: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+HDF5, ZIP, PICKLE, TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80", b"TFL3"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A model, the layout it was read from, and where each tensor came from."""
+
+    model: ModelFile
+    layout: Layout
+    steps: tuple[Step, ...]
+
+
+def convert(
+    source: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    resolution: Resolution | None = None,
+    entry: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    resize: int | None = None,
+) -> Conversion:
+    """Reads weights of torchvision, timm, transformers, Keras or d-li14 into a model.
+
+    Width, depth and number of classes are found from the tensors; padding, epsilon and preprocessing are the library's
+    own, or those of a ``config.json`` beside the file (timm's and transformers').
+
+    Args:
+        source: ``.pth`` (both forms), ``.safetensors`` or Keras ``.h5``, recognised by content.
+        labels: a name for each output; default ImageNet's for 1000 outputs, and with a background class for 1001.
+        resolution: of the pictures, default the library's 224.
+        entry: key of the state dict in a checkpoint that holds several.
+        settings: of the architecture, where the tensors and the library do not tell (``padding``, ``output_stride``).
+        provenance: kept in the model file beside the file's name, sha256 and layout.
+        resize: shorter side before the centre crop, default the library's.
+
+    Raises:
+        ValueError: one of its subclasses for every kind of bad file, with the tensor or the file named.
+    """
+    path = Path(source)
+    tensors = read_tensors(path, entry)
+    layout = recognise(list(tensors), path.name)
+    config = read_config(path)
+    chosen = {**config_settings(config), **(settings or {})}
+    network = match(layout, tensors, path.name, chosen)
+    preprocessing = config_preprocessing(config, path, layout.preprocessing)
+    if resize is not None:
+        preprocessing = replace(preprocessing, resize=resize)
+    if resolution is not None:
+        preprocessing = preprocessing.at(checked_resolution(resolution))
+    network = network.at(preprocessing.size)
+    outputs = network.settings["classes"] or 0
+    names, ids = label_names(labels, config, outputs, path)
+    model = ModelFile(
+        network=network,
+        tensors=canonical(layout, network, tensors),
+        labels=names,
+        label_ids=ids,
+        background=0 if names[:1] == ("background",) else None,
+        preprocessing=preprocessing,
+        provenance={"file": path.name, "sha256": digest(path), "layout": layout.name, **(provenance or {})},
+    )
+    return Conversion(model, layout, tuple(layout.steps(network)))
+
+
+def read_tensors(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
+    """Every array of a weight file by its name there, without counters and wrappers' prefixes."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a weight file") from error
+    if start.startswith(HDF5):
+        tensors = read_keras(path)
+    elif start.startswith((ZIP, PICKLE)):
+        tensors = read_pth(path, entry)
+    elif start[4:8] == TFLITE:
+        raise LayoutError(f"{path}: is a TFLite model; this version reads .pth, .safetensors and Keras .h5")
+    elif start[8:9] == b"{":
+        tensors, metadata = read_safetensors(path)
+        if "mobilenet" in metadata:
+            raise LayoutError(f"{path}: is a model file already; use it as it is")
+    else:
+        raise LayoutError(f"{path}: no known weight file (it begins {start[:8]!r}); known: .pth, .safetensors, Keras .h5")
+    tensors = {name: array for name, array in tensors.items() if not name.endswith("num_batches_tracked")}
+    for family in ("v1", "v2"):  # the bare model of transformers leaves its own name out
+        mark = {"v1": "conv_stem.convolution.weight", "v2": "conv_stem.first_conv.convolution.weight"}[family]
+        if mark in tensors:
+            tensors = {
+                name if name.startswith("classifier") else f"mobilenet_{family}.{name}": a for name, a in tensors.items()
+            }
+    for name, array in tensors.items():
+        if array.dtype.kind != "f":
+            raise LayoutError(f"{path}: tensor {name!r} is {array.dtype}; only floating-point weights are read here")
+        if not np.isfinite(array).all():
+            raise LayoutError(f"{path}: tensor {name!r} holds NaN or infinity; the file is damaged or its training diverged")
+    if not tensors:
+        raise LayoutError(f"{path}: holds no tensors")
+    return tensors
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """timm's or transformers' ``config.json`` beside the weights; empty where there is none of this family."""
+    config = read_json(path.with_name("config.json"))
+    names = str(config.get("model_type", "")) + str(config.get("architecture", ""))
+    return config if "mobilenet" in names else {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path}: cannot be read as JSON ({error}); mend it or move it away") from error
+    return content if isinstance(content, dict) else {}
+
+
+def config_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What transformers' configuration says of the network beyond its tensors."""
+    if "model_type" not in config:
+        return {}
+    settings: dict[str, Any] = {}
+    if "tf_padding" in config:
+        settings["padding"] = "tensorflow" if config["tf_padding"] else "pytorch"
+    if "layer_norm_eps" in config:
+        settings["epsilon"] = config["layer_norm_eps"]
+    if "output_stride" in config:
+        settings["output_stride"] = config["output_stride"]
+    if "hidden_act" in config:
+        settings["activation"] = config["hidden_act"]
+    if "min_depth" in config:
+        settings["min_depth"] = config["min_depth"]
+    return settings
+
+
+def config_preprocessing(config: Mapping[str, Any], path: Path, default: Preprocessing) -> Preprocessing:
+    """timm's ``pretrained_cfg``, or transformers' ``preprocessor_config.json``, over the layout's own."""
+    try:
+        if timm := config.get("pretrained_cfg"):
+            size = int(timm["input_size"][-2]), int(timm["input_size"][-1])
+            return Preprocessing(
+                size=size,
+                fit="center_crop",
+                resize=int(min(size) / timm["crop_pct"]),
+                interpolation=timm["interpolation"],
+                mean=tuple(timm["mean"]),
+                std=tuple(timm["std"]),
+            )
+        if "model_type" in config and (content := read_json(path.with_name("preprocessor_config.json"))):
+            crop = content["crop_size"]
+            return replace(
+                default,
+                size=(crop["height"], crop["width"]),
+                resize=content["size"]["shortest_edge"],
+                interpolation=RESAMPLE[content.get("resample", 2)],
+                mean=tuple(content["image_mean"]),
+                std=tuple(content["image_std"]),
+            )
+    except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise ModelFileError(
+            f"{path.parent}: configuration beside the weights does not parse ({error!r}); move it away"
+        ) from error
+    return default
+
+
+def label_names(
+    given: Sequence[str] | None, config: Mapping[str, Any], outputs: int, path: Path
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(names, ids) for every output: the user's, then ImageNet's by their number, then the configuration's."""
+    if given is not None:
+        return tuple(given), ()
+    if outputs == 0:
+        return (), ()
+    if outputs in (1000, 1001):
+        return known_labels.imagenet(outputs)
+    listed = config.get("id2label") or config.get("label_names") or {}
+    names = list(listed.values()) if isinstance(listed, dict) else list(listed)
+    if len(names) == outputs:
+        return tuple(str(name) for name in names), ()
+    raise ModelFileError(f"{path}: {outputs} outputs and no labels for them; give a file with a line for each (--labels FILE)")
