@@ -21,7 +21,7 @@ struct ProductCall {
   const float* weights;  // packed: see weights.h
   const float* bias;
   int blocks;  // of output channels in this panel
-  bool half;   // the last of them has 8 channels or fewer: never in a full convolution, nor in a panel of 3
+  bool half;   // the last of them has 8 channels or fewer; never in a panel of 3
   float* target;
   long target_block;
   const float* residual;  // or null

@@ -130,11 +130,9 @@ void product_panel(const ProductCall& call) {
     if constexpr (V::tile_blocks >= 2)
       if (blocks == 2 && !half) product_part<V, 2, false, Dense>(call, first, bias, block);
     if (blocks == 1 && !half) product_part<V, 1, false, Dense>(call, first, bias, block);
-    if constexpr (!Dense) {
-      if constexpr (V::tile_blocks >= 2)
-        if (blocks == 2 && half) product_part<V, 1, true, false>(call, first, bias, block);
-      if (blocks == 1 && half) product_part<V, 0, true, false>(call, first, bias, block);
-    }
+    if constexpr (V::tile_blocks >= 2)
+      if (blocks == 2 && half) product_part<V, 1, true, Dense>(call, first, bias, block);
+    if (blocks == 1 && half) product_part<V, 0, true, Dense>(call, first, bias, block);
     weights += tap * call.all_taps;
     bias += blocks * kBlock;
     block += blocks;

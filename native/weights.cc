@@ -33,7 +33,7 @@ ProductWeights::ProductWeights(const float* weight, const float* bias_, int outp
     : inputs(inputs_), outputs(outputs_), kernel(kernel_), depth((inputs_ + 3) / 4 * 4), lanes(kernels.lanes),
       bias(by_block(bias_, outputs_, 1)) {
   const int taps = kernel * kernel, all = blocks_of(outputs);
-  const bool half = kernel == 1 && panel_blocks <= 2 && outputs - (all - 1) * kBlock <= kBlock / 2;
+  const bool half = panel_blocks <= 2 && outputs - (all - 1) * kBlock <= kBlock / 2;
   weights = Floats(static_cast<std::size_t>(all) * kBlock * taps * depth);
   float* packed = weights.data();
   for (int first = 0; first < all;) {

@@ -368,14 +368,14 @@ class _Planner:
             self.each(label, lambda t, n=name, x=tensor, h=height: [EmitStep(label, x, n, share(h, t, self.threads))])
 
 
-def candidates(resolution: tuple[int, int]) -> tuple[Style, ...]:
+def candidates(resolution: tuple[int, int], threads: int) -> tuple[Style, ...]:
     """Styles from the fastest to the least memory, as measured (docs/engine.md)."""
     stream = max(12000, resolution[0] * resolution[1] // 20)
     return tuple(
         Style(band, pixels, whole, stream // part)
         for whole in (196, 49, 0)
         for part in (1, 4, 16, 64)
-        for band, pixels in ((2, 224), (1, 0))
+        for band, pixels in ((2, 224 // threads), (1, 0))
     )
 
 
@@ -386,7 +386,7 @@ def choose(network: Network, resolution: tuple[int, int], threads: int, budget: 
         ValueError: no plan fits; names the least possible.
     """
     smallest: Plan | None = None
-    for style in candidates(resolution):
+    for style in candidates(resolution, threads):
         plan = make_plan(network, resolution, threads, style)
         if budget is None or plan.bytes <= budget:
             return plan
