@@ -346,8 +346,6 @@ def test_hostile_programs(data):
     assert refused + ran
 
 
-
-
 def test_linear_network():
     layers = Conv("a", ("input",), 3, 5, kernel=3, stride=2), Linear("fc", ("a",), 5, 19)
     network = Network("test", {}, layers, (1, 2), "pytorch", ("fc",))

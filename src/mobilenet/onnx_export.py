@@ -58,9 +58,7 @@ def to_onnx(
     return model
 
 
-def _nodes(
-    network: Network, layer: Layer, folded: Mapping[str, Folded], shapes: Any, constant: Any, helper: Any
-) -> list[Any]:
+def _nodes(network: Network, layer: Layer, folded: Mapping[str, Folded], shapes: Any, constant: Any, helper: Any) -> list[Any]:
     """The layer as ONNX nodes; the last one makes the tensor of the layer's name."""
     name, inputs = layer.name, list(layer.inputs)
     if isinstance(layer, Add):

@@ -116,9 +116,7 @@ class _Planner:
         last = (target.width - 1) * window.stride - window.left + (window.kernel - 1) * window.dilation
         return window.left, max(0, last - source.width + 1)
 
-    def buffer(
-        self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None
-    ) -> str:
+    def buffer(self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None) -> str:
         """A new buffer, alive from this stage on; `read` prolongs it. `thread` owns it, or all do."""
         stage = len(self.stages)
         assert name not in self.buffers, name
@@ -272,7 +270,9 @@ class _Planner:
             shape = Shape(channels, before.height, before.width)
             self.buffer(ring, shape, slots, self.margins(before, after, window), thread)
         every = part or (0, panels(unit, unit.expand))
-        return ExpandDepthwiseStep(label, unit.expand, unit.depthwise, window, source, self.read(ring), target, new, rows, every)
+        return ExpandDepthwiseStep(
+            label, unit.expand, unit.depthwise, window, source, self.read(ring), target, new, rows, every
+        )
 
     # Whole pictures
 
@@ -401,6 +401,4 @@ def choose(network: Network, resolution: tuple[int, int], threads: int, budget: 
 
 def weighted(network: Network) -> Mapping[str, tuple[Unit, Conv | Linear]]:
     """Every layer with weights, and the unit it runs in."""
-    return {
-        layer.name: (unit, layer) for unit in fuse(network) for layer in unit.layers if isinstance(layer, Conv | Linear)
-    }
+    return {layer.name: (unit, layer) for unit in fuse(network) for layer in unit.layers if isinstance(layer, Conv | Linear)}

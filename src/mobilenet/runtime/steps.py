@@ -116,8 +116,7 @@ class EmitStep(NamedTuple):
 
 
 Step = (
-    PadStep | StemStep | ProductStep | DepthwiseStep | ExpandDepthwiseStep | PooledProductStep | PoolStep | SumStep
-    | EmitStep
+    PadStep | StemStep | ProductStep | DepthwiseStep | ExpandDepthwiseStep | PooledProductStep | PoolStep | SumStep | EmitStep
 )
 Stage = tuple[tuple[Step, ...], ...]  # steps of each thread
 
