@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine: `make demo` (real photos, no torch) and `make test`.
+PYTHON ?= python3
+DEVICE := .venv-device
+TESTS := .venv
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.PHONY: demo test check figures clean
+
+demo: $(DEVICE)/ready
+	$(DEVICE)/bin/mobilenet predict photos --save out
+
+test: $(TESTS)/ready check
+	$(TESTS)/bin/python -m pytest
+
+check: $(TESTS)/ready
+	$(TESTS)/bin/ruff check .
+	$(TESTS)/bin/ruff format --check .
+	$(TESTS)/bin/mypy
+
+# The measurements behind the README's tables, and the tables.
+figures: $(TESTS)/ready
+	$(TESTS)/bin/python tools/measure_install.py
+	$(TESTS)/bin/python tools/tables.py
+
+$(DEVICE)/ready: pyproject.toml $(shell find src -name '*.py' -o -name '*.tsv')
+	$(PYTHON) -m venv $(DEVICE)
+	$(DEVICE)/bin/python -m pip install $(PIP_FLAGS) .
+	touch $@
+
+$(TESTS)/ready: pyproject.toml
+	$(PYTHON) -m venv $(TESTS)
+	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,check]'
+	touch $@
+
+clean:
+	rm -rf $(DEVICE) $(TESTS) build dist out
