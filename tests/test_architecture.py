@@ -174,7 +174,7 @@ def test_unknown_names_answer_with_the_nearest():
         mobilenet_v2().until()
     for wrong in ({}, {"architecture": 3}, {"architecture": "mobilenet_v2", "width": "wide"},
                   {"architecture": "mobilenet_v2", "rows": 7}, {"architecture": "mobilenet_v2", "rows": [[1]]}):  # fmt: skip
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"called None|called 3|'wide'|rows 7|rows \[\[1\]\]"):
             catalogue.from_description(wrong)
 
 

@@ -163,10 +163,8 @@ def test_ledger_is_what_torch_holds_and_does(version, width, side, classes, outp
     from mobilenet import nn
 
     common = {"width": width, "resolution": side, "classes": classes, "output_stride": output_stride, "padding": padding}
-    if version == 1:
-        network = mobilenet_v1(**common)
-    else:
-        network = mobilenet_v2(**common, shortcut=shortcut, expansion=expansion)
+    ablation = {} if version == 1 else {"shortcut": shortcut, "expansion": expansion}
+    network = (mobilenet_v1 if version == 1 else mobilenet_v2)(**common, **ablation)
     ledger, net = cost(network), nn.module(network).eval()
     lines = {layer.name: layer for layer in ledger.layers}
     seen = {}
@@ -211,5 +209,5 @@ def test_figure(tmp_path, suffix):
     pytest.importorskip("matplotlib")
     save_figure(cost(mobilenet_v2()), tmp_path / f"cost{suffix}")
     assert (tmp_path / f"cost{suffix}").stat().st_size > 10_000
-    with pytest.raises(ValueError, match="cost.xyz"):
+    with pytest.raises(ValueError, match=r"cost\.xyz"):
         save_figure(cost(mobilenet_v2()), tmp_path / "cost.xyz")

@@ -272,10 +272,10 @@ def test_weights_are_checked():
 
 NUMBERS = st.one_of(st.integers(-2, 40), st.integers(-(2**31), 2**31 - 1))
 SPAN = st.tuples(NUMBERS, NUMBERS)
+ONE, MARGIN = st.one_of(st.just(1), NUMBERS), st.one_of(st.integers(0, 1), NUMBERS)
 WINDOW = st.builds(
-    _core.Window, kernel=st.one_of(st.sampled_from([1, 3]), NUMBERS), stride=st.one_of(st.just(1), NUMBERS),
-    dilation=st.one_of(st.just(1), NUMBERS), top=st.one_of(st.integers(0, 1), NUMBERS), left=st.one_of(st.integers(0, 1), NUMBERS),
-)  # fmt: skip
+    _core.Window, kernel=st.one_of(st.sampled_from([1, 3]), NUMBERS), stride=ONE, dilation=ONE, top=MARGIN, left=MARGIN
+)
 
 
 @settings(deadline=None, max_examples=300)

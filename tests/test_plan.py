@@ -137,12 +137,12 @@ class Replay:
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
     resolution = draw(st.tuples(st.integers(1, 70), st.integers(1, 40)))
-    shared = dict(
-        resolution=resolution,
-        classes=draw(st.sampled_from([None, 7])),
-        output_stride=draw(st.sampled_from([8, 16, 32])),
-        padding=draw(st.sampled_from(["pytorch", "tensorflow"])),
-    )
+    shared = {
+        "resolution": resolution,
+        "classes": draw(st.sampled_from([None, 7])),
+        "output_stride": draw(st.sampled_from([8, 16, 32])),
+        "padding": draw(st.sampled_from(["pytorch", "tensorflow"])),
+    }
     if draw(st.booleans()):
         network = mobilenet_v1(0.25, convolution=draw(st.sampled_from(["separable", "full"])), **shared)
     else:

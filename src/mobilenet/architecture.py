@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from .network import (
     Activation,
@@ -44,6 +44,8 @@ class SeparableRow(NamedTuple):
     c: int
 
 
+AnyRow = TypeVar("AnyRow", Row, SeparableRow)
+
 MOBILENET_V2 = (
     Row(1, 16, 1, 1),
     Row(6, 24, 2, 2),
@@ -72,6 +74,7 @@ MOBILENET_V1_SHALLOW = MOBILENET_V1[:6] + MOBILENET_V1[11:]
 """MobileNetV1's Table 5: without the five 14 x 14 x 512 layers."""
 
 STEM_CHANNELS, LAST_CHANNELS = 32, 1280
+MOST_BLOCKS, MOST_CHANNELS = 256, 8192  # so that a forged description cannot ask for all memory
 
 
 def make_divisible(channels: float, divisor: int = 8, minimum: int = 8) -> int:
@@ -156,7 +159,7 @@ def mobilenet_v2(
         ValueError: an argument outside its range, naming value, rule and remedy.
     """
     settings: dict[str, Any] = dict(locals())
-    table = [Row(t, int(c), int(n), int(s)) for t, c, n, s in rows]
+    table = parsed(rows, Row)
     settings["rows"] = [list(row) for row in table]
     check_common(settings)
     check(0 < depth <= 8, "depth", depth, "must be above 0 and at most 8", "1.0")
@@ -164,8 +167,10 @@ def mobilenet_v2(
     check(projection in get_args(Activation), "projection", projection, "must be 'linear', 'relu6' or 'relu'", "'linear'")
     check(shortcut in get_args(Shortcut), "shortcut", shortcut, f"must be one of {get_args(Shortcut)}", "'bottleneck'")
     check(is_count(divisible_by), "divisible_by", divisible_by, "must be at least 1", "8")
-    check(all(r.t >= 1 and r.c >= 1 and r.n >= 1 and r.s in (1, 2) for r in table) and len(table) > 0, "rows", rows,
-          "must be (t >= 1, c >= 1, n >= 1, s of 1 or 2)", "the default, Table 2")  # fmt: skip
+    check(all(1 <= r.t <= 64 and 1 <= r.c <= MOST_CHANNELS and r.n >= 1 and r.s in (1, 2) for r in table)
+          and 0 < sum(r.n for r in table) <= MOST_BLOCKS, "rows", rows,
+          f"must be (t of 1 to 64, c up to {MOST_CHANNELS}, n >= 1, s of 1 or 2), at most {MOST_BLOCKS} blocks",
+          "the default, Table 2")  # fmt: skip
 
     def scaled(channels: float) -> int:
         return make_divisible(channels * width, divisible_by, min_depth)
@@ -244,14 +249,14 @@ def mobilenet_v1(
         ValueError: an argument outside its range, naming value, rule and remedy.
     """
     settings: dict[str, Any] = dict(locals())
-    table = [SeparableRow(*row) for row in rows]
+    table = parsed(rows, SeparableRow)
     settings["rows"] = [list(row) for row in table]
     check_common(settings)
     check(convolution in get_args(Convolution), "convolution", convolution, f"must be one of {get_args(Convolution)}",
           "'separable'")  # fmt: skip
     check(divisible_by is None or is_count(divisible_by), "divisible_by", divisible_by, "must be None or at least 1", "None")
-    check(all(r.s in (1, 2) and r.c >= 1 for r in table) and len(table) > 0, "rows", rows, "must be (s of 1 or 2, c >= 1)",
-          "the default, Table 1")  # fmt: skip
+    check(all(r.s in (1, 2) and 1 <= r.c <= MOST_CHANNELS for r in table) and 0 < len(table) <= MOST_BLOCKS, "rows", rows,
+          f"must be (s of 1 or 2, c up to {MOST_CHANNELS}), at most {MOST_BLOCKS}", "the default, Table 1")  # fmt: skip
 
     def scaled(channels: int) -> int:
         if divisible_by is None:
@@ -286,6 +291,13 @@ def finished(name: str, settings: dict[str, Any], layers: list[Layer], x: str, c
         x = "classifier"
     settings = {**settings, "resolution": list(resolution)}
     return Network(name, settings, tuple(layers), resolution, settings["padding"], (x,))
+
+
+def parsed(rows: Sequence[Sequence[Any]], kind: type[AnyRow]) -> list[AnyRow]:
+    try:
+        return [kind(*row) for row in rows]
+    except TypeError as error:
+        raise ValueError(f"rows {rows!r:.80}: each must be ({', '.join(kind._fields)}); for example the default") from error
 
 
 def check_common(s: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def bench(
     (expected,) = list(Reference(network, tensors)(picture).values())[:1]
     engines = {name: _load(name, network, tensors, threads) for name in names}
     errors = {name: float(np.abs(np.asarray(run(picture)) - expected).max()) for name, run in engines.items()}
-    times = interleaved({name: (lambda run=run: run(picture)) for name, run in engines.items()}, seconds, threads)
+    times = interleaved(engines, picture, seconds, threads)
     return [
         Record(
             engine=name,
@@ -151,16 +151,16 @@ def _load(name: str, network: Network, tensors: Mapping[str, Floats], threads: i
         raise ValueError(f"engine {name!r} is not installed ({error}); pip install 'mobilenet[bench]'") from error
 
 
-def interleaved(runs: Mapping[str, Callable[[], object]], seconds: float, threads: int) -> dict[str, list[float]]:
+def interleaved(engines: Mapping[str, Executor], picture: Floats, seconds: float, threads: int) -> dict[str, list[float]]:
     """Seconds of each call, taken in turns, so that all meet the same noise. Each turn warms up with one call."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    while min(map(len, times.values())) < 10 or sum(map(sum, times.values())) < seconds * len(runs):
-        for name, run in runs.items():
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    while min(map(len, times.values())) < 10 or sum(map(sum, times.values())) < seconds * len(engines):
+        for name, run in engines.items():
             if threads > 1:
                 time.sleep(PAUSE)
-            run()
+            run(picture)
             before = time.perf_counter()
-            run()
+            run(picture)
             times[name].append(time.perf_counter() - before)
     return times
 

@@ -13,9 +13,9 @@ from .network import Network
 ARCHITECTURES: dict[str, Callable[..., Network]] = {"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
 
 
-def build(name: str, **settings: Any) -> Network:
+def build(name: Any, /, **settings: Any) -> Network:
     """The network called `name`; `settings` are its function's arguments. Unknown names raise ValueError with the nearest."""
-    if name not in ARCHITECTURES:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         raise ValueError(unknown("architecture", name, ARCHITECTURES))
     function = ARCHITECTURES[name]
     for key in settings:
@@ -23,17 +23,16 @@ def build(name: str, **settings: Any) -> Network:
             raise ValueError(unknown(f"setting of {name}", key, accepted))
     if isinstance(settings.get("resolution"), list):
         settings["resolution"] = tuple(settings["resolution"])
-    return function(**settings)
+    try:
+        return function(**settings)
+    except TypeError as error:  # a value of the wrong type, from a file or a command line nobody checked
+        raise ValueError(f"{name} with {settings!r:.200}: {error}; see help(mobilenet.{name}) for the types") from error
 
 
 def from_description(description: Mapping[str, Any]) -> Network:
     """The network of `Network.description`, as read from JSON. Raises ValueError for anything that does not build."""
     settings = dict(description)
-    name = settings.pop("architecture", None)
-    try:
-        return build(name, **settings)
-    except TypeError as error:  # a value of the wrong type, from a file nobody checked
-        raise ValueError(f"network description {description!r:.200}: {error}") from error
+    return build(settings.pop("architecture", None), **settings)
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

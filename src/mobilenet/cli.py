@@ -118,7 +118,8 @@ def predict(
 ) -> None:
     """Name what is on pictures: files, folders and quoted globs."""
     set_threads(threads)
-    from .images import ImageError, draw_classification, find_inputs, open_image, write_image
+    from .drawing import draw_classification
+    from .images import ImageError, find_inputs, open_image, write_image
 
     predictor = load_predictor(model, backend)
     failed, paths = 0, list[Path]()

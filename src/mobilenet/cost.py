@@ -210,7 +210,7 @@ def save_figure(ledger: Cost, path: Path) -> None:
     madds.set_ylabel("MAdds, millions")
     madds.legend()
     madds.tick_params(axis="x", labelrotation=90, labelsize=7)
-    madds.margins(x=0.01)
+    madds.set_xlim(-1, len(names))
     try:
         figure.savefig(path, dpi=120)
     except (ValueError, OSError) as error:

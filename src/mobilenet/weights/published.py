@@ -18,11 +18,18 @@ Kind = Literal["pip", "npm"]
 
 @dataclass(frozen=True)
 class File:
-    """A published file. `sha256` is the whole digest, its published beginning, or empty where none is published."""
+    """A published file. `sha256` is the whole digest, its published beginning, or empty where none is published.
+
+    `repack` is the sha256 of another file with every tensor the same, where a carrier holds that one.
+    """
 
     name: str
     sha256: str
     url: str
+    repack: str | None = None
+
+    def is_that(self, digest: str) -> bool:
+        return digest.startswith(self.sha256) or digest == self.repack
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,7 @@ NAMED = (
                 "deeplabv3.tflite",
                 "68a539782c2c6a72f8aac3724600124a85ed977162b44e84cbae5db717c933c6",
                 TFLITE_SUPPORT + "deeplabv3.tflite",
+                repack="9711334db2b01d5894feb8ed0f5cb3e97d125b8d229f8d8692f625801818f5ef",  # with the labels as metadata
             ),
         ),
         {},
@@ -186,8 +194,9 @@ TRANSFORMERS = (
 @cache
 def models() -> dict[str, Published]:
     """Every known model by name: the pinned ones first, then what the hubs publish."""
-    listed = [*NAMED, hub("torchvision/mobilenet_v2.imagenet1k_v2", "MobileNetV2 1.0 at 224 px, torchvision, newer recipe",
-                          "BSD-3-Clause", TORCH_HUB + "mobilenet_v2-7ebf99e0.pth", 0.72154, 0.90822, "7ebf99e0", resize=232)]  # fmt: skip
+    newer = hub("torchvision/mobilenet_v2.imagenet1k_v2", "MobileNetV2 1.0 at 224 px, torchvision, newer recipe",
+                "BSD-3-Clause", TORCH_HUB + "mobilenet_v2-7ebf99e0.pth", 0.72154, 0.90822, "7ebf99e0", resize=232)  # fmt: skip
+    listed = [*NAMED, newer]
     for name, title, top1, top5, release in TIMM:
         url = TIMM_RELEASES + release if release else HUGGING_FACE.format(f"timm/{name}")
         prefix = release.rpartition("-")[2].removesuffix(".pth")

@@ -1,0 +1,141 @@
+"""The one evaluation preprocessing: from a picture of any size to a network's input, torchvision's pixels to the last bit."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .images import LARGEST_PICTURE, ImageError, check_rgb
+from .network import LARGEST_SIDE
+
+Fit = Literal["center_crop", "central_fraction", "squash"]
+Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the input of a network: resize and crop on 8 bits, then normalise. A model file stores it.
+
+    Attributes:
+        size: height and width of the input.
+        fit: ``center_crop``: the shorter side to `resize`, then the centre of `size`, black where the picture is smaller
+            (torchvision). ``central_fraction``: the central `fraction` of both sides, squashed to `size` (TensorFlow).
+            ``squash``: all of it to `size`.
+        resize: for ``center_crop`` only.
+        fraction: for ``central_fraction`` only, 0.01 to 1.
+        interpolation: Pillow's filter; when shrinking, all but ``nearest`` average over the pixels they skip.
+        mean, std: of red, green and blue, on a scale from 0 to 1; the input is (pixel / 255 - mean) / std in float32.
+
+    Raises ValueError that names the field where one is out of range or does not belong to the fit.
+    """
+
+    size: tuple[int, int]
+    fit: Fit
+    resize: int | None = None
+    fraction: float | None = None
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        crop, central, names = self.fit == "center_crop", self.fit == "central_fraction", get_args(Interpolation)
+        side, pixels = f"from 1 to {LARGEST_SIDE}", "divide by 255 if it is on the pixels' scale"
+        part = "a number from 0.01 to 1 for central_fraction, else absent"
+        for key, ok, rule in (
+            ("size", _all_of(self.size, 2, _is_side), f"height and width, ints {side}"),
+            ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
+            ("resize", _is_side(self.resize) if crop else self.resize is None, f"an int {side} for center_crop, else absent"),
+            ("fraction", _is_number(self.fraction, 0.01) if central else self.fraction is None, part),
+            ("interpolation", self.interpolation in names, f"one of {', '.join(names)}"),
+            ("mean", _all_of(self.mean, 3, lambda x: _is_number(x, 0)), f"3 numbers from 0 to 1; {pixels}"),
+            ("std", _all_of(self.std, 3, lambda x: _is_number(x, 0.001)), f"3 numbers from 0.001 to 1; {pixels}"),
+        ):
+            if not ok:
+                raise ValueError(f"preprocessing: {key} {reprlib.repr(getattr(self, key))} must be {rule}")
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields that the fit uses, in JSON's types."""
+        kept = {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Preprocessing:
+        """The reverse of `to_json`. Raises ValueError where a key is unknown, missing or has no fit value."""
+        entries = data.items() if isinstance(data, Mapping) else ()
+        given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
+        known = [field.name for field in fields(cls)]
+        for key in known:
+            if key not in given and key not in ("resize", "fraction"):
+                raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")
+        for key in given:
+            if key not in known:
+                raise ValueError(f"preprocessing: unknown key {reprlib.repr(key)}; the keys are {', '.join(known)}")
+        return cls(**given)
+
+    def at(self, resolution: int | tuple[int, int]) -> Preprocessing:
+        """The same policy for another input size: `resize` keeps its proportion to the longer side (256 to 224)."""
+        size = (resolution, resolution) if isinstance(resolution, int) else resolution
+        moved = replace(self, size=size)  # refuses sizes that are none
+        return moved if self.resize is None else replace(moved, resize=max(round(self.resize * max(size) / max(self.size)), 1))
+
+    def crop_picture(self, image: Image.Image) -> Image.Image:
+        """The stage on 8 bits: an RGB picture of any size to an RGB picture of `size`."""
+        check_rgb(image)
+        (height, width), resample = self.size, Image.Resampling[self.interpolation.upper()]
+        if self.resize is not None:
+            image = image.resize(_scaled(image.size, self.resize), resample)
+            return _window(image, _centred(image.width, width), _centred(image.height, height), width, height)
+        if self.fraction is not None:
+            left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
+            image = _window(image, left, top, image.width - 2 * left, image.height - 2 * top)
+        return image.resize((width, height), resample)
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """An RGB picture of any size -> the input, float32 (3, H, W), C-contiguous. ImageError for other modes."""
+        pixels = np.asarray(self.crop_picture(image)).transpose(2, 0, 1)
+        x = np.ascontiguousarray(pixels, dtype=np.float32)
+        x /= 255  # three roundings in this order, as torchvision's ToTensor and Normalize have them
+        x -= np.array(self.mean, np.float32)[:, None, None]
+        x /= np.array(self.std, np.float32)[:, None, None]
+        return x
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 1 <= value <= LARGEST_SIDE
+
+
+def _is_number(value: object, least: float) -> bool:
+    return isinstance(value, (int, float)) and type(value) is not bool and least <= value <= 1
+
+
+def _all_of(values: object, count: int, good: Callable[[object], bool]) -> bool:
+    return isinstance(values, tuple) and len(values) == count and all(map(good, values))
+
+
+IMAGENET_TORCHVISION = Preprocessing(size=(224, 224), fit="center_crop", resize=256)
+
+
+def _scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    width, height = size  # torchvision's arithmetic, to the truncation
+    scaled = (shorter, int(shorter * height / width)) if width <= height else (int(shorter * width / height), shorter)
+    if scaled[0] * scaled[1] > LARGEST_PICTURE:
+        raise ImageError(f"{width}x{height}: too long to resize its shorter side to {shorter}; cut a part out of it first")
+    return scaled
+
+
+def _centred(length: int, window: int) -> int:
+    """Where a window begins, with torchvision's rounding; below zero where it is wider than the picture."""
+    return -((window - length) // 2) if window > length else round((length - window) / 2.0)
+
+
+def _window(image: Image.Image, left: int, top: int, width: int, height: int) -> Image.Image:
+    """The part of a picture in a window, black where the window looks past its edges."""
+    window = Image.new("RGB", (width, height))
+    window.paste(image, (-left, -top))  # not crop: that warns of bombs when the window is large
+    return window

@@ -1,0 +1,233 @@
+"""One file for a model: exact round trips, and a clear refusal of everything that is not one."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import random_tensors
+from safetensors.numpy import save
+
+from mobilenet import modelfile
+from mobilenet.architecture import mobilenet_v1, mobilenet_v2
+from mobilenet.modelfile import ModelFile, ModelFileError
+from mobilenet.preprocessing import Preprocessing
+
+
+def small(**changes) -> ModelFile:
+    network = mobilenet_v1(0.25, 32, classes=3)
+    model = ModelFile(
+        network=network,
+        tensors=random_tensors(network),
+        labels=("cat", "dög", "a, b"),
+        preprocessing=Preprocessing(size=(32, 32), fit="squash"),
+        label_ids=("n1", "n2", "n3"),
+        background=1,
+        provenance={"source": "test", "licence": "Apache-2.0"},
+        metrics={"top1": 0.5},
+    )
+    return replace(model, **changes)
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    modelfile.write(small(), path)
+    return path.read_bytes()
+
+
+def test_round_trip(tmp_path):
+    modelfile.write(small(), tmp_path / "m.safetensors")
+    back = modelfile.read(tmp_path / "m.safetensors")
+    assert list(back.tensors) == list(back.network.tensors())
+    for name, value in small().tensors.items():
+        np.testing.assert_array_equal(back.tensors[name], value)
+    for part in ("network", "labels", "preprocessing", "label_ids", "background", "provenance", "metrics"):
+        assert getattr(back, part) == getattr(small(), part)
+
+
+def test_every_setting_of_the_network_travels(tmp_path):
+    network = mobilenet_v2(0.35, (33, 47), 4, 16, "tensorflow", 1e-3, shortcut="expansion", projection="relu6", expansion=3,
+                           activation="relu", scale_last=True)  # fmt: skip
+    model = small(network=network, tensors=random_tensors(network), labels=("a", "b", "c", "d"), label_ids=(), background=None)
+    modelfile.write(model, tmp_path / "m.safetensors")
+    assert modelfile.read(tmp_path / "m.safetensors").network == network
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": ("cat",)}, "1 labels for a classifier of 3 outputs"),
+        ({"label_ids": ("n1",)}, "1 label ids for 3 outputs"),
+        ({"background": 3}, "background class 3"),
+    ],
+)
+def test_models_that_do_not_fit_together(changes, words):
+    with pytest.raises(ModelFileError, match=words):
+        small(**changes)
+
+
+def damaged(change) -> dict:
+    tensors = dict(small().tensors)
+    change(tensors)
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.pop("classifier.bias"), "no tensor 'classifier.bias'"),
+        (lambda t: t.update(stranger=np.zeros(1, np.float32)), "tensor 'stranger' has no place in mobilenet_v1"),
+        (lambda t: t.update({"classifier.bias": np.zeros(4, np.float32)}), r"'classifier.bias' is \(4,\), must be \(3,\)"),
+        (lambda t: t.update({"classifier.bias": np.zeros(3)}), "'classifier.bias' is float64, must be float32"),
+        (lambda t: t.update({"classifier.bias": np.array([0, np.nan, 0], np.float32)}), "'classifier.bias' holds NaN"),
+        (lambda t: t.update({"layer_0.norm.running_var": -np.ones(8, np.float32)}), "negative variance"),
+    ],
+)
+def test_wrong_tensors_are_named_when_made_and_when_read(change, words, tmp_path, content):
+    tensors = damaged(change)
+    with pytest.raises(ModelFileError, match=words):
+        small(tensors=tensors)
+    length = struct.unpack("<Q", content[:8])[0]
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    (tmp_path / "m.safetensors").write_bytes(save(tensors, metadata))
+    with pytest.raises(ModelFileError, match=rf"m\.safetensors.*{words}"):
+        modelfile.read(tmp_path / "m.safetensors")
+
+
+def refused(path, content: bytes) -> str:
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError) as refusal:
+        modelfile.read(path)
+    message = str(refusal.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def test_truncation_anywhere(tmp_path, content):
+    length = struct.unpack("<Q", content[:8])[0]
+    cuts = [0, 1, 7, 8, 9, 100, 8 + length - 1, 8 + length, 8 + length + 1, len(content) // 2, len(content) - 1]
+    for cut in cuts:
+        refused(tmp_path / "cut.safetensors", content[:cut])
+
+
+def test_hostile_headers(tmp_path, content):
+    path = tmp_path / "hostile.safetensors"
+    for length in (2**63, 2**64 - 1, 2**40, len(content), 17 * 2**20):
+        assert "not a safetensors file" in refused(path, struct.pack("<Q", length) + content[8:])
+    wild = {
+        "huge": {"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}},
+        "outside": {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 2**50]}},
+        "backwards": {"a": {"dtype": "F32", "shape": [1], "data_offsets": [8, 4]}},
+        "overlap": {k: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for k in "ab"},
+        "unknown type": {"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}},
+        "bfloat16": {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}},
+        "list": [1, 2],
+        "number": {"a": 7},
+        "metadata": {"__metadata__": {"mobilenet": 1}},
+    }
+    for header in wild.values():
+        text = json.dumps(header).encode()
+        refused(path, struct.pack("<Q", len(text)) + text + bytes(4))
+    deep = b"[" * 100_000
+    refused(path, struct.pack("<Q", len(deep)) + deep)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mobilenet", None),
+        ("mobilenet", "99"),
+        ("network", None),
+        ("network", "{"),
+        ("network", "[]"),
+        ("network", json.dumps({"architecture": "mobilenet_v9"})),
+        ("network", json.dumps({"architecture": "mobilenet_v2", "width": 1e9})),
+        ("network", json.dumps({"architecture": "mobilenet_v2", "rows": [[6, 10**9, 10**9, 1]]})),
+        ("network", json.dumps({"architecture": "mobilenet_v2", "depth": "deep"})),
+        ("labels", "7"),
+        ("labels", "[1, 2, 3]"),
+        ("label_ids", "null"),
+        ("background", '"none"'),
+        ("background", "1e999"),
+        ("preprocessing", "{}"),
+        ("preprocessing", json.dumps({**Preprocessing(size=(32, 32), fit="squash").to_json(), "size": [10**9, 1]})),
+        ("metrics", "3"),
+        ("labels", "[" * 100_000),
+    ],
+)
+def test_hostile_metadata(tmp_path, content, key, value):
+    length = struct.unpack("<Q", content[:8])[0]
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    metadata = {k: v for k, v in {**metadata, key: value}.items() if v is not None}
+    message = refused(tmp_path / "m.safetensors", save(dict(small().tensors), metadata))
+    assert key in message
+
+
+def test_flipped_bytes_never_escape(tmp_path, content):
+    """Every mutation either still reads as a sane model or is refused by name."""
+    generator, path = random.Random(0), tmp_path / "flipped.safetensors"
+    length = struct.unpack("<Q", content[:8])[0]
+    read = 0
+    for _ in range(300):
+        spoiled = bytearray(content)
+        for _ in range(generator.choice((1, 3, 20))):
+            spoiled[generator.randrange(8 + length)] = generator.randrange(256)
+        path.write_bytes(spoiled)
+        try:
+            modelfile.read(path)
+            read += 1
+        except ModelFileError:
+            continue
+    assert read < 150
+
+
+def test_other_files(tmp_path):
+    refused(tmp_path / "text.safetensors", b"hello, this is no model at all")
+    with pytest.raises(ModelFileError, match="No such file"):
+        modelfile.read(tmp_path / "missing.safetensors")
+    with pytest.raises(ModelFileError, match="directory"):
+        modelfile.read(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, content):
+    path = tmp_path / "m.safetensors"
+    modelfile.write(small(), path)
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelFileError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
+        modelfile.write(small(metrics={}), path)
+    assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["m.safetensors"]
+    with pytest.raises(ModelFileError, match="cannot be written"):
+        modelfile.write(small(), tmp_path / "nowhere" / "m.safetensors")
+
+
+KILLED = """
+import os, sys
+sys.path[:0] = [{tests!r}]
+from test_modelfile import small
+from mobilenet import modelfile
+replace = os.replace
+os.replace = lambda *names: os.kill(os.getpid(), 9)
+modelfile.write(small(metrics={{}}), sys.argv[1])
+"""
+
+
+def test_a_kill_in_mid_write_leaves_the_old_file(tmp_path, content):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    code = KILLED.format(tests=os.path.dirname(__file__))
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
+    assert path.read_bytes() == content

@@ -1,0 +1,173 @@
+"""The house: which room may import which, the device world without torch, quick starts, and what the text files promise."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_predictor import PICTURE, toy
+
+from mobilenet import modelfile
+
+PACKAGE = ROOT / "src" / "mobilenet"
+DEVICE = ("numpy", "PIL", "safetensors", "click", "platformdirs", "tabulate")
+TRAINING = ("torch", "torchvision", "timm", "transformers", "keras", "h5py", "matplotlib")
+
+WITHOUT = f"import sys\nfor name in {TRAINING!r}: sys.modules[name] = None\n"
+
+
+def python(code: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def imports(path: Path, top_level: bool) -> set[str]:
+    """Modules a file imports, absolute: of this package as 'mobilenet.x', at its top level or anywhere."""
+    tree = ast.parse(path.read_text())
+    package = ["mobilenet", *path.relative_to(PACKAGE).parent.parts]
+    guarded = {
+        inner
+        for node in tree.body
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    nodes = tree.body if top_level else [node for node in ast.walk(tree) if node not in guarded]
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names} if node.level else {module}
+    return found
+
+
+def module_name(path: Path) -> str:
+    parts = ("mobilenet", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_imports_run_one_way():
+    """No circle among modules, counting imports inside functions too (the package's lazy front door apart)."""
+    files = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+    graph = {
+        name: {target for found in imports(path, top_level=False) for target in (found, found.rpartition(".")[0])
+               if target in files and target not in (name, "mobilenet")}
+        for name, path in files.items()
+        if name != "mobilenet"
+    }  # fmt: skip
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, f"circle: {' -> '.join([*above, name])}"
+        if name not in done:
+            for target in sorted(graph[name]):
+                if not (target in name and name.startswith(target + ".")):  # a package's own front file
+                    visit(target, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_the_device_world_never_imports_the_training_world():
+    for path in PACKAGE.rglob("*.py"):
+        if "nn" in path.relative_to(PACKAGE).parts:
+            assert not any(re.match(r"mobilenet\.(data|training|runtime|predictor)\b", name) for name in imports(path, False))
+            continue
+        heavy = {name for name in imports(path, top_level=True) if name.partition(".")[0] in TRAINING}
+        assert not heavy, f"{path.name} imports {heavy} at its top"
+
+
+def test_no_file_outgrows_its_noun():
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 400, f"{path.name}: split it by noun"
+        assert path.stem not in ("utils", "util", "misc", "common", "helpers")
+
+
+def test_everything_of_the_device_world_without_torch(tmp_path):
+    """import, cost, convert of a .pth, predict and evaluate, with every training package unimportable."""
+    modelfile.write(toy(), tmp_path / "toy.safetensors")
+    (tmp_path / "a").mkdir()
+    PICTURE.save(tmp_path / "a" / "p.png")
+    code = WITHOUT + (
+        "from click.testing import CliRunner\n"
+        "from mobilenet.cli import main\n"
+        "import mobilenet; mobilenet.load; mobilenet.mobilenet_v2\n"
+        "folder = sys.argv[1]\n"
+        "for arguments in (['cost', 'mobilenet_v2'], ['models'], ['predict', folder, '--model', folder + '/toy.safetensors'],\n"
+        "                  ['evaluate', '--data', folder, '--model', folder + '/toy.safetensors', '--json']):\n"
+        "    result = CliRunner().invoke(main, arguments)\n"
+        "    assert result.exit_code == 0, (arguments, result.output, result.exception)\n"
+        "result = CliRunner().invoke(main, ['evaluate', '--data', folder, '--model', folder + '/toy.safetensors',\n"
+        "                                   '--backend', 'torch'])\n"
+        "assert result.exit_code == 2 and \"pip install 'mobilenet[train]'\" in result.output, result.output\n"
+        "assert not any(name in sys.modules and sys.modules[name] for name in ('torch', 'torchvision'))\n"
+    )
+    python(code, str(tmp_path))
+
+
+def test_a_checkpoint_converts_without_torch(tmp_path):
+    torch = pytest.importorskip("torch")
+    models = pytest.importorskip("torchvision").models
+    torch.save(models.mobilenet_v2(width_mult=0.35).state_dict(), tmp_path / "w.pth")
+    code = WITHOUT + (
+        "from mobilenet.weights.convert import convert\n"
+        "from mobilenet import modelfile\n"
+        "modelfile.write(convert(sys.argv[1] + '/w.pth').model, sys.argv[1] + '/w.safetensors')\n"
+    )
+    python(code, str(tmp_path))
+    assert modelfile.read(tmp_path / "w.safetensors").network.settings["width"] == 0.35
+
+
+@pytest.mark.parametrize(
+    "code", ["import mobilenet", "from mobilenet.cli import main; main(['--help'], standalone_mode=False)"]
+)
+def test_starts_in_under_a_fifth_of_a_second(code):
+    """The best of several, since the machine may be busy; whole process, interpreter included."""
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        python(code)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.2
+
+
+def test_help_loads_nothing_heavy():
+    heavy = ("numpy", "PIL", "safetensors", "torch", "tabulate")
+    code = "import sys; from mobilenet.cli import main; main(['--help'], standalone_mode=False); "
+    assert python(code + f"print(set({heavy}) & sys.modules.keys())").strip().endswith("set()")
+
+
+def test_the_declared_dependencies_are_those_imported():
+    try:
+        import tomllib
+    except ImportError:
+        pytest.skip("tomllib comes with Python 3.11")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=]", item)[0].lower() for item in project["dependencies"]}
+    assert declared == {"pillow" if name == "PIL" else name for name in DEVICE}
+    third_party = set()
+    for path in PACKAGE.rglob("*.py"):
+        if "nn" not in path.relative_to(PACKAGE).parts:
+            third_party |= {name.partition(".")[0] for name in imports(path, top_level=False)}
+    known = {*DEVICE, "mobilenet", *sys.stdlib_module_names, "h5py", "matplotlib"}
+    assert third_party <= known
+
+
+def test_unknown_attributes_of_the_package():
+    import mobilenet
+
+    assert mobilenet.load is not None
+    with pytest.raises(AttributeError, match="has no attribute 'laod'"):
+        mobilenet.laod  # noqa: B018
+    for name in mobilenet.__all__:
+        assert getattr(mobilenet, name)
