@@ -114,7 +114,8 @@ class Program(NamedTuple):
 
 def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:
     """The weights of every layer, batch normalisation folded in, as the kernels of `isa` read them."""
-    folded, packed = fold(network, tensors), {}
+    folded = fold(network, tensors)
+    packed: dict[str, Any] = {}
     for name, (unit, layer) in weighted(network).items():
         weight, bias = (np.ascontiguousarray(values, np.float32) for values in folded[name])
         if isinstance(unit, Stem):
