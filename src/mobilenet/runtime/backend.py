@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -15,11 +16,7 @@ Runtime = Callable[[Floats], dict[str, Floats]]
 
 def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None) -> Runtime:
     """The native engine (see `engine.Native`); where its core was not built, the reference, with a warning."""
-    try:
-        from .engine import Native
-    except ImportError as error:
-        if getattr(error, "name", None) != f"{__package__}._core":
-            raise
+    if importlib.util.find_spec(f"{__package__}._core") is None:
         warnings.warn(
             "the native core was not built when mobilenet was installed; the numpy reference runs in its place, many "
             "times slower. Install a C++17 compiler, then reinstall mobilenet",
@@ -27,6 +24,8 @@ def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, me
             stacklevel=2,
         )
         return Reference(network, tensors)
+    from .engine import Native
+
     return Native(network, tensors, threads, memory_budget)
 
 
