@@ -3,8 +3,9 @@
 namespace mobilenet {
 namespace {
 
-constexpr int kSpins = 2000;     // checks before a waiter inside a run offers its core to others
-constexpr int kIdleSpins = 20000;  // checks before an idle worker sleeps: some 100 microseconds
+// Checks (of some 10 nanoseconds) before a waiter inside a run offers its core to others: past any stage's imbalance, for
+// on a busy machine the core comes back milliseconds later. And before an idle worker sleeps.
+constexpr int kSpins = 50000, kIdleSpins = 20000;
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)

@@ -351,3 +351,20 @@ def test_linear_network():
     network = Network("test", {}, layers, (1, 2), "pytorch", ("fc",))
     tensors, x = random_tensors(network), images(network, 3)
     assert_close(network, Native(network, tensors)(x), Reference(network, tensors)(x))
+
+
+def test_real_photos(imagenet, shared):
+    """The published weights: the same answers as the reference, logits within the derived tolerance."""
+    from mobilenet.evaluate import evaluate, labelled_pictures
+    from mobilenet.predictor import Predictor
+
+    data = shared / "data" / "imagenet100"
+    native = Native(imagenet.network, imagenet.tensors)
+    predictor, reference = Predictor(imagenet, native), Reference(imagenet.network, imagenet.tensors)
+    for path, _ in labelled_pictures(data, imagenet)[::10]:
+        x = predictor.prepare(path)[None]
+        ours, expected = native(x), reference(x)
+        assert_close(imagenet.network, ours, expected)
+        assert ours["classifier"].argmax() == expected["classifier"].argmax()
+    score = evaluate(predictor, data)
+    assert (score.top1, score.top5) == (89, 99)

@@ -325,11 +325,15 @@ class _Planner:
             self.split_product(unit, unit.project, Window(), middle, unit.residual)
 
     def split_product(self, unit: Unit, conv: Conv | Linear, window: Window, source: str, residual: str | None) -> None:
-        """A stage that shares the panels out among the threads; of those left over each thread does some rows."""
-        label, count, height = self.labels[unit.target], panels(unit, conv), self.shapes[unit.target].height
+        """A stage that shares rows out among the threads, or panels and of those left over rows.
+
+        Each thread reads all weights of its rows, or all pixels for its panels: the smaller of the two is repeated.
+        """
+        label, count, (_, height, width) = self.labels[unit.target], panels(unit, conv), self.shapes[unit.target]
+        by_rows = height >= 2 * self.threads and height * width > conv.out_channels
 
         def steps(thread: int) -> list[Step]:
-            each = count // self.threads
+            each = 0 if by_rows else count // self.threads
             left = (each * self.threads, count)
             parts = [((0, height), (each * thread, each * (thread + 1)))]
             if height >= 2 * self.threads:
