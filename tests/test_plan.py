@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
 from mobilenet.network import Network
+from mobilenet.runtime.budget import candidates, choose
 from mobilenet.runtime.fuse import Block, PooledProduct, Product, Stem, Sum, fuse
 from mobilenet.runtime.memory import BLOCK
-from mobilenet.runtime.plan import candidates, choose, make_plan, panels
+from mobilenet.runtime.plan import make_plan, panels
 from mobilenet.runtime.steps import (
     DepthwiseStep,
     EmitStep,

@@ -31,6 +31,6 @@ def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, me
 
 def planned_bytes(network: Network, threads: int = 1) -> int:
     """Bytes of activations that the engine plans for one picture of `network.resolution`. Needs no native core."""
-    from .plan import choose
+    from .budget import choose
 
     return choose(network, network.resolution, threads, None).bytes

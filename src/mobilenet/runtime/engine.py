@@ -10,9 +10,10 @@ import numpy as np
 
 from ..network import Conv, Linear, Network, Resolution, Shape, checked_resolution
 from . import _core
+from .budget import choose
 from .fold import Floats, fold
 from .fuse import Stem
-from .plan import choose, panel_blocks, weighted
+from .plan import panel_blocks, weighted
 from .steps import (
     DepthwiseStep,
     EmitStep,
