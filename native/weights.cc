@@ -49,13 +49,15 @@ ProductWeights::ProductWeights(const float* weight, const float* bias_, int outp
       const int width = packed_width(part_blocks, part_half, lanes);
       const int channel = (first + part) * kBlock, channels = std::min(width, outputs - channel);
       const bool twice = part_half && lanes == kBlock;  // for two pixels at once
-      for (int tap = 0; tap < taps; ++tap)
-        for (int k = 0; k < inputs; ++k) {
-          float* row = packed + (static_cast<std::size_t>(tap) * depth + k) * width;
-          for (int j = 0; j < channels; ++j)
-            row[j] = weight[(static_cast<std::size_t>(channel + j) * inputs + k) * taps + tap];
-          if (twice) std::copy_n(row + width - kBlock, kBlock / 2, row + width - kBlock / 2);
-        }
+      const auto row = [&](int tap, int k) { return packed + (static_cast<std::size_t>(tap) * depth + k) * width; };
+      for (int j = 0; j < channels; ++j) {  // the source is read as it lies
+        const float* source = weight + static_cast<std::size_t>(channel + j) * inputs * taps;
+        for (int k = 0; k < inputs; ++k)
+          for (int tap = 0; tap < taps; ++tap) row(tap, k)[j] = *source++;
+      }
+      for (int tap = 0; tap < taps && twice; ++tap)
+        for (int k = 0; k < inputs; ++k)
+          std::copy_n(row(tap, k) + width - kBlock, kBlock / 2, row(tap, k) + width - kBlock / 2);
       packed += static_cast<std::size_t>(taps) * depth * width;
     }
     first += blocks;
