@@ -57,6 +57,7 @@ def native(network: Network, tensors: Mapping[str, Floats], threads: int) -> Exe
     from .runtime.engine import Native
 
     run = Native(network, tensors, threads)
+    run.plan(network.resolution)  # as the others do when they load
     return lambda images: next(iter(run(images).values()))
 
 
