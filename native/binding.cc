@@ -40,7 +40,7 @@ int square_kernel(const Array& weight, const Array& bias) {
   require(bias.ndim() == 1 && bias.shape(0) == weight.shape(0),
           "bias " + shape_of(bias) + ": must have one value for each output of weight " + shape_of(weight));
   const std::size_t kernel = weight.ndim() == 4 ? weight.shape(2) : 1;
-  require(kernel <= 15, "kernel " + std::to_string(kernel) + ": must be at most 15");
+  require(kernel <= kMostKernel, "kernel " + std::to_string(kernel) + ": must be at most " + std::to_string(kMostKernel));
   return static_cast<int>(kernel);
 }
 
@@ -62,6 +62,13 @@ std::shared_ptr<StemWeights> stem_weights(Array weight, Array bias) {
   require(weight.shape(1) == 3, "weight " + shape_of(weight) + ": a stem's weight is (out, 3, kernel, kernel)");
   return std::make_shared<StemWeights>(weight.data(), bias.data(), static_cast<int>(weight.shape(0)), kernel);
 }
+
+// Marks the runner as running; made and undone under Python's lock.
+struct Busy {
+  Runner& runner;
+  explicit Busy(Runner& r) : runner(r) { runner.busy = true; }
+  ~Busy() { runner.busy = false; }
+};
 
 void run(Runner& runner, const Program& program, Array images, std::vector<Result> outputs, nb::object seconds) {
   const std::size_t plane = static_cast<std::size_t>(program.height) * program.width;
@@ -86,6 +93,9 @@ void run(Runner& runner, const Program& program, Array images, std::vector<Resul
     require(array.size() >= static_cast<std::size_t>(program.labels), "seconds has fewer entries than the program labels");
     times = array.data();
   }
+  require(!runner.busy, "the runner is running already; each thread needs a runner of its own");
+  const Busy busy(runner);
+  program.seal();
   nb::gil_scoped_release unlocked;
   runner.prepare(program);
   for (std::size_t n = 0; n < images.shape(0); ++n) {

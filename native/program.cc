@@ -8,7 +8,6 @@ namespace {
 
 constexpr int kLargest = 1 << 15;  // sides and kernels
 constexpr int kMostChannels = 1 << 20;
-constexpr int kMostTaps = 15;  // kernel rows; run.cc keeps their pointers on the stack
 constexpr std::int64_t kMostFloats = std::int64_t{1} << 40;
 
 void require(bool holds, const std::string& what) {
@@ -79,7 +78,7 @@ struct Checker {
   }
 
   void window(const Window& w, int kernel) const {
-    require(w.kernel == kernel && kernel >= 1 && kernel <= kMostTaps, "window and weights differ in kernel, or it is past 15");
+    require(w.kernel == kernel && kernel >= 1 && kernel <= kMostKernel, "window and weights differ in kernel, or it is past 15");
     require(w.stride >= 1 && w.stride <= kLargest && w.dilation >= 1 && w.dilation <= kLargest && w.top >= 0 &&
                 w.top <= kLargest && w.left >= 0 && w.left <= kLargest,
             "window outside its range");
@@ -223,7 +222,10 @@ Program::Program(const Kernels& kernels_, int threads_, int height_, int width_,
   steps.resize(threads);
 }
 
+void Program::require_open() const { require(!sealed_, "it has run, and is immutable from then on"); }
+
 int Program::buffer(std::int64_t offset, int channels, int h, int w, int slots, int left, int right) {
+  require_open();
   require(channels >= 1 && channels <= kMostChannels && h >= 1 && h <= kLargest && w >= 1 && w <= kLargest && slots >= 1 &&
               slots <= h && left >= 0 && left <= kLargest && right >= 0 && right <= kLargest,
           "buffer sizes outside their range");
@@ -238,6 +240,7 @@ int Program::buffer(std::int64_t offset, int channels, int h, int w, int slots, 
 }
 
 int Program::output(int channels, int h, int w) {
+  require_open();
   require(channels >= 1 && channels <= kMostChannels && h >= 1 && h <= kLargest && w >= 1 && w <= kLargest,
           "output sizes outside their range");
   outputs.push_back({channels, h, w});
@@ -245,6 +248,7 @@ int Program::output(int channels, int h, int w) {
 }
 
 void Program::add(int thread, int label, Step step) {
+  require_open();
   require(thread >= 0 && thread < threads, "thread " + std::to_string(thread) + " of " + std::to_string(threads));
   require(label >= 0 && label < kMostChannels, "label outside its range");
   std::visit(Checker{*this}, step);
@@ -261,6 +265,7 @@ void Program::add(int thread, int label, Step step) {
 }
 
 void Program::barrier() {
+  require_open();
   for (auto& thread : steps) thread.push_back({BarrierStep{}, 0});
 }
 

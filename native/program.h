@@ -24,6 +24,9 @@ class Program {
   void add(int thread, int label, Step step);
   void barrier();
 
+  // From the first run on nothing may be added: other threads may be reading.
+  void seal() const { sealed_ = true; }
+
   struct Labelled {
     Step step;
     int label;  // the plan's number for it, for timing
@@ -36,6 +39,11 @@ class Program {
   std::vector<Output> outputs;
   std::vector<std::vector<Labelled>> steps;  // by thread
   int labels = 0;
+
+ private:
+  void require_open() const;
+
+  mutable bool sealed_ = false;  // written by binding.cc only, under Python's lock
 };
 
 }  // namespace mobilenet

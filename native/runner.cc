@@ -7,7 +7,6 @@
 namespace mobilenet {
 namespace {
 
-constexpr int kMostTaps = 15;
 constexpr int kStemPlanes = 3;
 
 // One picture's run as the steps see it.
@@ -51,7 +50,7 @@ struct Run {
     const Buffer &source = at(s.source), &target = at(s.target);
     const Window& window = s.window;
     for (int y = s.rows.from; y < s.rows.to; ++y) {
-      const float* taps[kMostTaps * kMostTaps];
+      const float* taps[kMostKernel * kMostKernel];
       int count = 0, first = window.kernel * window.kernel;
       for (int i = 0; i < window.kernel; ++i) {
         const int row = window.source_row(y, i);
@@ -102,7 +101,7 @@ struct Run {
     const Buffer& target = at(s.target);
     const int k = s.window.kernel;
     for (int y = s.rows.from; y < s.rows.to; ++y) {
-      const float* rows[kStemPlanes * kMostTaps];
+      const float* rows[kStemPlanes * kMostKernel];
       prefetch(s.window.source_row(y, k), s.window.stride);
       for (int plane = 0; plane < kStemPlanes; ++plane)
         for (int i = 0; i < k; ++i) {

@@ -18,6 +18,7 @@ class Runner {
   void run(const Program& program, const float* picture, float* const* outputs, double* seconds);
 
   int threads() const { return threads_; }
+  bool busy = false;  // for the caller to mark
   std::size_t arena_bytes() const { return arena_.size() * sizeof(float); }
 
  private:

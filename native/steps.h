@@ -12,6 +12,8 @@
 
 namespace mobilenet {
 
+constexpr int kMostKernel = 15;  // rows and columns of a window; the runner keeps pointers to them on the stack
+
 // Rows of one tensor somewhere in the arena. `slots` rows are kept; row y lives in slot y % slots, so a buffer of all
 // `height` rows is a whole tensor and a smaller one is a ring that later rows overwrite. `left` and `right` are columns
 // of zeros for the windows of a depthwise or full convolution; a PadStep writes them.

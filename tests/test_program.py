@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,45 @@ def test_programs_of_another_shape_are_refused():
         _core.Runner(2).run(bench.program, picture, [output])
     with pytest.raises(ValueError, match="leaves the arena"):
         bench.program.buffer(offset=1 << 20, channels=3, height=4, width=4, slots=4)
+
+
+def test_a_program_that_has_run_is_immutable():
+    bench = Bench("", 4)
+    bench.emit(bench.tensor(3, 0), 3, 4, 4)
+    bench.run()
+    for change in (bench.program.barrier, lambda: bench.tensor(3, 1), lambda: bench.program.output(3, 4, 4)):
+        with pytest.raises(ValueError, match="immutable"):
+            change()
+
+
+def test_one_caller_for_a_runner():
+    bench, side = Bench("scalar", 600), 600
+    bench.program = _core.Program("scalar", 1, side, side, 16 * side * (side + 1), 16 * side)
+    bench.next = 16 * side
+    target = bench.tensor(16, 0)
+    for _ in range(20):
+        bench.program.stem(
+            bench.at, weights=_core.StemWeights(np.ones((16, 3, 3, 3), np.float32), np.zeros(16, np.float32)),
+            window=_core.Window(3, 1, 1, 1, 1), target=target, rows=(0, side), range=EVERYTHING,
+        )  # fmt: skip
+    runner, picture = _core.Runner(1), np.zeros((1, 3, side, side), np.float32)
+    together, outcomes = threading.Barrier(4), []
+
+    def call() -> None:
+        together.wait()
+        try:
+            runner.run(bench.program, picture, [])
+            outcomes.append("ran")
+        except ValueError as error:
+            outcomes.append(str(error))
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert "ran" in outcomes
+    assert "the runner is running already; each thread needs a runner of its own" in outcomes
 
 
 @pytest.mark.skipif(len(ISAS) < 2, reason="one instruction set only")
