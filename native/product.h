@@ -46,6 +46,10 @@ struct ProductTile {
         do {
 #pragma GCC unroll 4
           for (int k = 0; k < 4; ++k) multiply(values + k, step, weights + k * width, sum, pair);
+          if (!Dense && pixel == 0) {  // the first tile meets the weights far from the core: ask for them 16 channels ahead
+#pragma GCC unroll 16
+            for (int line = 0; line < 4 * width; line += kBlock) __builtin_prefetch(weights + kBlock * width + line);
+          }
           values += 4;
           weights += 4 * width;
         } while (--quads);
