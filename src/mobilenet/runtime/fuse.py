@@ -91,8 +91,13 @@ def sources(unit: Unit) -> tuple[str, ...]:
         return ("input",)
     if isinstance(unit, Sum):
         return unit.a, unit.b
-    residual = unit.residual if isinstance(unit, Block | Product) else None
+    residual = residual_of(unit)
     return (unit.source,) if residual is None else (unit.source, residual)
+
+
+def residual_of(unit: Unit) -> str | None:
+    """The tensor a unit adds to its result."""
+    return unit.residual if isinstance(unit, Block | Product) else None
 
 
 def fuse(network: Network) -> tuple[Unit, ...]:

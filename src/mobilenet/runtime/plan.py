@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..network import Conv, Linear, Network, Padding, Shape, padding_amounts
-from .fuse import Block, Pool, PooledProduct, Product, Stem, Unit, fuse, sources
+from .fuse import Block, Pool, PooledProduct, Product, Stem, Unit, fuse, residual_of, sources
 from .memory import BLOCK, Buffer, place
 from .steps import (
     DepthwiseStep,
@@ -213,7 +213,7 @@ class _Planner:
                 y = done[index]
                 band = (y, min(y + self.band_rows(unit), upto))
                 need = window.upto(band[1], height)
-                residual = getattr(unit, "residual", None)
+                residual = residual_of(unit)
                 if index:
                     advance(index - 1, max(need, band[1]) if residual else need)
                     reads(index, expanded[index] if isinstance(unit, Block) and unit.expand else window.first(y))
