@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .network import Add, Conv, GlobalPool, Layer, Network, Resolution, Shape
+from .network import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, Shape
 
 Precision = Literal["fp32", "fp16", "int8"]
 BYTES: dict[str, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+OPERATIONS: dict[type, str] = {Add: "add", GlobalPool: "average pool", Linear: "linear", Concat: "concat", Resize: "resize"}
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def operation(layer: Layer) -> str:
         stride = f" /{layer.stride}" if layer.stride > 1 else ""
         rate = f" rate {layer.dilation}" if layer.dilation > 1 else ""
         return f"{kind} {layer.kernel}x{layer.kernel}{stride}{rate}"
-    return "add" if isinstance(layer, Add) else "average pool" if isinstance(layer, GlobalPool) else "linear"
+    return OPERATIONS[type(layer)]
 
 
 def save_figure(ledger: Cost, path: Path) -> None:

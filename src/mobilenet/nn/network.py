@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import architecture, modelfile
-from ..network import Add, Conv, GlobalPool, Linear, Network
+from ..network import Add, Concat, Conv, GlobalPool, Linear, Network, Resize
 from .blocks import Block, ConvNorm, initialise
 
 
@@ -52,6 +52,11 @@ class TorchNetwork(nn.Module):
                 y = x + values[layer.inputs[1]]
             elif isinstance(layer, GlobalPool):
                 y = x.mean((2, 3), keepdim=True)
+            elif isinstance(layer, Concat):
+                y = torch.cat([values[name] for name in layer.inputs], 1)
+            elif isinstance(layer, Resize):
+                size = values[layer.inputs[1]].shape[2:]
+                y = F.interpolate(x, size, mode="bilinear", align_corners=layer.corners == "aligned")
             elif isinstance(layer, Linear):
                 y = self.get_submodule(layer.name)(F.dropout(x.flatten(1), self.dropout, self.training))
             else:
