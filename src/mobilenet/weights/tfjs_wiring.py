@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .tfjs import Node, TfjsError, TfjsGraph, integers, number, text
 from .wiring import Part, Wiring, scope
 
 ACTIVATIONS: dict[str, Activation] = {"Relu": "relu", "Relu6": "relu6"}
+ADDITIONS = ("Add", "AddV2", "BiasAdd")
 RESIZED_TO = "Preprocessor/map/while/ResizeImage/stack"  # the object detection API's own constant: height, width
 Reals = NDArray[np.float64]
 
@@ -31,11 +33,18 @@ def wiring_of(graph: TfjsGraph) -> Wiring:
     for node in graph.nodes.values():
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
-    parts = []
+    parts, sums = list[Part](), list[Node]()
     for node in graph.nodes.values():
         if node.op in ("Conv2D", "DepthwiseConv2dNative"):
             parts.append(convolution(node, graph, readers))
         elif node.op == "AddN" and len(node.inputs) == 2:
+            sums.append(node)
+    for node in sums:
+        following = readers.get(node.name, [])
+        if len(following) == 1 and (bias := addend(following[0], graph)):
+            parts = with_bias(parts, node, graph.weights[bias])
+            parts.append(Part("add", node.name, node.inputs, following[0].name))
+        else:
             parts.append(Part("add", node.name, node.inputs, node.name))
     made = {part.output for part in parts}
     pictures = {name for part in parts for name in part.inputs if name not in made}
@@ -45,6 +54,22 @@ def wiring_of(graph: TfjsGraph) -> Wiring:
     if size is None or size.shape != (2,) or size.dtype.kind != "i":
         raise LayoutError(f"no constant {RESIZED_TO!r} says the picture's size; give a resolution of the object detection API")
     return Wiring(tuple(parts), pictures.pop(), (int(size[0]), int(size[1])))
+
+
+def with_bias(parts: list[Part], node: Node, bias: NDArray[Any]) -> list[Part]:
+    """TensorFlow's optimiser adds a shortcut to a convolution first and its bias then: back to where it belongs."""
+    without = [part for part in parts if part.output in node.inputs and part.bias is not None and not part.bias.any()]
+    if len(without) != 1 or without[0].bias is None or without[0].bias.shape != bias.shape or bias.dtype != np.float32:
+        raise LayoutError(f"{node.name!r}: a bias {bias.shape} behind the sum, and {len(without)} convolutions without one")
+    return [replace(part, bias=bias) if part is without[0] else part for part in parts]
+
+
+def addend(node: Node, graph: TfjsGraph) -> str | None:
+    """The constant that `node` adds to something, if that is what it does."""
+    if node.op not in ADDITIONS or len(node.inputs) != 2:
+        return None
+    constants = [name for name in node.inputs if name in graph.weights]
+    return constants[0] if len(constants) == 1 else None
 
 
 def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]]) -> Part:
@@ -61,16 +86,14 @@ def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]])
     scale, bias = np.ones(channels), np.zeros(channels)
     while len(following := readers.get(last.name, [])) == 1:
         step = following[0]
-        if step.inputs[0] != last.name:
-            break
         if step.op in ACTIVATIONS:
             activation, last = ACTIVATIONS[step.op], step
             break
         if step.op == "Mul" and is_constant(step, graph):
             factor = per_channel(step, 1, graph, channels)
             scale, bias = scale * factor, bias * factor
-        elif step.op in ("Add", "AddV2", "BiasAdd") and is_constant(step, graph):
-            bias = bias + per_channel(step, 1, graph, channels)
+        elif added := addend(step, graph):
+            bias = bias + per_channel(step, step.inputs.index(added), graph, channels)
         elif step.op.startswith("FusedBatchNorm"):
             gamma, beta, mean, variance = (per_channel(step, i, graph, channels) for i in (1, 2, 3, 4))
             if (variance < 0).any():
