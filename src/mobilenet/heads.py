@@ -190,7 +190,7 @@ def _ssd(
         return name
 
     def scaled(channels: int) -> int:  # TensorFlow's feature map generator: cut down, not rounded
-        return max(int(channels * width), settings["min_depth"])
+        return max(int(channels * width), int(settings["min_depth"]))
 
     maps = [(tap, shapes[tap].channels) for tap in taps]
     for number, depth in enumerate(EXTRAS, start=1):
@@ -208,8 +208,9 @@ def _ssd(
     for i, ((x, channels), boxes) in enumerate(zip(maps, BOXES[anchors], strict=True)):
         for kind, numbers in (("box", 4), ("class", classes + 1)):
             source = conv(f"{kind}_{i}.depthwise", x, channels, channels, 3, groups=channels) if kernel is None else x
-            outputs.append(f"{kind}_{i}.predict")
-            layers.append(Conv(outputs[-1], (source,), channels, boxes * numbers, kernel or 1, epsilon=None, activation="linear"))
+            predict = f"{kind}_{i}.predict"
+            layers.append(Conv(predict, (source,), channels, boxes * numbers, kernel or 1, epsilon=None, activation="linear"))
+            outputs.append(predict)
     return _finished(name, settings, backbone, layers, outputs)
 
 

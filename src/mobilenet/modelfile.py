@@ -1,8 +1,8 @@
 """One file for a model: safetensors, with everything needed to run it as JSON in the metadata.
 
 Tensors carry the canonical names of `Network.tensors`, float32. Metadata keys: ``mobilenet`` (the format's version),
-``network``, ``labels``, ``label_ids``, ``background``, ``preprocessing``, ``provenance``, ``metrics``. Training writes it, the
-runtime reads it: there is no export step between the two.
+``network``, ``labels``, ``label_ids``, ``background``, ``preprocessing``, ``provenance``, ``metrics``, and of a detector
+``decoding``. Training writes it, the runtime reads it: there is no export step between the two.
 
 A quantised model has the key ``quantization`` too (`Quantization.to_json`): its weights are int8 or uint8, its biases int32,
 and beside each ``x.weight`` stands ``x.weight.scale``, float32, one number or one for each output channel.
@@ -22,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import catalogue
+from .detection import Decoding
 from .network import Network
-from .preprocessing import Preprocessing
+from .preprocessing import WHOLE, Preprocessing
 from .quantization import Quantization, QuantizationError, dequantized
+from .results import VOID
 
 FORMAT = "1"
 LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
@@ -44,12 +46,14 @@ class ModelFile:
     Attributes:
         network: the value, with its own resolution.
         tensors: every parameter and running statistic by canonical name; float32, or the integers of a quantised model.
-        labels: name of each output of the classifier; none for a backbone without one.
+        labels: name of each class, in the order of the outputs (a detector's without its background slot); none for a
+            backbone without a head.
         label_ids: an identifier for each label (ImageNet's WordNet ids), or empty.
-        background: index of the class that means "nothing known" (TensorFlow's 0 of 1001), or None.
+        background: index of the label that means "nothing known" (TensorFlow's 0 of 1001, VOC's 0), or None.
         preprocessing: how a picture becomes the input.
         provenance: source, licence, sha256, recipe: whatever says where the model comes from. JSON.
         metrics: measured results by name, fractions. JSON.
+        decoding: how a detector's outputs are read; None for every other network.
         quantization: scales and zero points of a quantised model, or None.
     """
 
@@ -61,17 +65,30 @@ class ModelFile:
     background: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    decoding: Decoding | None = None
     quantization: Quantization | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_tensors(self.network, self.tensors, "model", self.quantization)
         classes = self.network.settings["classes"] or 0
+        task = self.network.task
+        head = "classifier" if task == "classification" else f"{task} head"
         if len(self.labels) != classes:
-            raise ModelFileError(f"{len(self.labels)} labels for a classifier of {classes} outputs; they must be as many")
+            raise ModelFileError(f"{len(self.labels)} labels for a {head} of {classes} outputs; they must be as many")
         if self.label_ids and len(self.label_ids) != classes:
             raise ModelFileError(f"{len(self.label_ids)} label ids for {classes} outputs; give one for each, or none")
         if self.background is not None and not 0 <= self.background < classes:
             raise ModelFileError(f"background class {self.background}: must be an index below {classes}, or None")
+        if (self.decoding is not None) != (task == "detection"):
+            given = "no decoding" if self.decoding is None else "a decoding"
+            raise ModelFileError(f"{given} for {task}: a detector needs one, and nothing else has one")
+        if task in ("detection", "segmentation") and self.preprocessing.fit not in WHOLE:
+            raise ModelFileError(
+                f"preprocessing fit {self.preprocessing.fit!r} for {task}: the network must see the whole picture; "
+                f"choose {' or '.join(WHOLE)}"
+            )
+        if task == "segmentation" and classes > VOID:
+            raise ModelFileError(f"{classes} classes for a mask of 8 bits, where {VOID} means void; there can be {VOID}")
 
     def dequantized(self) -> ModelFile:
         """The same model with float32 weights; of a quantised one what its integers stand for, each rounded once."""
@@ -126,6 +143,8 @@ def write(model: ModelFile, path: str | Path) -> None:
         "provenance": json.dumps(model.provenance, ensure_ascii=False),
         "metrics": json.dumps(model.metrics),
     }
+    if model.decoding is not None:
+        metadata["decoding"] = json.dumps(model.decoding.to_json())
     tensors, order = model.tensors, list(model.network.tensors())
     if model.quantization is not None:
         metadata["quantization"] = json.dumps(model.quantization.to_json())
@@ -210,6 +229,7 @@ def read(path: str | Path) -> ModelFile:
             preprocessing=entry("preprocessing", Preprocessing.from_json),
             provenance=entry("provenance", dict),
             metrics=entry("metrics", dict),
+            decoding=entry("decoding", Decoding.from_json) if network.task == "detection" or "decoding" in metadata else None,
             quantization=quantization,
         )
     except ModelFileError as error:

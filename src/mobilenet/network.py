@@ -265,7 +265,7 @@ class Network:
         if not is_count(classes):
             raise ValueError(f"classes {classes!r}: must be an int of at least 1")
         if self.task == "features":
-            raise ValueError(f"{self.architecture} without a classifier or another head: build it with classes={classes} instead")
+            raise ValueError(f"{self.architecture} without a classifier or other head: build it with classes={classes} instead")
         slots, wanted = self.settings["classes"], classes
         if self.task == "detection":  # one slot more, the background
             slots, wanted = slots + 1, wanted + 1
