@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import detection
 from ..modelfile import ModelFile, ModelFileError, read_safetensors
-from ..network import Resolution, checked_resolution
+from ..network import Network, Resolution, checked_resolution
 from ..preprocessing import Interpolation, Preprocessing
 from ..quantization import Quantization
 from . import labels as known_labels
@@ -59,7 +60,8 @@ def convert(
     Args:
         source: ``.pth`` (both forms), ``.safetensors``, Keras ``.h5``, ``.tflite``, or the ``model.json`` of tfjs with its
             shards beside it; recognised by content.
-        labels: a name for each output; default ImageNet's for 1000 outputs, and with a background class for 1001.
+        labels: a name for each output; default ImageNet's for 1000 outputs of a classifier, and with a background class for
+            1001, COCO's for 80 or 90 classes of a detector, VOC's for 21 of a segmenter.
         resolution: of the pictures, default the library's 224.
         entry: key of the state dict in a checkpoint that holds several.
         settings: of the architecture, where the tensors and the library do not tell (``padding``, ``output_stride``).
@@ -84,8 +86,7 @@ def convert(
     if resolution is not None:
         preprocessing = preprocessing.at(checked_resolution(resolution))
     network = network.at(preprocessing.size)
-    outputs = network.settings["classes"] or 0
-    names, ids = label_names(labels, config, outputs, path)
+    names, ids = label_names(labels, config, network, path)
     model = ModelFile(
         network=network,
         tensors=canonical(layout, network, tensors),
@@ -133,7 +134,7 @@ def convert_graph(
         quantization = quantization_of(graph, network, keys, path.name)
         preprocessing = replace(preprocessing, **quantized_range(quantization))
     network = network.at(preprocessing.size)
-    names, ids = label_names(labels, {}, network.settings["classes"] or 0, path)
+    names, ids = label_names(labels, {}, network, path)
     model = ModelFile(
         network=network,
         tensors=canonical(layout, network, tensors),
@@ -142,6 +143,7 @@ def convert_graph(
         background=0 if names[:1] == ("background",) else None,
         preprocessing=preprocessing,
         provenance={"file": path.name, "sha256": digest(path), "layout": layout.name, **provenance},
+        decoding=detection.TENSORFLOW if network.task == "detection" else None,
         quantization=quantization,
     )
     return Conversion(model, layout, tuple(layout.steps(network)))
@@ -255,15 +257,16 @@ def config_preprocessing(config: Mapping[str, Any], path: Path, default: Preproc
 
 
 def label_names(
-    given: Sequence[str] | None, config: Mapping[str, Any], outputs: int, path: Path
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(names, ids) for every output: the user's, then ImageNet's by their number, then the configuration's."""
+    given: Sequence[str] | None, config: Mapping[str, Any], network: Network, path: Path
+) -> known_labels.Labels:
+    """(names, ids) for every output: the user's, then those of a well-known set by their number, then the configuration's."""
+    outputs = network.settings["classes"] or 0
     if given is not None:
         return tuple(given), ()
     if outputs == 0:
         return (), ()
-    if outputs in (1000, 1001):
-        return known_labels.imagenet(outputs)
+    if (labels := known_labels.known(network.task, outputs)) is not None:
+        return labels
     listed = config.get("id2label") or config.get("label_names") or {}
     names = list(listed.values()) if isinstance(listed, dict) else list(listed)
     if len(names) == outputs:

@@ -79,16 +79,17 @@ def head_scope(block: str, part: str) -> str:
 FOLDED: Mapping[str, Any] = {"padding": "tensorflow", "epsilon": None}
 DEEPLAB: Mapping[str, Any] = {**FOLDED, "head_epsilon": None}
 CLASSIFIER = Preprocessing(size=(224, 224), fit="central_fraction", fraction=0.875, mean=HALF, std=HALF)
-WHOLE = Preprocessing(size=(300, 300), fit="squash", mean=HALF, std=HALF)
+DETECTOR = Preprocessing(size=(300, 300), fit="squash", mean=HALF, std=HALF)
+SEGMENTER = Preprocessing(size=(513, 513), fit="pad", fill=127, mean=HALF, std=HALF)
 HEADS_SEEN: Sequence[Mapping[str, Any]] = tuple(
     {"aspp": aspp, "divisible_by": divisor} for aspp in ("none", "full", "separable") for divisor in (8, 1)
 )
 
 LAYOUTS = (
     Layout("tensorflow", "deeplabv3_mobilenet_v2", "image_pooling.weight", places(v2_scope), DEEPLAB, HEADS_SEEN,
-           WHOLE),
+           SEGMENTER),
     Layout("tensorflow", "ssdlite_mobilenet_v2", "BoxPredictor_0/BoxEncodingPredictor_depthwise.weight", places(v2_scope),
-           FOLDED, V2_VARIANTS, WHOLE),
+           FOLDED, V2_VARIANTS, DETECTOR),
     Layout("tensorflow", "mobilenet_v2", "MobilenetV2/Conv.weight", places(v2_scope), FOLDED, V2_VARIANTS, CLASSIFIER),
     Layout("tensorflow 2", "mobilenet_v2", "MobileNetV2/Conv2d_0_0.weight", places(v2_scope_of_tf2), FOLDED, V2_VARIANTS,
            CLASSIFIER),
