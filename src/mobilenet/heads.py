@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from .architecture import check, mobilenet_v1, mobilenet_v2
+from .architecture import check, check_epsilon, mobilenet_v1, mobilenet_v2
 from .network import (
     Activation,
     Concat,
@@ -41,7 +41,7 @@ def ssdlite_mobilenet_v2(
     resolution: Resolution = 320,
     classes: int = 80,
     padding: Padding = "pytorch",
-    epsilon: float = 1e-5,
+    epsilon: float | None = 1e-5,
     *,
     anchors: Anchors = "tensorflow",
     scale_last: bool = False,
@@ -77,7 +77,7 @@ def ssdlite_mobilenet_v1(
     resolution: Resolution = 320,
     classes: int = 80,
     padding: Padding = "pytorch",
-    epsilon: float = 1e-5,
+    epsilon: float | None = 1e-5,
     *,
     anchors: Anchors = "tensorflow",
     min_depth: int = 8,
@@ -93,7 +93,7 @@ def ssd_mobilenet_v2(
     resolution: Resolution = 320,
     classes: int = 80,
     padding: Padding = "pytorch",
-    epsilon: float = 1e-5,
+    epsilon: float | None = 1e-5,
     *,
     anchors: Anchors = "tensorflow",
     scale_last: bool = False,
@@ -121,10 +121,11 @@ def deeplabv3_mobilenet_v2(
     classes: int = 21,
     output_stride: int = 16,
     padding: Padding = "pytorch",
-    epsilon: float = 1e-5,
+    epsilon: float | None = 1e-5,
     *,
     aspp: Aspp = "none",
-    head_epsilon: float = 1e-5,
+    head_epsilon: float | None = 1e-5,
+    divisible_by: int = 8,
     min_depth: int = 8,
 ) -> Network:
     """Mobile DeepLabv3 on MobileNetV2's second-last map, ``layer_18`` (section 6.3 of arXiv 1801.04381).
@@ -134,18 +135,20 @@ def deeplabv3_mobilenet_v2(
     ``projection``, ``logits``, and ``upsample``, the output: (N, classes, H, W) logits at the picture's own size.
 
     Args:
-        width, resolution, padding, epsilon, min_depth: as for `mobilenet_v2`; the head keeps its 256 channels at any width.
+        width, resolution, padding, epsilon, divisible_by, min_depth: as for `mobilenet_v2`; the head keeps its 256 channels at
+            any width. DeepLab's own code has a divisible_by of 1 at every width but 1.
         classes: what the labels count, a background among them: 21 for VOC.
         output_stride: 16 or 8 (or 32): pixels of the picture for one of the map.
         aspp: "none" (the paper's recommended head), "full" 3x3 convolutions (its Table 7), or "separable" ones (the default
             of the released code).
-        head_epsilon: of batch normalisation in the head.
+        head_epsilon: of batch normalisation in the head; None for folded, as for `epsilon`.
 
     Raises:
         ValueError: an argument outside its range, naming value, rule and remedy.
     """
     settings = dict(locals())
-    backbone = mobilenet_v2(width, resolution, None, output_stride, padding, epsilon, min_depth=min_depth)
+    backbone = mobilenet_v2(width, resolution, None, output_stride, padding, epsilon,
+                            divisible_by=divisible_by, min_depth=min_depth)  # fmt: skip
     return _deeplabv3("deeplabv3_mobilenet_v2", settings, backbone, "layer_18")
 
 
@@ -155,10 +158,10 @@ def deeplabv3_mobilenet_v1(
     classes: int = 21,
     output_stride: int = 16,
     padding: Padding = "pytorch",
-    epsilon: float = 1e-5,
+    epsilon: float | None = 1e-5,
     *,
     aspp: Aspp = "full",
-    head_epsilon: float = 1e-5,
+    head_epsilon: float | None = 1e-5,
     min_depth: int = 8,
 ) -> Network:
     """DeepLabv3 on MobileNetV1's last map, ``layer_13``, as Table 7 has it; all else as `deeplabv3_mobilenet_v2`."""
@@ -216,7 +219,7 @@ def _deeplabv3(name: str, settings: dict[str, Any], backbone: Network, tap: str)
     classes, aspp, head_epsilon = settings["classes"], settings["aspp"], settings["head_epsilon"]
     _check_classes(classes)
     check(aspp in get_args(Aspp), "aspp", aspp, f"must be one of {get_args(Aspp)}", "'none'")
-    check(0 < head_epsilon < 1, "head_epsilon", head_epsilon, "must be above 0 and below 1", "1e-5")
+    check_epsilon("head_epsilon", head_epsilon)
     backbone = backbone.until(tap)
     tap = backbone[tap].name  # a block's last layer
     channels = backbone.shapes()[tap].channels

@@ -15,6 +15,7 @@ from .images import Source, open_image
 from .modelfile import ModelFile, ModelFileError
 from .results import Classification, Detections, Result, Segmentation
 from .runtime.reference import Reference
+from .runtime.reference_int8 import Int8Reference
 from .segmentation import ONE_VIEW, Views
 from .weights import published
 from .weights.carriers import Report, cache_folder, fetch
@@ -24,7 +25,21 @@ Floats = NDArray[np.float32]
 Executor = Callable[[Floats], Mapping[str, Floats]]
 """Runs a network: (N, 3, H, W) float32 -> each output by name."""
 
-BACKENDS: dict[str, Callable[[ModelFile], Executor]] = {"reference": lambda model: Reference(model.network, model.tensors)}
+
+
+def reference(model: ModelFile) -> Executor:
+    """The numpy specification: integer arithmetic for a quantised model, float32 for every other."""
+    if model.quantization is not None:
+        return Int8Reference(model.network, model.tensors, model.quantization)
+    return Reference(model.network, model.tensors)
+
+
+def dequantized(model: ModelFile) -> Executor:
+    """The numpy specification in float32, of a quantised model with the numbers that its integers stand for."""
+    return reference(model.dequantized())
+
+
+BACKENDS: dict[str, Callable[[ModelFile], Executor]] = {"reference": reference, "dequantized": dequantized}
 
 
 class Predictor:
@@ -99,7 +114,7 @@ def load(
 ) -> Predictor:
     """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
 
-    `backend`: "reference", or a function that makes an executor from a model (as `mobilenet.nn.executor`). `views`: of a
+    `backend`: "reference" (integer arithmetic where the model is quantised), "dequantized", or a function that makes an executor from a model (as `mobilenet.nn.executor`). `views`: of a
     segmenter, the scales and mirror images to average.
     Raises ValueError, or its subclass for damaged files and failed fetches.
     """
@@ -117,8 +132,6 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     if path.suffix == ".safetensors" or path.exists():
         return modelfile.read(path)
     entry = published.find(str(source))
-    if entry.task != "classification":
-        raise ValueError(f"{entry.name} is a {entry.task} model; this version runs classifiers, for example 'imagenet'")
     # The name carries what the content depends on, so a newer format or file never meets an old cache.
     pinned = entry.files[0].sha256[:16] or "unpinned"
     converted = cache_folder() / "models" / f"{entry.name.replace('/', '--')}-{pinned}-{modelfile.FORMAT}.safetensors"
