@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -27,11 +28,13 @@ class Preprocessing:
         size: height and width of the input.
         fit: ``center_crop``: the shorter side to `resize`, then the centre of `size`, black where the picture is smaller
             (torchvision). ``central_fraction``: the central `fraction` of both sides, squashed to `size` (TensorFlow).
-            ``squash``: all of it to `size`. ``pad``: all of it, its sides in proportion, as large as fits into the upper left
-            corner of `size`, the rest of the value `fill` (DeepLab).
+            ``squash``: all of it to `size`. ``pad``: all of it, its sides in proportion, as large as fits (and `enlarge`
+            lets it) in the upper left corner of `size`, the rest of the value `fill` (DeepLab).
         resize: for ``center_crop`` only.
         fraction: for ``central_fraction`` only, 0.01 to 1.
         fill: for ``pad`` only, 0 to 255.
+        enlarge: for ``pad`` only, the most by which a picture's sides are multiplied, absent for no limit. 1 shows small
+            pictures at their own size, as DeepLab's evaluation does.
         interpolation: Pillow's filter; when shrinking, all but ``nearest`` average over the pixels they skip.
         mean, std: of red, green and blue, on a scale from 0 to 1; the input is (pixel / 255 - mean) / std in float32.
 
@@ -46,9 +49,11 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     fill: int | None = None
+    enlarge: float | None = None
 
     def __post_init__(self) -> None:
-        crop, central, names = self.fit == "center_crop", self.fit == "central_fraction", get_args(Interpolation)
+        crop, central, pad = (self.fit == fit for fit in ("center_crop", "central_fraction", "pad"))
+        names, fill, enlarge = get_args(Interpolation), self.fill, self.enlarge
         side, pixels = f"from 1 to {LARGEST_SIDE}", "divide by 255 if it is on the pixels' scale"
         part = "a number from 0.01 to 1 for central_fraction, else absent"
         for key, ok, rule in (
@@ -56,11 +61,8 @@ class Preprocessing:
             ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
             ("resize", _is_side(self.resize) if crop else self.resize is None, f"an int {side} for center_crop, else absent"),
             ("fraction", _is_number(self.fraction, 0.01) if central else self.fraction is None, part),
-            (
-                "fill",
-                type(self.fill) is int and 0 <= self.fill <= 255 if self.fit == "pad" else self.fill is None,
-                "an int from 0 to 255 for pad, else absent",
-            ),
+            ("fill", type(fill) is int and 0 <= fill <= 255 if pad else fill is None, "an int to 255 for pad, else absent"),
+            ("enlarge", enlarge is None or (pad and _is_number(enlarge, 0.001, 1000)), "absent, or for pad 0.001 to 1000"),
             ("interpolation", self.interpolation in names, f"one of {', '.join(names)}"),
             ("mean", _all_of(self.mean, 3, lambda x: _is_number(x, 0)), f"3 numbers from 0 to 1; {pixels}"),
             ("std", _all_of(self.std, 3, lambda x: _is_number(x, 0.001)), f"3 numbers from 0.001 to 1; {pixels}"),
@@ -80,7 +82,7 @@ class Preprocessing:
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
         known = [field.name for field in fields(cls)]
         for key in known:
-            if key not in given and key not in ("resize", "fraction", "fill"):
+            if key not in given and key not in ("resize", "fraction", "fill", "enlarge"):
                 raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")
         for key in given:
             if key not in known:
@@ -98,7 +100,7 @@ class Preprocessing:
         rows, columns = self.size
         if self.fit != "pad":
             return columns, rows
-        scale = min(columns / size[0], rows / size[1])
+        scale = min(columns / size[0], rows / size[1], self.enlarge or math.inf)
         return min(max(round(size[0] * scale), 1), columns), min(max(round(size[1] * scale), 1), rows)
 
     def window(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -141,8 +143,8 @@ def _is_side(value: object) -> bool:
     return type(value) is int and 1 <= value <= LARGEST_SIDE
 
 
-def _is_number(value: object, least: float) -> bool:
-    return isinstance(value, (int, float)) and type(value) is not bool and least <= value <= 1
+def _is_number(value: object, least: float, most: float = 1) -> bool:
+    return isinstance(value, (int, float)) and type(value) is not bool and least <= value <= most
 
 
 def _all_of(values: object, count: int, good: Callable[[object], bool]) -> bool:
