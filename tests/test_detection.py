@@ -115,8 +115,7 @@ def test_the_whole_of_torchvisions_ssdlite(torchvisions):
         boxes.to_corners(default_boxes(network)) * 320, anchors[0].numpy(), rtol=0, atol=4 * 2.0**-24 * 640
     )
     logits, codes = raw_scores(nn.executor(ours)(preprocessing(picture)[None]), network)
-    for mine, other in ((logits, theirs["cls_logits"][0]), (codes, theirs["bbox_regression"][0])):
-        other = other.numpy()
+    for mine, other in ((logits, theirs["cls_logits"][0].numpy()), (codes, theirs["bbox_regression"][0].numpy())):
         assert mine.shape == other.shape
         scale = np.abs(other).max()
         assert scale > 1
@@ -288,4 +287,4 @@ def test_the_published_weights_carry_the_default_boxes_we_make(coco):
     ours = boxes.to_corners(default_boxes(coco.network))
     assert ours.shape == (1917, 4)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=4 * 2.0**-24 * 1.5)
-    assert detection.TENSORFLOW == coco.decoding
+    assert coco.decoding == detection.TENSORFLOW
