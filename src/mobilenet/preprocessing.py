@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,8 +15,10 @@ from PIL import Image
 from .images import LARGEST_PICTURE, ImageError, check_rgb
 from .network import LARGEST_SIDE
 
-Fit = Literal["center_crop", "central_fraction", "squash", "pad"]
+Fit = Literal["center_crop", "central_fraction", "central_part", "squash", "pad"]
+CENTRAL: tuple[Fit, ...] = ("central_fraction", "central_part")
 WHOLE: tuple[Fit, ...] = ("squash", "pad")  # the fits that show a network all of a picture
+OPTIONAL = ("resize", "fraction", "fill", "enlarge")  # fields that only some fits have
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
@@ -28,10 +31,12 @@ class Preprocessing:
         fit: ``center_crop``: the shorter side to `resize`, then the centre of `size`, black where the picture is smaller
             (torchvision). ``central_fraction``: the central `fraction` of both sides, squashed to `size` (TensorFlow).
             ``squash``: all of it to `size`. ``pad``: all of it, its sides in proportion, as large as fits into the upper left
-            corner of `size`, the rest of the value `fill` (DeepLab).
+            corner of `size`, the rest of the value `fill` (DeepLab). ``central_part``: as ``central_fraction``, the part's
+            sides cut down to whole pixels, where TensorFlow's are one or two pixels longer.
         resize: for ``center_crop`` only.
-        fraction: for ``central_fraction`` only, 0.01 to 1.
+        fraction: for ``central_fraction`` and ``central_part`` only, 0.01 to 1.
         fill: for ``pad`` only, 0 to 255.
+        enlarge: for ``pad`` only, the largest factor by which a small picture grows; None for as large as fits.
         interpolation: Pillow's filter; when shrinking, all but ``nearest`` average over the pixels they skip.
         mean, std: of red, green and blue, on a scale from 0 to 1; the input is (pixel / 255 - mean) / std in float32.
 
@@ -46,11 +51,12 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     fill: int | None = None
+    enlarge: float | None = None
 
     def __post_init__(self) -> None:
-        crop, central, names = self.fit == "center_crop", self.fit == "central_fraction", get_args(Interpolation)
+        crop, central, names = self.fit == "center_crop", self.fit in CENTRAL, get_args(Interpolation)
         side, pixels = f"from 1 to {LARGEST_SIDE}", "divide by 255 if it is on the pixels' scale"
-        part = "a number from 0.01 to 1 for central_fraction, else absent"
+        part = "a number from 0.01 to 1 for central_fraction and central_part, else absent"
         for key, ok, rule in (
             ("size", _all_of(self.size, 2, _is_side), f"height and width, ints {side}"),
             ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
@@ -60,6 +66,11 @@ class Preprocessing:
                 "fill",
                 type(self.fill) is int and 0 <= self.fill <= 255 if self.fit == "pad" else self.fill is None,
                 "an int from 0 to 255 for pad, else absent",
+            ),
+            (
+                "enlarge",
+                self.enlarge is None or (self.fit == "pad" and _is_number(self.enlarge, 0.01, 100)),
+                "a number from 0.01 to 100 for pad, else absent",
             ),
             ("interpolation", self.interpolation in names, f"one of {', '.join(names)}"),
             ("mean", _all_of(self.mean, 3, lambda x: _is_number(x, 0)), f"3 numbers from 0 to 1; {pixels}"),
@@ -80,7 +91,7 @@ class Preprocessing:
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
         known = [field.name for field in fields(cls)]
         for key in known:
-            if key not in given and key not in ("resize", "fraction", "fill"):
+            if key not in given and key not in OPTIONAL:
                 raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")
         for key in given:
             if key not in known:
@@ -98,7 +109,7 @@ class Preprocessing:
         rows, columns = self.size
         if self.fit != "pad":
             return columns, rows
-        scale = min(columns / size[0], rows / size[1])
+        scale = min(columns / size[0], rows / size[1], math.inf if self.enlarge is None else self.enlarge)
         return min(max(round(size[0] * scale), 1), columns), min(max(round(size[1] * scale), 1), rows)
 
     def window(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -123,8 +134,12 @@ class Preprocessing:
             canvas.paste(image.resize(self.content(image.size), resample))
             return canvas
         if self.fraction is not None:
-            left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
-            image = _window(image, left, top, image.width - 2 * left, image.height - 2 * top)
+            if self.fit == "central_part":
+                w, h = (max(int(side * self.fraction), 1) for side in image.size)
+                image = _window(image, (image.width - w) // 2, (image.height - h) // 2, w, h)
+            else:
+                left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
+                image = _window(image, left, top, image.width - 2 * left, image.height - 2 * top)
         return image.resize((width, height), resample)
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
@@ -141,8 +156,8 @@ def _is_side(value: object) -> bool:
     return type(value) is int and 1 <= value <= LARGEST_SIDE
 
 
-def _is_number(value: object, least: float) -> bool:
-    return isinstance(value, (int, float)) and type(value) is not bool and least <= value <= 1
+def _is_number(value: object, least: float, most: float = 1) -> bool:
+    return isinstance(value, (int, float)) and type(value) is not bool and least <= value <= most
 
 
 def _all_of(values: object, count: int, good: Callable[[object], bool]) -> bool:

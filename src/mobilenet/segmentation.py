@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,8 @@ def scaled(preprocessing: Preprocessing, scale: float) -> Preprocessing:
     if scale == 1:
         return preprocessing
     rows, columns = (int((side - 1) * scale + 1) for side in preprocessing.size)
-    return preprocessing.at((rows, columns))
+    enlarge = None if preprocessing.enlarge is None else preprocessing.enlarge * scale
+    return replace(preprocessing.at((rows, columns)), enlarge=enlarge)
 
 
 def probabilities(logits: Floats, content: tuple[int, int], mirrored: bool, size: tuple[int, int]) -> Floats:
