@@ -26,7 +26,6 @@ Executor = Callable[[Floats], Mapping[str, Floats]]
 """Runs a network: (N, 3, H, W) float32 -> each output by name."""
 
 
-
 def reference(model: ModelFile) -> Executor:
     """The numpy specification: integer arithmetic for a quantised model, float32 for every other."""
     if model.quantization is not None:

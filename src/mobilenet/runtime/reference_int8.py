@@ -69,7 +69,9 @@ class Int8Reference:
             zero_point = quantization.zero_points[f"{stem}.weight"]
             kind = exact_float(accumulator_bound(weight, zero_point, bias))
             multiplier = fixed_point(quantization.multipliers(layer, f"{stem}.weight"))
-            self.weights[layer.name] = Weights((weight.astype(np.int32) - zero_point).astype(kind), bias.astype(np.int64), multiplier)
+            self.weights[layer.name] = Weights(
+                (weight.astype(np.int32) - zero_point).astype(kind), bias.astype(np.int64), multiplier
+            )
 
     def __call__(self, images: Floats) -> dict[str, Floats]:
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:

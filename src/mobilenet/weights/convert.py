@@ -256,9 +256,7 @@ def config_preprocessing(config: Mapping[str, Any], path: Path, default: Preproc
     return default
 
 
-def label_names(
-    given: Sequence[str] | None, config: Mapping[str, Any], network: Network, path: Path
-) -> known_labels.Labels:
+def label_names(given: Sequence[str] | None, config: Mapping[str, Any], network: Network, path: Path) -> known_labels.Labels:
     """(names, ids) for every output: the user's, then those of a well-known set by their number, then the configuration's."""
     outputs = network.settings["classes"] or 0
     if given is not None:

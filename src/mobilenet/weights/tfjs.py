@@ -135,7 +135,11 @@ def parse_group(group: Mapping[str, Any], folder: Path, weights: dict[str, NDArr
 
 
 def is_shape(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= LARGEST_RANK and all(type(side) is int and 0 <= side < 2**31 for side in value)
+    return (
+        isinstance(value, list)
+        and len(value) <= LARGEST_RANK
+        and all(type(side) is int and 0 <= side < 2**31 for side in value)
+    )
 
 
 def text(node: Node, key: str) -> str:

@@ -177,7 +177,9 @@ def parse_quantisation(table: Table | None, name: str, shape: tuple[int, ...]) -
         zero_point = np.zeros(len(scale), np.int64)
     along = len(scale) == 1 or (0 <= axis < len(shape) and shape[axis] == len(scale))
     if not along or len(zero_point) not in (1, len(scale)):
-        raise FlatbufferError(f"tensor {name[:80]!r} {shape} has {len(scale)} scales, {len(zero_point)} zero points, axis {axis}")
+        raise FlatbufferError(
+            f"tensor {name[:80]!r} {shape} has {len(scale)} scales, {len(zero_point)} zero points, axis {axis}"
+        )
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise FlatbufferError(f"tensor {name[:80]!r} has a scale that is no positive number")
     if (np.abs(zero_point) > 2**31).any():

@@ -132,5 +132,3 @@ def differs(layer: Layer, part: Part, network: Network) -> str:
         if layer.kernel > 1 and not part.same:
             return "pads by VALID, must by SAME"
     return ""
-
-
