@@ -113,8 +113,9 @@ def load(
 ) -> Predictor:
     """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
 
-    `backend`: "reference" (integer arithmetic where the model is quantised), "dequantized", or a function that makes an executor from a model (as `mobilenet.nn.executor`). `views`: of a
-    segmenter, the scales and mirror images to average.
+    `backend`: "reference" (integer arithmetic where the model is quantised), "dequantized" (float32 always), or a function
+    that makes an executor from a model (as `mobilenet.nn.executor`). `views`: of a segmenter, the scales and mirror images
+    to average.
     Raises ValueError, or its subclass for damaged files and failed fetches.
     """
     if isinstance(backend, str):

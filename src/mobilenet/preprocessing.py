@@ -16,9 +16,7 @@ from .images import LARGEST_PICTURE, ImageError, check_rgb
 from .network import LARGEST_SIDE
 
 Fit = Literal["center_crop", "central_fraction", "central_part", "squash", "pad"]
-CENTRAL: tuple[Fit, ...] = ("central_fraction", "central_part")
 WHOLE: tuple[Fit, ...] = ("squash", "pad")  # the fits that show a network all of a picture
-OPTIONAL = ("resize", "fraction", "fill", "enlarge")  # fields that only some fits have
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
@@ -30,13 +28,14 @@ class Preprocessing:
         size: height and width of the input.
         fit: ``center_crop``: the shorter side to `resize`, then the centre of `size`, black where the picture is smaller
             (torchvision). ``central_fraction``: the central `fraction` of both sides, squashed to `size` (TensorFlow).
-            ``squash``: all of it to `size`. ``pad``: all of it, its sides in proportion, as large as fits into the upper left
-            corner of `size`, the rest of the value `fill` (DeepLab). ``central_part``: as ``central_fraction``, the part's
-            sides cut down to whole pixels, where TensorFlow's are one or two pixels longer.
+            ``central_part``: the same, the part's sides cut down to whole pixels, where TensorFlow's are up to two longer.
+            ``squash``: all of it to `size`. ``pad``: all of it, its sides in proportion, as large as fits (and `enlarge`
+            lets it) in the upper left corner of `size`, the rest of the value `fill` (DeepLab).
         resize: for ``center_crop`` only.
         fraction: for ``central_fraction`` and ``central_part`` only, 0.01 to 1.
         fill: for ``pad`` only, 0 to 255.
-        enlarge: for ``pad`` only, the largest factor by which a small picture grows; None for as large as fits.
+        enlarge: for ``pad`` only, the most by which a picture's sides are multiplied, absent for no limit. 1 shows small
+            pictures at their own size, as DeepLab's evaluation does.
         interpolation: Pillow's filter; when shrinking, all but ``nearest`` average over the pixels they skip.
         mean, std: of red, green and blue, on a scale from 0 to 1; the input is (pixel / 255 - mean) / std in float32.
 
@@ -54,7 +53,8 @@ class Preprocessing:
     enlarge: float | None = None
 
     def __post_init__(self) -> None:
-        crop, central, names = self.fit == "center_crop", self.fit in CENTRAL, get_args(Interpolation)
+        crop, central, pad = self.fit == "center_crop", self.fit in ("central_fraction", "central_part"), self.fit == "pad"
+        names, fill, enlarge = get_args(Interpolation), self.fill, self.enlarge
         side, pixels = f"from 1 to {LARGEST_SIDE}", "divide by 255 if it is on the pixels' scale"
         part = "a number from 0.01 to 1 for central_fraction and central_part, else absent"
         for key, ok, rule in (
@@ -62,16 +62,8 @@ class Preprocessing:
             ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
             ("resize", _is_side(self.resize) if crop else self.resize is None, f"an int {side} for center_crop, else absent"),
             ("fraction", _is_number(self.fraction, 0.01) if central else self.fraction is None, part),
-            (
-                "fill",
-                type(self.fill) is int and 0 <= self.fill <= 255 if self.fit == "pad" else self.fill is None,
-                "an int from 0 to 255 for pad, else absent",
-            ),
-            (
-                "enlarge",
-                self.enlarge is None or (self.fit == "pad" and _is_number(self.enlarge, 0.01, 100)),
-                "a number from 0.01 to 100 for pad, else absent",
-            ),
+            ("fill", type(fill) is int and 0 <= fill <= 255 if pad else fill is None, "an int to 255 for pad, else absent"),
+            ("enlarge", enlarge is None or (pad and _is_number(enlarge, 0.001, 1000)), "absent, or for pad 0.001 to 1000"),
             ("interpolation", self.interpolation in names, f"one of {', '.join(names)}"),
             ("mean", _all_of(self.mean, 3, lambda x: _is_number(x, 0)), f"3 numbers from 0 to 1; {pixels}"),
             ("std", _all_of(self.std, 3, lambda x: _is_number(x, 0.001)), f"3 numbers from 0.001 to 1; {pixels}"),
@@ -91,7 +83,7 @@ class Preprocessing:
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
         known = [field.name for field in fields(cls)]
         for key in known:
-            if key not in given and key not in OPTIONAL:
+            if key not in given and key not in ("resize", "fraction", "fill", "enlarge"):
                 raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")
         for key in given:
             if key not in known:
@@ -109,7 +101,7 @@ class Preprocessing:
         rows, columns = self.size
         if self.fit != "pad":
             return columns, rows
-        scale = min(columns / size[0], rows / size[1], math.inf if self.enlarge is None else self.enlarge)
+        scale = min(columns / size[0], rows / size[1], self.enlarge or math.inf)
         return min(max(round(size[0] * scale), 1), columns), min(max(round(size[1] * scale), 1), rows)
 
     def window(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -133,13 +125,12 @@ class Preprocessing:
             canvas = Image.new("RGB", (width, height), (self.fill,) * 3)
             canvas.paste(image.resize(self.content(image.size), resample))
             return canvas
-        if self.fraction is not None:
-            if self.fit == "central_part":
-                w, h = (max(int(side * self.fraction), 1) for side in image.size)
-                image = _window(image, (image.width - w) // 2, (image.height - h) // 2, w, h)
-            else:
-                left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
-                image = _window(image, left, top, image.width - 2 * left, image.height - 2 * top)
+        if self.fit == "central_part" and self.fraction is not None:
+            w, h = (max(int(side * self.fraction), 1) for side in image.size)
+            image = _window(image, (image.width - w) // 2, (image.height - h) // 2, w, h)
+        elif self.fraction is not None:
+            left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
+            image = _window(image, left, top, image.width - 2 * left, image.height - 2 * top)
         return image.resize((width, height), resample)
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:

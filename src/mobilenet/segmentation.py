@@ -44,7 +44,7 @@ def scaled(preprocessing: Preprocessing, scale: float) -> Preprocessing:
         return preprocessing
     rows, columns = (int((side - 1) * scale + 1) for side in preprocessing.size)
     enlarge = None if preprocessing.enlarge is None else preprocessing.enlarge * scale
-    return replace(preprocessing.at((rows, columns)), enlarge=enlarge)
+    return replace(preprocessing, size=(rows, columns), enlarge=enlarge)
 
 
 def probabilities(logits: Floats, content: tuple[int, int], mirrored: bool, size: tuple[int, int]) -> Floats:

@@ -84,7 +84,8 @@ def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]])
     if depthwise and kernel.shape[3] != 1:
         raise LayoutError(f"{node.name!r}: {kernel.shape[3]} outputs for each channel; no network of this family has that")
     weight = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1)
-    channels, activation, last = len(weight), "linear", node
+    channels, last = len(weight), node
+    activation: Activation = "linear"
     scale, bias = np.ones(channels), np.zeros(channels)
     while len(following := readers.get(last.name, [])) == 1:
         step = following[0]

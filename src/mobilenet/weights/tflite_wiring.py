@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..network import Conv, Linear, Network
+from ..network import Conv, Network
 from ..quantization import Affine, Integer, Quantization, weighted
 from .layouts import LayoutError
 from .tflite import Graph, Operator, Tensor
@@ -67,7 +67,8 @@ def tflite_part(operator: Operator, inputs: tuple[int, ...], graph: Graph, sourc
         if corners is not None:
             return Part("resize", name, inputs[:1], operator.outputs[0], corners=corners)
     if operator.code == "AVERAGE_POOL_2D" and options["activation"] == "linear" and options["padding"] == "valid":
-        if (options["filter_h"], options["filter_w"]) == first.shape[1:3]:
+        whole = (options["filter_h"], options["filter_w"]) == first.shape[1:3]
+        if whole:
             return Part("mean", name, inputs[:1], operator.outputs[0])
     if operator.code == "MEAN" and len(first.shape) == 4:
         axes = graph.tensors[operator.inputs[1]].data
