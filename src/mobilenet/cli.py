@@ -103,7 +103,7 @@ threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Th
 @click.option("--top", type=click.IntRange(1), help="How many labels to give; default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least score to give; default 0.5 of a detector, else 0.")
 @threads_option
-@click.option("--backend", default="reference", show_default=True, help="What runs the network: reference, torch.")
+@click.option("--backend", default="reference", show_default=True, help="What runs it: reference, dequantized, torch.")
 def predict(
     inputs: Sequence[str],
     model: str,
@@ -178,7 +178,7 @@ def predict(
 @model_option
 @click.option("--data", type=click.Path(path_type=Path), required=True,
               help="Class folders, or a folder in COCO's or VOC's layout.")  # fmt: skip
-@click.option("--backend", default="reference", show_default=True, help="What runs the network: reference, torch.")
+@click.option("--backend", default="reference", show_default=True, help="What runs it: reference, dequantized, torch.")
 @threads_option
 @json_option
 def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:

@@ -26,7 +26,6 @@ Executor = Callable[[Floats], Mapping[str, Floats]]
 """Runs a network: (N, 3, H, W) float32 -> each output by name."""
 
 
-
 def reference(model: ModelFile) -> Executor:
     """The numpy specification: integer arithmetic for a quantised model, float32 for every other."""
     if model.quantization is not None:
@@ -114,8 +113,9 @@ def load(
 ) -> Predictor:
     """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
 
-    `backend`: "reference" (integer arithmetic where the model is quantised), "dequantized", or a function that makes an executor from a model (as `mobilenet.nn.executor`). `views`: of a
-    segmenter, the scales and mirror images to average.
+    `backend`: "reference" (integer arithmetic where the model is quantised), "dequantized" (float32 always), or a function
+    that makes an executor from a model (as `mobilenet.nn.executor`). `views`: of a segmenter, the scales and mirror images
+    to average.
     Raises ValueError, or its subclass for damaged files and failed fetches.
     """
     if isinstance(backend, str):

@@ -15,7 +15,7 @@ from PIL import Image
 from .images import LARGEST_PICTURE, ImageError, check_rgb
 from .network import LARGEST_SIDE
 
-Fit = Literal["center_crop", "central_fraction", "squash", "pad"]
+Fit = Literal["center_crop", "central_fraction", "central_part", "squash", "pad"]
 WHOLE: tuple[Fit, ...] = ("squash", "pad")  # the fits that show a network all of a picture
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
@@ -28,10 +28,11 @@ class Preprocessing:
         size: height and width of the input.
         fit: ``center_crop``: the shorter side to `resize`, then the centre of `size`, black where the picture is smaller
             (torchvision). ``central_fraction``: the central `fraction` of both sides, squashed to `size` (TensorFlow).
+            ``central_part``: the same, the part's sides cut down to whole pixels, where TensorFlow's are up to two longer.
             ``squash``: all of it to `size`. ``pad``: all of it, its sides in proportion, as large as fits (and `enlarge`
             lets it) in the upper left corner of `size`, the rest of the value `fill` (DeepLab).
         resize: for ``center_crop`` only.
-        fraction: for ``central_fraction`` only, 0.01 to 1.
+        fraction: for ``central_fraction`` and ``central_part`` only, 0.01 to 1.
         fill: for ``pad`` only, 0 to 255.
         enlarge: for ``pad`` only, the most by which a picture's sides are multiplied, absent for no limit. 1 shows small
             pictures at their own size, as DeepLab's evaluation does.
@@ -52,10 +53,10 @@ class Preprocessing:
     enlarge: float | None = None
 
     def __post_init__(self) -> None:
-        crop, central, pad = (self.fit == fit for fit in ("center_crop", "central_fraction", "pad"))
+        crop, central, pad = self.fit == "center_crop", self.fit in ("central_fraction", "central_part"), self.fit == "pad"
         names, fill, enlarge = get_args(Interpolation), self.fill, self.enlarge
         side, pixels = f"from 1 to {LARGEST_SIDE}", "divide by 255 if it is on the pixels' scale"
-        part = "a number from 0.01 to 1 for central_fraction, else absent"
+        part = "a number from 0.01 to 1 for central_fraction and central_part, else absent"
         for key, ok, rule in (
             ("size", _all_of(self.size, 2, _is_side), f"height and width, ints {side}"),
             ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
@@ -124,7 +125,10 @@ class Preprocessing:
             canvas = Image.new("RGB", (width, height), (self.fill,) * 3)
             canvas.paste(image.resize(self.content(image.size), resample))
             return canvas
-        if self.fraction is not None:
+        if self.fit == "central_part" and self.fraction is not None:
+            w, h = (max(int(side * self.fraction), 1) for side in image.size)
+            image = _window(image, (image.width - w) // 2, (image.height - h) // 2, w, h)
+        elif self.fraction is not None:
             left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
             image = _window(image, left, top, image.width - 2 * left, image.height - 2 * top)
         return image.resize((width, height), resample)

@@ -69,7 +69,9 @@ class Int8Reference:
             zero_point = quantization.zero_points[f"{stem}.weight"]
             kind = exact_float(accumulator_bound(weight, zero_point, bias))
             multiplier = fixed_point(quantization.multipliers(layer, f"{stem}.weight"))
-            self.weights[layer.name] = Weights((weight.astype(np.int32) - zero_point).astype(kind), bias.astype(np.int64), multiplier)
+            self.weights[layer.name] = Weights(
+                (weight.astype(np.int32) - zero_point).astype(kind), bias.astype(np.int64), multiplier
+            )
 
     def __call__(self, images: Floats) -> dict[str, Floats]:
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
@@ -118,7 +120,7 @@ class Int8Reference:
         scaled_back = multiply(accumulators, weights.multiplier)
         scaled_back += result.zero_point
         low, high = activation_limits(activation, result, limits)
-        return np.clip(scaled_back, low, high, out=scaled_back).astype(np.int32)
+        return clamped(scaled_back, (low, high))
 
 
 def exact_float(bound: int) -> type[np.floating[Any]]:
@@ -131,7 +133,11 @@ def quantize(images: Floats, quantization: Quantization, name: str) -> Integers:
     scale, zero_point = quantization.activations[name]
     real = images / np.float32(scale)
     whole = np.trunc(real + np.copysign(np.float32(0.5), real)) + zero_point
-    return np.clip(whole, *quantization.range).astype(np.int32)
+    return clamped(whole, quantization.range)
+
+
+def clamped(x: NDArray[Any], limits: tuple[int, int]) -> Integers:
+    return np.asarray(np.clip(x, *limits), np.int32)
 
 
 def fixed_point(real: NDArray[np.float64]) -> Multiplier:
@@ -202,7 +208,7 @@ def add(a: Integers, b: Integers, sources: list[Affine], result: Affine, limits:
         fine = (x.astype(np.int64) - source.zero_point) << ADD_SHIFT
         total += multiply(fine, fixed_point(np.array([source.scale / common])))
     total = multiply(total, fixed_point(np.array([common / (2**ADD_SHIFT * result.scale)])))
-    return np.clip(total + result.zero_point, *limits).astype(np.int32)
+    return clamped(total + result.zero_point, limits)
 
 
 def requantize(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -> Integers:
@@ -210,7 +216,7 @@ def requantize(x: Integers, source: Affine, result: Affine, limits: tuple[int, i
     if source == result:
         return x
     scaled = multiply(x.astype(np.int64) - source.zero_point, fixed_point(np.array([source.scale / result.scale])))
-    return np.clip(scaled + result.zero_point, *limits).astype(np.int32)
+    return clamped(scaled + result.zero_point, limits)
 
 
 def pool(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -> Integers:
@@ -228,7 +234,7 @@ def pool(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -
         shift = min(count.bit_length() - 1, 32, 31 + int(exponent[0]))
         scale = Multiplier((fraction << shift) // count, exponent - shift)
         mean = multiply(sums - source.zero_point * count, scale) + result.zero_point
-    return np.clip(mean, *limits).astype(np.int32)
+    return clamped(mean, limits)
 
 
 def resize_unsigned(x: Integers, size: tuple[int, ...], corners: Corners) -> Integers:
@@ -240,7 +246,7 @@ def resize_unsigned(x: Integers, size: tuple[int, ...], corners: Corners) -> Int
     blend += lower[..., left] * v * (one - u)
     blend += upper[..., right] * (one - v) * u
     blend += lower[..., right] * v * u
-    return (blend + np.float32(0.5)).astype(np.int32)
+    return np.asarray(blend + np.float32(0.5), np.int32)
 
 
 def float_taps(size: int, target: int, corners: Corners) -> tuple[Wide, Wide, Floats]:
@@ -264,7 +270,7 @@ def resize_signed(x: Integers, size: tuple[int, ...], corners: Corners) -> Integ
     blend += upper[..., right] * (one - v) * u
     blend += lower[..., right] * v * u
     half, whole = 1 << (2 * RESIZE_SHIFT - 1), 2 * RESIZE_SHIFT
-    return (np.sign(blend) * ((np.abs(blend) + half) >> whole)).astype(np.int32)
+    return np.asarray(np.sign(blend) * ((np.abs(blend) + half) >> whole), np.int32)
 
 
 def integer_taps(size: int, target: int, corners: Corners) -> tuple[Wide, Wide, Wide]:

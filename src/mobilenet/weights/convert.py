@@ -20,7 +20,7 @@ from . import labels as known_labels
 from . import slim
 from .carriers import digest
 from .keras import read_keras
-from .layouts import LAYOUTS, Layout, LayoutError, Step, canonical, match, recognise
+from .layouts import Layout, LayoutError, Step, canonical, match, recognise
 from .pth import read_pth
 from .tfjs import TfjsGraph, read_tfjs
 from .tfjs_wiring import tfjs_wiring
@@ -132,7 +132,8 @@ def convert_graph(
     quantization = None
     if isinstance(graph, Graph) and is_quantized(graph):
         quantization = quantization_of(graph, network, keys, path.name)
-        preprocessing = replace(preprocessing, **quantized_range(quantization))
+        mean, std = quantized_range(quantization)
+        preprocessing = replace(preprocessing, mean=(mean,) * 3, std=(std,) * 3)
     network = network.at(preprocessing.size)
     names, ids = label_names(labels, {}, network, path)
     model = ModelFile(
@@ -149,11 +150,10 @@ def convert_graph(
     return Conversion(model, layout, tuple(layout.steps(network)))
 
 
-def quantized_range(quantization: Quantization) -> dict[str, tuple[float, float, float]]:
+def quantized_range(quantization: Quantization) -> tuple[float, float]:
     """Mean and standard deviation with which a pixel becomes the very integer the network was trained on: itself."""
     scale, zero_point = quantization.activations["input"]
-    middle = (zero_point - quantization.range[0]) / 255
-    return {"mean": (middle,) * 3, "std": (1 / (255 * scale),) * 3}
+    return (zero_point - quantization.range[0]) / 255, 1 / (255 * scale)
 
 
 def read_tensors(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
@@ -256,9 +256,7 @@ def config_preprocessing(config: Mapping[str, Any], path: Path, default: Preproc
     return default
 
 
-def label_names(
-    given: Sequence[str] | None, config: Mapping[str, Any], network: Network, path: Path
-) -> known_labels.Labels:
+def label_names(given: Sequence[str] | None, config: Mapping[str, Any], network: Network, path: Path) -> known_labels.Labels:
     """(names, ids) for every output: the user's, then those of a well-known set by their number, then the configuration's."""
     outputs = network.settings["classes"] or 0
     if given is not None:

@@ -78,7 +78,7 @@ def head_scope(block: str, part: str) -> str:
 
 FOLDED: Mapping[str, Any] = {"padding": "tensorflow", "epsilon": None}
 DEEPLAB: Mapping[str, Any] = {**FOLDED, "head_epsilon": None}
-CLASSIFIER = Preprocessing(size=(224, 224), fit="central_fraction", fraction=0.875, mean=HALF, std=HALF)
+CLASSIFIER = Preprocessing(size=(224, 224), fit="central_part", fraction=0.875, mean=HALF, std=HALF)
 DETECTOR = Preprocessing(size=(300, 300), fit="squash", mean=HALF, std=HALF)
 SEGMENTER = Preprocessing(size=(513, 513), fit="pad", fill=127, enlarge=1.0, mean=HALF, std=HALF)
 HEADS_SEEN: Sequence[Mapping[str, Any]] = tuple(

@@ -106,17 +106,18 @@ def parse_group(group: Mapping[str, Any], folder: Path, weights: dict[str, NDArr
     paths = group["paths"]
     if not isinstance(paths, list) or not all(isinstance(p, str) and p == Path(p).name and p not in ("", "..") for p in paths):
         raise TfjsError(f"shards {paths!r:.80} must be plain names of files beside the model.json")
-    layout, total = [], 0
+    layout: dict[str, tuple[tuple[int, ...], np.dtype[Any], int]] = {}
+    total = 0
     for item in entries(group["weights"]):
         name, shape, kind = item["name"], item["shape"], item["dtype"]
-        if not isinstance(name, str) or name in weights or any(name == other for other, *_ in layout[-1:]):
+        if not isinstance(name, str) or name in weights or name in layout:
             raise TfjsError(f"weight {name!r:.80} has no name of its own")
         if item.get("quantization"):
             raise TfjsError(f"weight {name!r:.80} is quantised in its shard, not read here")
         if kind not in DTYPES or not is_shape(shape):
             raise TfjsError(f"weight {name!r:.80} is {kind!r:.20} of shape {shape!r:.60}; known are {', '.join(DTYPES)}")
         dtype = np.dtype(DTYPES[kind])
-        layout.append((name, tuple(shape), dtype, total))
+        layout[name] = (tuple(shape), dtype, total)
         total += math.prod(shape) * dtype.itemsize
         if total > LARGEST_WEIGHTS:
             raise TfjsError(f"its weights up to {name!r:.80} take over {LARGEST_WEIGHTS} bytes")
@@ -128,14 +129,16 @@ def parse_group(group: Mapping[str, Any], folder: Path, weights: dict[str, NDArr
             raise TfjsError(f"shard {shard!r:.80} cannot be read whole ({error})") from error
     if len(content) != total:
         raise TfjsError(f"its shards hold {len(content)} bytes, the manifest says {total}")
-    for name, shape, dtype, start in layout:
-        if name in weights:
-            raise TfjsError(f"weight {name!r:.80} has no name of its own")
-        weights[name] = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
+    for name, (sides, dtype, start) in layout.items():
+        weights[name] = np.frombuffer(content, dtype, math.prod(sides), start).reshape(sides)
 
 
 def is_shape(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= LARGEST_RANK and all(type(side) is int and 0 <= side < 2**31 for side in value)
+    return (
+        isinstance(value, list)
+        and len(value) <= LARGEST_RANK
+        and all(type(side) is int and 0 <= side < 2**31 for side in value)
+    )
 
 
 def text(node: Node, key: str) -> str:

@@ -78,11 +78,14 @@ def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]])
     strides, dilations = integers(node, "strides", 1), integers(node, "dilations", 1)
     kernel = constant(node, 1, graph).astype(np.float64)
     if kernel.ndim != 4 or len(node.inputs) != 2 or len({*strides[1:3]}) != 1 or len({*dilations[1:3]}) != 1:
-        raise LayoutError(f"{node.name!r}: strides {strides}, dilations {dilations}, weights {kernel.shape} fit no convolution here")
+        raise LayoutError(
+            f"{node.name!r}: strides {strides}, dilations {dilations}, weights {kernel.shape} fit no convolution here"
+        )
     if depthwise and kernel.shape[3] != 1:
         raise LayoutError(f"{node.name!r}: {kernel.shape[3]} outputs for each channel; no network of this family has that")
     weight = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1)
-    channels, activation, last = len(weight), "linear", node
+    channels, last = len(weight), node
+    activation: Activation = "linear"
     scale, bias = np.ones(channels), np.zeros(channels)
     while len(following := readers.get(last.name, [])) == 1:
         step = following[0]

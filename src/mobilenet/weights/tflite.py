@@ -11,11 +11,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..network import Activation
 from .flatbuffers import Flatbuffer, FlatbufferError, Table
 
 MAGIC = b"TFL3"
@@ -30,7 +31,7 @@ CODES = {0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "D
          34: "PAD", 37: "BATCH_TO_SPACE_ND", 38: "SPACE_TO_BATCH_ND", 40: "MEAN", 43: "SQUEEZE", 56: "ARG_MAX",
          114: "QUANTIZE"}  # fmt: skip
 PLACEHOLDER = 127  # in the old one-byte code field, for every code above it
-ACTIVATIONS = {0: "linear", 1: "relu", 3: "relu6"}
+ACTIVATIONS: dict[int, Activation] = {0: "linear", 1: "relu", 3: "relu6"}
 PADDINGS = {0: "same", 1: "valid"}
 
 # number of the options' type: what they hold, as name: (field, struct form, default)
@@ -49,8 +50,8 @@ OPTIONS: dict[int, dict[str, tuple[int, str, int]]] = {
 OPTIONS_OF = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 2, "AVERAGE_POOL_2D": 5, "FULLY_CONNECTED": 8, "CONCATENATION": 10, "ADD": 11,
               "RESIZE_BILINEAR": 15, "MEAN": 27}  # fmt: skip
 
-Activation = Literal["linear", "relu", "relu6"]
-Reals, Integers = NDArray[np.float32], NDArray[np.int64]
+Reals = NDArray[np.float32]
+Integers = NDArray[np.int64]
 
 
 class TFLiteError(ValueError):
@@ -177,7 +178,9 @@ def parse_quantisation(table: Table | None, name: str, shape: tuple[int, ...]) -
         zero_point = np.zeros(len(scale), np.int64)
     along = len(scale) == 1 or (0 <= axis < len(shape) and shape[axis] == len(scale))
     if not along or len(zero_point) not in (1, len(scale)):
-        raise FlatbufferError(f"tensor {name[:80]!r} {shape} has {len(scale)} scales, {len(zero_point)} zero points, axis {axis}")
+        raise FlatbufferError(
+            f"tensor {name[:80]!r} {shape} has {len(scale)} scales, {len(zero_point)} zero points, axis {axis}"
+        )
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise FlatbufferError(f"tensor {name[:80]!r} has a scale that is no positive number")
     if (np.abs(zero_point) > 2**31).any():
@@ -232,6 +235,3 @@ def check_order(graph: Graph) -> None:
     for index in graph.outputs:
         if index not in ready:
             raise FlatbufferError(f"its output {graph.tensors[index].name[:80]!r} is never made")
-
-
-assert set(ACTIVATIONS.values()) == set(get_args(Activation))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..network import Conv, Linear, Network
+from ..network import Conv, Network
 from ..quantization import Affine, Integer, Quantization, weighted
 from .layouts import LayoutError
 from .tflite import Graph, Operator, Tensor
@@ -67,7 +67,8 @@ def tflite_part(operator: Operator, inputs: tuple[int, ...], graph: Graph, sourc
         if corners is not None:
             return Part("resize", name, inputs[:1], operator.outputs[0], corners=corners)
     if operator.code == "AVERAGE_POOL_2D" and options["activation"] == "linear" and options["padding"] == "valid":
-        if (options["filter_h"], options["filter_w"]) == first.shape[1:3]:
+        whole = (options["filter_h"], options["filter_w"]) == first.shape[1:3]
+        if whole:
             return Part("mean", name, inputs[:1], operator.outputs[0])
     if operator.code == "MEAN" and len(first.shape) == 4:
         axes = graph.tensors[operator.inputs[1]].data
@@ -113,7 +114,9 @@ def quantization_of(graph: Graph, network: Network, keys: Mapping[str, Key], sou
         along = 3 if isinstance(layer, Conv) and layer.depthwise else 0
         axis = weight.axis if len(weight.scale) > 1 else along
         if not len(weight.scale) or axis != along or len(set(weight.zero_point.tolist())) != 1:
-            raise LayoutError(f"{source}: {weight.name[:80]!r} must have scales, along axis {along} if many, and one zero point")
+            raise LayoutError(
+                f"{source}: {weight.name[:80]!r} must have scales, along axis {along} if many, and one zero point"
+            )
         scales[f"{stem}.weight"], zero_points[f"{stem}.weight"] = weight.scale.astype(np.float32), int(weight.zero_point[0])
         expected = weight.scale.astype(np.float64) * activations[layer.inputs[0]].scale
         allowed = BIAS_TOLERANCE * activations[layer.name].scale
@@ -129,5 +132,3 @@ def affine(tensor: Tensor, source: str) -> Affine:
     if len(tensor.scale) != 1:
         raise LayoutError(f"{source}: {tensor.name[:80]!r} has {len(tensor.scale)} scales, an activation has one")
     return Affine(float(tensor.scale[0]), int(tensor.zero_point[0]))
-
-

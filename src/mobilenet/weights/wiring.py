@@ -93,10 +93,8 @@ def wires(layout: Layout, network: Network, wiring: Wiring, source: str) -> dict
     used: set[int] = set()
     for layer in network.layers:
         inputs = tuple(keys[name] for name in (layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs))
-        if isinstance(layer, (Conv, Linear)):
-            candidates = (convolutions[places[layer.name]],)
-        else:
-            candidates = wiring.parts
+        named = isinstance(layer, (Conv, Linear))
+        candidates = (convolutions[places[layer.name]],) if named else wiring.parts
         part = next((p for p in candidates if p.kind == KINDS[type(layer)] and same_inputs(p, inputs)), None)
         if part is None:
             wanted = f"{layer.name!r} from {' and '.join(layer.inputs)}"
@@ -132,5 +130,3 @@ def differs(layer: Layer, part: Part, network: Network) -> str:
         if layer.kernel > 1 and not part.same:
             return "pads by VALID, must by SAME"
     return ""
-
-
