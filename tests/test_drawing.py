@@ -121,8 +121,8 @@ def test_frames_and_tags(size, ground):
     if width >= 200:  # on smaller ones it covers the frame
         assert (left, right) == (width * 0.25, width * 0.75 - 1), "the tag begins where the frame does"
         assert bottom == round(height * 0.9) - 1, "the frame in colour, a pixel inside its dark edge"
-    middle = drawn[int(height * 0.6) : int(height * 0.8), int(width * 0.4) : int(width * 0.6)]
-    assert (middle == np.asarray(image)[0, 0]).all(), "inside, the picture is left as it is"
+        middle = drawn[int(height * 0.6) : int(height * 0.8), int(width * 0.4) : int(width * 0.6)]
+        assert (middle == np.asarray(image)[0, 0]).all(), "inside, the picture is left as it is"
 
 
 def test_tags_do_not_cover_each_other():
