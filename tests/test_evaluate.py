@@ -48,7 +48,7 @@ def test_bad_pictures_are_named_and_the_rest_is_scored(data):
     whole = (data / "a" / "0.png").read_bytes()
     (data / "a" / "cut.png").write_bytes(whole[:40])
     score = evaluate(Predictor(toy(), by_colour), data)
-    assert (score.images, score.top1, len(score.failed)) == (6, 6, 1)
+    assert (score.images, score.metrics["top1"], len(score.failed)) == (6, 1.0, 1)
     assert "cut.png" in score.failed[0]
     (data / "a" / "notes.txt").write_text("not a picture, and not taken for one")
     assert evaluate(Predictor(toy(), by_colour), data).images == 6

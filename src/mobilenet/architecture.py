@@ -114,7 +114,7 @@ def mobilenet_v2(
     classes: int | None = 1000,
     output_stride: int = 32,
     padding: Padding = "pytorch",
-    epsilon: float = 1e-5,
+    epsilon: float | None = 1e-5,
     *,
     depth: float = 1.0,
     fix_ends: bool = False,
@@ -141,7 +141,8 @@ def mobilenet_v2(
             convolution.
         output_stride: 8, 16 or 32; below 32 later strides become dilations.
         padding: "pytorch" (symmetric) or "tensorflow" (SAME).
-        epsilon: of batch normalisation; 1e-5 in PyTorch's family, 1e-3 in TensorFlow's.
+        epsilon: of batch normalisation; 1e-5 in PyTorch's family, 1e-3 in TensorFlow's. None for a network whose batch
+            norm is folded already: every convolution has a bias instead.
         depth: multiplier of the repeats of each row, rounded up.
         fix_ends: keep the stem at 32 channels, the last convolution at 1280, and the repeats of the first and last row
             (timm's 110d and 120d: width 1.1 and 1.2, depth 1.2 and 1.4).
@@ -224,7 +225,7 @@ def mobilenet_v1(
     classes: int | None = 1000,
     output_stride: int = 32,
     padding: Padding = "pytorch",
-    epsilon: float = 1e-5,
+    epsilon: float | None = 1e-5,
     *,
     convolution: Convolution = "separable",
     activation: Activation = "relu6",
@@ -308,8 +309,12 @@ def check_common(s: dict[str, Any]) -> None:
     check(s["output_stride"] in (8, 16, 32), "output_stride", s["output_stride"], "must be 8, 16 or 32", "32")
     check(s["padding"] in get_args(Padding), "padding", s["padding"], f"must be one of {get_args(Padding)}", "'pytorch'")
     check(s["activation"] in ("relu6", "relu"), "activation", s["activation"], "must be 'relu6' or 'relu'", "'relu6'")
-    check(0 < s["epsilon"] < 1, "epsilon", s["epsilon"], "must be above 0 and below 1", "1e-5")
+    check_epsilon("epsilon", s["epsilon"])
     check(is_count(s["min_depth"]), "min_depth", s["min_depth"], "must be at least 1", "8")
+
+
+def check_epsilon(name: str, epsilon: float | None) -> None:
+    check(epsilon is None or 0 < epsilon < 1, name, epsilon, "must be above 0 and below 1, or None for folded", "1e-5")
 
 
 def check(holds: bool, name: str, value: object, rule: str, example: str) -> None:

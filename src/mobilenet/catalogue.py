@@ -7,10 +7,21 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .architecture import mobilenet_v1, mobilenet_v2
+from . import architecture, heads
 from .network import Network
 
-ARCHITECTURES: dict[str, Callable[..., Network]] = {"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2}
+ARCHITECTURES: dict[str, Callable[..., Network]] = {
+    function.__name__: function
+    for function in (
+        architecture.mobilenet_v1,
+        architecture.mobilenet_v2,
+        heads.ssdlite_mobilenet_v1,
+        heads.ssdlite_mobilenet_v2,
+        heads.ssd_mobilenet_v2,
+        heads.deeplabv3_mobilenet_v1,
+        heads.deeplabv3_mobilenet_v2,
+    )
+}
 
 
 def build(name: Any, /, **settings: Any) -> Network:

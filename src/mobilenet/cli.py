@@ -13,14 +13,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from .cost import Cost
     from .network import Network
     from .predictor import Predictor
 
@@ -101,27 +99,32 @@ threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Th
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option
 @json_option
-@click.option("--save", type=click.Path(file_okay=False, path_type=Path), help="Write the pictures here, labels drawn on.")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels to give.")
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Least score to give.")
+@click.option("--save", type=click.Path(file_okay=False, path_type=Path), help="Write the pictures here, answers drawn on.")
+@click.option("--top", type=click.IntRange(1), help="How many labels to give; default 5 of a classifier, else all.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Least score to give; default 0.5 of a detector, else 0.")
 @threads_option
-@click.option("--backend", default="reference", show_default=True, help="What runs the network: reference, torch.")
+@click.option("--backend", default="reference", show_default=True, help="What runs it: reference, dequantized, torch.")
 def predict(
     inputs: Sequence[str],
     model: str,
     as_json: bool,
     save: Path | None,
-    top: int,
-    threshold: float,
+    top: int | None,
+    threshold: float | None,
     threads: int | None,
     backend: str,
 ) -> None:
-    """Name what is on pictures: files, folders and quoted globs."""
+    """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
     set_threads(threads)
-    from .drawing import draw_classification
+    from .drawing import draw, write_mask
     from .images import ImageError, find_inputs, open_image, write_image
+    from .results import Segmentation
+    from .tables import prediction_line
 
     predictor = load_predictor(model, backend)
+    task = predictor.model.network.task
+    top = 5 if top is None and task == "classification" else top
+    threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
     failed, paths = 0, list[Path]()
     for given in inputs:
         try:
@@ -138,11 +141,15 @@ def predict(
             start = time.perf_counter()
             result = predictor(picture)
             took.append(time.perf_counter() - start)
-            kept = [prediction for prediction in result.top(top) if prediction.score >= threshold]
-            answers.append({"input": str(path), "task": result.task, "predictions": [asdict(p) for p in kept]})
+            kept = result.top(top, threshold)
+            answers.append({"input": str(path), "task": task, "predictions": [p.to_json() for p in kept]})
             if save is not None:
-                lines = [f"{p.label} {p.score * 100:.1f} %" for p in kept]
-                write_image(draw_classification(picture, lines), save / fresh_name(path, names))
+                target = save / fresh_name(path, names)
+                write_image(draw(picture, result, kept), target)
+                if isinstance(result, Segmentation):
+                    mask = save / fresh_name(target.with_suffix(".mask.png"), names)
+                    write_mask(result, mask)
+                    answers[-1]["mask"] = str(mask)
         except ImageError as error:
             failed += 1
             say(f"mobilenet: {error}")
@@ -151,8 +158,8 @@ def predict(
     else:
         for answer in answers:
             click.echo(answer["input"])
-            for p in answer["predictions"]:
-                click.echo(f"  {p['score'] * 100:5.1f} %  {p['label']}")
+            for line in map(prediction_line, answer["predictions"]):
+                click.echo(f"  {line}")
         if took:
             from .cost import cost
 
@@ -169,12 +176,13 @@ def predict(
 
 @command
 @model_option
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with one subfolder for each class.")
-@click.option("--backend", default="reference", show_default=True, help="What runs the network: reference, torch.")
+@click.option("--data", type=click.Path(path_type=Path), required=True,
+              help="Class folders, or a folder in COCO's or VOC's layout.")  # fmt: skip
+@click.option("--backend", default="reference", show_default=True, help="What runs it: reference, dequantized, torch.")
 @threads_option
 @json_option
 def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:
-    """Score a model on labelled pictures: folders named by WordNet id, label or index."""
+    """Score a model on labelled pictures: folders named by WordNet id, label or index; COCO's layout; VOC's."""
     set_threads(threads)
     from .evaluate import evaluate as score
 
@@ -182,8 +190,8 @@ def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json:
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
-        click.echo(f"{result.images} pictures: top-1 {result.top1 / result.images:.4f} ({result.top1}), "
-                   f"top-5 {result.top5 / result.images:.4f} ({result.top5})")  # fmt: skip
+        known = {name: value for name, value in result.metrics.items() if value is not None}
+        click.echo(f"{result.images} pictures: {', '.join(f'{name} {value:.4f}' for name, value in known.items())}")
     for reason in result.failed:
         say(f"mobilenet: {reason}")
     if result.failed:
@@ -213,6 +221,7 @@ def cost(
 ) -> None:
     """Parameters, multiply-adds and activation memory of a network, layer by layer."""
     from . import cost as ledgers
+    from .tables import ledger_table
 
     given = {"width": width, "classes": classes, "output_stride": output_stride}
     settings = {**{key: value for key, value in given.items() if value is not None}, **settings}
@@ -234,34 +243,11 @@ def described(arch_or_file: str, settings: dict[str, Any]) -> Network:
     return catalogue.build(arch_or_file, **settings)
 
 
-def ledger_table(ledger: Cost) -> str:
-    size = {"fp32": 4, "fp16": 2, "int8": 1}[ledger.precision] / 1024
-    rows = [
-        (ly.name, ly.operation, f"{ly.output.channels} x {ly.output.height} x {ly.output.width}", f"{ly.params:,}",
-         f"{ly.madds:,}", f"{ly.output.elements * size:,.1f}", f"{ly.live * size:,.1f}")
-        for ly in ledger.layers
-    ]  # fmt: skip
-    header = ("layer", "operation", "output", "params", "MAdds", "out KiB", "alive KiB")
-    kib = 1 / 1024
-    height, width = ledger.resolution
-    summary = [
-        ("parameters (trainable)", f"{ledger.params:,}"),
-        ("weights alone", f"{ledger.weights:,}"),
-        ("running statistics", f"{ledger.statistics:,}"),
-        (f"MAdds at {height} x {width}", f"{ledger.madds:,}"),
-        (f"peak activations, {ledger.precision}, layer by layer", f"{ledger.layerwise_bytes * kib:,.1f} KiB"),
-        ("  every block split 2 ways", f"{ledger.split_bytes(2) * kib:,.1f} KiB"),
-        ("  every block split 4 ways", f"{ledger.split_bytes(4) * kib:,.1f} KiB"),
-        ("  every block as one operation", f"{ledger.blockwise_bytes * kib:,.1f} KiB"),
-    ]
-    right = ("left", "left", "right", "right", "right", "right", "right")
-    return f"{table(rows, header, right)}\n\n{table(summary, (), ('left', 'right'))}"
-
-
 @command
 @json_option
 def models(as_json: bool) -> None:
     """List the models known by name: accuracy, licence, address, and whether they are here already."""
+    from .tables import table
     from .weights import published
     from .weights.carriers import is_cached
 
@@ -309,6 +295,7 @@ def convert(
 ) -> None:
     """Weights of torchvision, timm, transformers, Keras or d-li14 to one model file."""
     from . import modelfile
+    from .tables import table
     from .weights.convert import convert as read
 
     if out.suffix != ".safetensors":
@@ -374,10 +361,3 @@ def process_peak() -> str:
         return "not measured here"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return f"{peak / 2**20:.0f} MiB"
-
-
-def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:
-    from tabulate import tabulate
-
-    text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
-    return text

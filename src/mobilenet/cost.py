@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .network import Add, Conv, GlobalPool, Layer, Network, Resolution, Shape
+from .network import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, Shape
 
 Precision = Literal["fp32", "fp16", "int8"]
 BYTES: dict[str, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+OPERATIONS: dict[type, str] = {Add: "add", GlobalPool: "average pool", Linear: "linear", Concat: "concat", Resize: "resize"}
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,21 @@ def cost(network: Network, resolution: Resolution | None = None, precision: Prec
     return Cost(network, network.resolution, precision, tuple(layers), tuple(block_costs(network, shapes, last_use)))
 
 
+def space_to_batch_madds(network: Network, resolution: Resolution | None = None) -> int:
+    """Multiply-adds as TensorFlow 1 carried atrous convolutions out, and as the DeepLab rows of Table 7 were counted.
+
+    It moved the rate into the batch (space_to_batch), where rows and columns are padded up to a multiple of the rate: 33 pixels
+    at rate 6 become 36, 65 at rate 12 become 72. The padded pixels are computed and thrown away, so these are counts of that
+    implementation, not of the network: `cost` has the network's.
+    """
+    ledger, madds = cost(network, resolution), 0
+    for layer, line in zip(network.layers, ledger.layers, strict=True):
+        rate = layer.dilation if isinstance(layer, Conv) else 1
+        rows, columns = (math.ceil(side / rate) * rate for side in line.output[1:])
+        madds += line.madds // (line.output.height * line.output.width) * rows * columns
+    return madds
+
+
 def block_costs(network: Network, shapes: dict[str, Shape], last_use: dict[str, int]) -> Sequence[BlockCost]:
     """Equation 2 with each block as one operation: only tensors that cross a block's border are held whole."""
     costs, alive, end = [], {"input": shapes["input"].elements}, 0
@@ -177,7 +193,7 @@ def operation(layer: Layer) -> str:
         stride = f" /{layer.stride}" if layer.stride > 1 else ""
         rate = f" rate {layer.dilation}" if layer.dilation > 1 else ""
         return f"{kind} {layer.kernel}x{layer.kernel}{stride}{rate}"
-    return "add" if isinstance(layer, Add) else "average pool" if isinstance(layer, GlobalPool) else "linear"
+    return OPERATIONS[type(layer)]
 
 
 def save_figure(ledger: Cost, path: Path) -> None:

@@ -1,8 +1,11 @@
 """One file for a model: safetensors, with everything needed to run it as JSON in the metadata.
 
 Tensors carry the canonical names of `Network.tensors`, float32. Metadata keys: ``mobilenet`` (the format's version),
-``network``, ``labels``, ``label_ids``, ``background``, ``preprocessing``, ``provenance``, ``metrics``. Training writes it, the
-runtime reads it: there is no export step between the two.
+``network``, ``labels``, ``label_ids``, ``background``, ``preprocessing``, ``provenance``, ``metrics``, and of a detector
+``decoding``. Training writes it, the runtime reads it: there is no export step between the two.
+
+A quantised model has the key ``quantization`` too (`Quantization.to_json`): its weights are int8 or uint8, its biases int32,
+and beside each ``x.weight`` stands ``x.weight.scale``, float32, one number or one for each output channel.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import catalogue
+from .detection import Decoding
 from .network import Network
-from .preprocessing import Preprocessing
+from .preprocessing import WHOLE, Preprocessing
+from .quantization import Quantization, QuantizationError, dequantized
+from .results import VOID
 
 FORMAT = "1"
 LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
+SCALE = ".scale"
+SAFETENSORS = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
 Floats = NDArray[np.float32]
 
 
@@ -37,37 +45,62 @@ class ModelFile:
 
     Attributes:
         network: the value, with its own resolution.
-        tensors: every parameter and running statistic by canonical name, float32.
-        labels: name of each output of the classifier; none for a backbone without one.
+        tensors: every parameter and running statistic by canonical name; float32, or the integers of a quantised model.
+        labels: name of each class, in the order of the outputs (a detector's without its background slot); none for a
+            backbone without a head.
         label_ids: an identifier for each label (ImageNet's WordNet ids), or empty.
-        background: index of the class that means "nothing known" (TensorFlow's 0 of 1001), or None.
+        background: index of the label that means "nothing known" (TensorFlow's 0 of 1001, VOC's 0), or None.
         preprocessing: how a picture becomes the input.
         provenance: source, licence, sha256, recipe: whatever says where the model comes from. JSON.
         metrics: measured results by name, fractions. JSON.
+        decoding: how a detector's outputs are read; None for every other network.
+        quantization: scales and zero points of a quantised model, or None.
     """
 
     network: Network
-    tensors: dict[str, Floats] = field(repr=False)
+    tensors: dict[str, NDArray[Any]] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     preprocessing: Preprocessing
     label_ids: tuple[str, ...] = field(default=(), repr=False)
     background: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    decoding: Decoding | None = None
+    quantization: Quantization | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        check_tensors(self.network, self.tensors, "model")
+        check_tensors(self.network, self.tensors, "model", self.quantization)
         classes = self.network.settings["classes"] or 0
+        task = self.network.task
+        head = "classifier" if task == "classification" else f"{task} head"
         if len(self.labels) != classes:
-            raise ModelFileError(f"{len(self.labels)} labels for a classifier of {classes} outputs; they must be as many")
+            raise ModelFileError(f"{len(self.labels)} labels for a {head} of {classes} outputs; they must be as many")
         if self.label_ids and len(self.label_ids) != classes:
             raise ModelFileError(f"{len(self.label_ids)} label ids for {classes} outputs; give one for each, or none")
         if self.background is not None and not 0 <= self.background < classes:
             raise ModelFileError(f"background class {self.background}: must be an index below {classes}, or None")
+        if (self.decoding is not None) != (task == "detection"):
+            given = "no decoding" if self.decoding is None else "a decoding"
+            raise ModelFileError(f"{given} for {task}: a detector needs one, and nothing else has one")
+        if task in ("detection", "segmentation") and self.preprocessing.fit not in WHOLE:
+            raise ModelFileError(
+                f"preprocessing fit {self.preprocessing.fit!r} for {task}: the network must see the whole picture; "
+                f"choose {' or '.join(WHOLE)}"
+            )
+        if task == "segmentation" and classes > VOID:
+            raise ModelFileError(f"{classes} classes for a mask of 8 bits, where {VOID} means void; there can be {VOID}")
+
+    def dequantized(self) -> ModelFile:
+        """The same model with float32 weights; of a quantised one what its integers stand for, each rounded once."""
+        if self.quantization is None:
+            return self
+        return replace(self, tensors=dequantized(self.network, self.quantization, self.tensors), quantization=None)
 
 
-def check_tensors(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> None:
-    """Every tensor the network names and no other, in its shape, float32, finite; else ModelFileError names the tensor."""
+def check_tensors(
+    network: Network, tensors: Mapping[str, NDArray[Any]], source: str, quantization: Quantization | None = None
+) -> None:
+    """Every tensor the network names and no other, in its shape and type, finite; else ModelFileError names the tensor."""
     expected = network.tensors()
     if missing := [name for name in expected if name not in tensors]:
         raise ModelFileError(f"{source}: no tensor {listed(missing)}, which {network.architecture} needs")
@@ -76,12 +109,18 @@ def check_tensors(network: Network, tensors: Mapping[str, NDArray[Any]], source:
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].shape}, must be {shape}")
-        if tensors[name].dtype != np.float32:
-            raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].dtype}, must be float32")
+        kind = "float32" if quantization is None else "int32" if name.endswith(".bias") else quantization.dtype
+        if tensors[name].dtype != kind:
+            raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].dtype}, must be {kind}")
         if not np.isfinite(tensors[name]).all():
             raise ModelFileError(f"{source}: tensor {name!r} holds NaN or infinity; the file is damaged or training diverged")
         if name.endswith("running_var") and (tensors[name] < 0).any():
             raise ModelFileError(f"{source}: tensor {name!r} holds a negative variance; the file is damaged")
+    if quantization is not None:
+        try:
+            quantization.check(network, tensors)
+        except QuantizationError as error:
+            raise ModelFileError(f"{source}: {error}") from error
 
 
 def listed(names: list[str]) -> str:
@@ -104,20 +143,33 @@ def write(model: ModelFile, path: str | Path) -> None:
         "provenance": json.dumps(model.provenance, ensure_ascii=False),
         "metrics": json.dumps(model.metrics),
     }
-    write_atomically(Path(path), serialised(model.tensors, metadata, list(model.network.tensors())))
+    if model.decoding is not None:
+        metadata["decoding"] = json.dumps(model.decoding.to_json())
+    tensors, order = model.tensors, list(model.network.tensors())
+    if model.quantization is not None:
+        metadata["quantization"] = json.dumps(model.quantization.to_json())
+        scales = {name + SCALE: model.quantization.scales[name] for name in order if name in model.quantization.scales}
+        tensors = {**tensors, **scales}
+        order = sorted([*order, *scales], key=lambda name: tensors[name].itemsize, reverse=True)  # so that all are aligned
+    write_atomically(Path(path), serialised(tensors, metadata, order))
 
 
-def serialised(tensors: Mapping[str, Floats], metadata: Mapping[str, str], order: list[str]) -> bytes:
+def serialised(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], order: list[str]) -> bytes:
     """The bytes of a safetensors file. Unlike the library's own writer, equal content gives equal bytes."""
     header: dict[str, Any] = {"__metadata__": metadata}
     start = 0
     for name in order:
         end = start + tensors[name].nbytes
-        header[name] = {"dtype": "F32", "shape": tensors[name].shape, "data_offsets": [start, end]}
+        kind = SAFETENSORS[tensors[name].dtype.name]
+        header[name] = {"dtype": kind, "shape": tensors[name].shape, "data_offsets": [start, end]}
         start = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the data is aligned
-    return b"".join([len(text).to_bytes(8, "little"), text, *(tensors[name].astype("<f4").tobytes() for name in order)])
+    return b"".join([len(text).to_bytes(8, "little"), text, *(little(tensors[name]).tobytes() for name in order)])
+
+
+def little(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(array.dtype.newbyteorder("<"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -162,6 +214,10 @@ def read(path: str | Path) -> ModelFile:
             raise ModelFileError(f"{path}: metadata {key!r} {reason}; the file is damaged, make it again") from error
 
     network = entry("network", catalogue.from_description)
+    quantization = None
+    if "quantization" in metadata:
+        scales = {name.removesuffix(SCALE): tensors.pop(name) for name in list(tensors) if name.endswith(SCALE)}
+        quantization = entry("quantization", lambda value: Quantization.from_json(value, scales))
     order = {name: i for i, name in enumerate(network.tensors())}  # the file sorts by size and name
     try:
         return ModelFile(
@@ -173,6 +229,8 @@ def read(path: str | Path) -> ModelFile:
             preprocessing=entry("preprocessing", Preprocessing.from_json),
             provenance=entry("provenance", dict),
             metrics=entry("metrics", dict),
+            decoding=entry("decoding", Decoding.from_json) if network.task == "detection" or "decoding" in metadata else None,
+            quantization=quantization,
         )
     except ModelFileError as error:
         message = str(error)

@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 Activation = Literal["linear", "relu6", "relu"]
 Padding = Literal["tensorflow", "pytorch"]
+Corners = Literal["aligned", "half_pixel"]
+Task = Literal["classification", "detection", "segmentation", "features"]
 Resolution = int | tuple[int, int]
 
 LARGEST_SIDE = 16384  # pixels; a picture side past this is a mistake more often than a wish
@@ -136,7 +138,53 @@ class Linear:
         return self.in_channels * self.out_channels
 
 
-Layer = Conv | Add | GlobalPool | Linear
+@dataclass(frozen=True)
+class Concat:
+    """Tensors of equal rows and columns joined along their channels, in order."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+    def output(self, shapes: list[Shape]) -> Shape:
+        assert len({(x.height, x.width) for x in shapes}) == 1, (self.name, shapes)
+        return Shape(sum(x.channels for x in shapes), shapes[0].height, shapes[0].width)
+
+    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield from ()
+
+    statistics = parameters
+
+    def madds(self, shapes: list[Shape]) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class Resize:
+    """The first input, bilinearly, at the rows and columns of the second (``input`` is the picture itself).
+
+    `corners` says which points of the two grids coincide: "aligned" the centres of their corner pixels (TensorFlow's and
+    PyTorch's align_corners), "half_pixel" the outer edges of the two pictures. `bilinear_taps` is the arithmetic.
+    """
+
+    name: str
+    inputs: tuple[str, str]
+    corners: Corners = "aligned"
+
+    def output(self, shapes: list[Shape]) -> Shape:
+        x, like = shapes
+        return Shape(x.channels, like.height, like.width)
+
+    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield from ()
+
+    statistics = parameters
+
+    def madds(self, shapes: list[Shape]) -> int:
+        return 0
+
+
+Layer = Conv | Add | GlobalPool | Linear | Concat | Resize
+TASKS: dict[str, Task] = {"classifier": "classification", "box_0.predict": "detection", "upsample": "segmentation"}
 
 
 @dataclass(frozen=True)
@@ -158,6 +206,11 @@ class Network:
     def description(self) -> dict[str, Any]:
         """What a model file stores: `catalogue.build` makes the same network from it again."""
         return {"architecture": self.architecture, **self.settings}
+
+    @property
+    def task(self) -> Task:
+        """What its outputs answer: the whole of a head, or else features."""
+        return TASKS.get(self.outputs[0], "features")
 
     def __getitem__(self, name: str) -> Layer:
         """The layer that makes the tensor `name`; a block's name (``layer_18``) means its last layer."""
@@ -208,12 +261,21 @@ class Network:
         return replace(self, settings=settings, resolution=(height, width))
 
     def with_classes(self, classes: int) -> Network:
-        """The same network with a classifier for another number of classes."""
+        """The same network with a head for another number of classes."""
         if not is_count(classes):
             raise ValueError(f"classes {classes!r}: must be an int of at least 1")
-        if not isinstance(self.layers[-1], Linear):
-            raise ValueError(f"{self.architecture} without a classifier: build it with classes={classes} instead")
-        layers = (*self.layers[:-1], replace(self.layers[-1], out_channels=classes))
+        if self.task == "features":
+            raise ValueError(f"{self.architecture} without a classifier or other head: build it with classes={classes} instead")
+        slots, wanted = self.settings["classes"], classes
+        if self.task == "detection":  # one slot more, the background
+            slots, wanted = slots + 1, wanted + 1
+
+        def widened(layer: Layer) -> Layer:
+            if isinstance(layer, (Conv, Linear)) and decides(layer):
+                return replace(layer, out_channels=layer.out_channels // slots * wanted)
+            return layer
+
+        layers = tuple(widened(layer) for layer in self.layers)
         return replace(self, settings={**self.settings, "classes": classes}, layers=layers)
 
     def until(self, *taps: str) -> Network:
@@ -231,6 +293,26 @@ class Network:
 
 def block_of(layer: Layer) -> str:
     return layer.name.partition(".")[0]
+
+
+def decides(layer: Layer) -> bool:
+    """Whether a layer's outputs are classes: the classifier, a segmentation's ``logits``, ``class_0.predict`` and on."""
+    return layer.name in ("classifier", "logits") or (layer.name.startswith("class_") and layer.name.endswith(".predict"))
+
+
+def bilinear_taps(size: int, target: int, corners: Corners) -> tuple[list[int], list[int], list[float]]:
+    """For each of `target` pixels: the pixel before, the pixel after, and the weight of the one after (0 to 1).
+
+    Positions are made in double precision; past an edge the edge pixel itself is taken.
+    """
+    if corners == "aligned":
+        step = (size - 1) / (target - 1) if target > 1 else 0.0
+        places = [i * step for i in range(target)]
+    else:
+        places = [max((i + 0.5) * size / target - 0.5, 0.0) for i in range(target)]
+    before = [min(int(place), size - 1) for place in places]
+    weights = [min(place - i, 1.0) for place, i in zip(places, before, strict=True)]
+    return before, [min(i + 1, size - 1) for i in before], weights
 
 
 def strided(size: int, stride: int) -> int:

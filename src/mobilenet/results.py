@@ -1,4 +1,7 @@
-"""What a prediction is: the currency between predictor, evaluation, command line and drawing."""
+"""What a prediction is: the currency between predictor, evaluation, command line and drawing.
+
+All three results have `task`, `top(n)` for the best predictions, and `size`-free JSON through `Prediction.to_json`.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+VOID = 255  # in a mask: no class is meant here
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer: the label, its index among the model's outputs, its probability from 0 to 1."""
+    """One answer: the label, its index among the model's labels, its score from 0 to 1.
+
+    `box`: for a detection x0, y0, x1, y1 in pixels of the picture, measured to the edges. `share`: for a segmentation the
+    part of the picture that the class covers.
+    """
 
     label: str
     index: int
     score: float
+    box: tuple[float, float, float, float] | None = None
+    share: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -27,13 +41,13 @@ class Classification:
 
     task = "classification"
 
-    def top(self, n: int = 5) -> list[Prediction]:
-        """The `n` likeliest, best first; equal scores by lower index."""
+    def top(self, n: int | None = 5, threshold: float = 0.0) -> list[Prediction]:
+        """The `n` likeliest (all for None) of at least `threshold`, best first; equal scores by lower index."""
         best = np.argsort(-self.scores, kind="stable")[:n]
-        return [Prediction(self.labels[i], int(i), float(self.scores[i])) for i in best]
+        return [Prediction(self.labels[i], int(i), float(self.scores[i])) for i in best if self.scores[i] >= threshold]
 
     def to_json(self, top: int = 5) -> list[dict[str, Any]]:
-        return [asdict(prediction) for prediction in self.top(top)]
+        return [prediction.to_json() for prediction in self.top(top)]
 
     def lines(self, top: int = 5) -> list[str]:
         """For drawing and printing: ``tabby 62.1 %``."""
@@ -41,3 +55,85 @@ class Classification:
 
     def __str__(self) -> str:
         return ", ".join(self.lines())
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Objects found on one picture, best first.
+
+    Attributes:
+        boxes: (N, 4) float32, x0, y0, x1, y1 in pixels of the picture: x to the right, y down, from 0 at the left and upper
+            edge to the picture's width and height at the others. Every box has an area.
+        scores: (N,) float32, 0 to 1, descending.
+        classes: (N,) int64, indices into `labels`; the background is none of them.
+        labels: names of the classes.
+    """
+
+    boxes: NDArray[np.float32] = field(repr=False)
+    scores: NDArray[np.float32] = field(repr=False)
+    classes: NDArray[np.int64] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+
+    task = "detection"
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def top(self, n: int | None = None, threshold: float = 0.0) -> list[Prediction]:
+        """The `n` best (all for None) of at least `threshold`."""
+        return [
+            Prediction(self.labels[index], int(index), float(score), (float(x0), float(y0), float(x1), float(y1)))
+            for (x0, y0, x1, y1), score, index in zip(self.boxes[:n], self.scores, self.classes, strict=False)
+            if score >= threshold
+        ]
+
+    def to_json(self, top: int | None = None) -> list[dict[str, Any]]:
+        return [prediction.to_json() for prediction in self.top(top)]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{p.label} {p.score:.0%}".replace("%", " %") for p in self.top(threshold=0.5)) or "nothing found"
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The class of every pixel of one picture.
+
+    Attributes:
+        mask: (H, W) uint8, row by row from the top, indices into `labels`, H and W the picture's own.
+        confidence: (K,) float32: the mean probability of each class over the pixels that it won, 0 where it won none.
+        labels: names of the classes.
+        background: index of the class that means "none of the others", or None.
+    """
+
+    mask: NDArray[np.uint8] = field(repr=False)
+    confidence: NDArray[np.float32] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    background: int | None = 0
+
+    task = "segmentation"
+
+    def shares(self) -> NDArray[np.float64]:
+        """(K,): the part of the picture that each class covers; they sum to 1."""
+        counts = np.zeros(256, np.int64)
+        for row in np.array_split(self.mask, max(self.mask.size >> 20, 1)):  # bincount copies to 8 bytes a pixel
+            counts += np.bincount(row.ravel(), minlength=256)
+        return np.asarray(counts[: len(self.labels)] / self.mask.size)
+
+    def top(self, n: int | None = None, threshold: float = 0.0) -> list[Prediction]:
+        """The `n` largest classes (all for None) but the background, those of at least `threshold` confidence."""
+        shares = self.shares()
+        largest = [i for i in np.argsort(-shares, kind="stable") if shares[i] and i != self.background]
+        return [
+            Prediction(self.labels[i], int(i), float(self.confidence[i]), share=float(shares[i]))
+            for i in largest[:n]
+            if self.confidence[i] >= threshold
+        ]
+
+    def to_json(self, top: int | None = None) -> list[dict[str, Any]]:
+        return [prediction.to_json() for prediction in self.top(top)]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{p.label} {p.share:.0%}".replace("%", " %") for p in self.top()) or "background only"
+
+
+Result = Classification | Detections | Segmentation

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..network import Conv, Padding, padding_amounts
+from ..network import Conv, Linear, Padding, Task, padding_amounts
 
 
 class ConvNorm(nn.Module):
@@ -52,8 +52,8 @@ class Block(nn.Module):
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, source: str) -> None:
-    """Fresh parameters as the named source draws them.
+def initialise(module: nn.Module, source: str, deviation: float | None = None) -> None:
+    """Fresh parameters as the named source draws them; a `deviation` of a head's own goes before the source's.
 
     "pytorch": torchvision's, He normal over fan-out for convolutions and N(0, 0.01) for linear layers. "tensorflow":
     TensorFlow-slim's, N(0, 0.09) cut at two standard deviations for both. Batch norm starts at scale 1, shift 0.
@@ -63,7 +63,10 @@ def initialise(module: nn.Module, source: str) -> None:
     for part in module.modules():
         if isinstance(part, (nn.Conv2d, nn.Linear)):
             if source == "tensorflow":
-                nn.init.trunc_normal_(part.weight, std=0.09, a=-0.18, b=0.18)
+                std = deviation or 0.09
+                nn.init.trunc_normal_(part.weight, std=std, a=-2 * std, b=2 * std)
+            elif deviation is not None:
+                nn.init.normal_(part.weight, std=deviation)
             elif isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out")
             else:
@@ -72,3 +75,13 @@ def initialise(module: nn.Module, source: str) -> None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, nn.BatchNorm2d):
             part.reset_parameters()
+
+
+def head_deviation(layer: Conv | Linear, task: Task) -> float | None:
+    """Standard deviation that a head's layer is drawn with, None for a backbone's and where the head has no own.
+
+    0.03 for SSD's extras and predictors (TensorFlow's configuration and torchvision agree), 0.01 for DeepLab's logits.
+    """
+    if task == "detection" and layer.name.startswith(("extra_", "box_", "class_")):
+        return 0.03
+    return 0.01 if task == "segmentation" and layer.name == "logits" else None

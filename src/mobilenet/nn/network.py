@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import architecture, modelfile
-from ..network import Add, Conv, GlobalPool, Linear, Network
-from .blocks import Block, ConvNorm, initialise
+from ..network import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, decides
+from .blocks import Block, ConvNorm, head_deviation, initialise
 
 
 class TorchNetwork(nn.Module):
     """Runs `network` in torch. Parameters carry the canonical names (``layer_3.expand.conv.weight``).
 
     Input: (N, 3, H, W) float, RGB, normalised as the model file says; any H and W. Output: logits (N, K) of a
-    classifier, or (N, C, H', W') of the one output; a dict of them by name where there are several, or after `taps`.
+    classifier, (N, K, H, W) of a segmenter, or (N, C, H', W') of the one output; a dict of them by name where there are
+    several (a detector's ``box_0.predict``, ``class_0.predict`` and on), or after `taps`.
 
     Args:
         network: the value to run.
         parts: the module of every convolution and linear layer, by layer name; they may be shared with another network.
-        dropout: probability of zeroing a feature before the classifier, in training only; the paper's code has 0.2.
+        dropout: probability of zeroing a feature before the classifier or a segmenter's logits, in training only; the
+            paper's code has 0.2 for the one and 0.1 for the other. A detector has none.
         named: return a dict even for a single output.
     """
 
@@ -52,10 +54,15 @@ class TorchNetwork(nn.Module):
                 y = x + values[layer.inputs[1]]
             elif isinstance(layer, GlobalPool):
                 y = x.mean((2, 3), keepdim=True)
+            elif isinstance(layer, Concat):
+                y = torch.cat([values[name] for name in layer.inputs], 1)
+            elif isinstance(layer, Resize):
+                size = values[layer.inputs[1]].shape[2:]
+                y = F.interpolate(x, size, mode="bilinear", align_corners=layer.corners == "aligned")
             elif isinstance(layer, Linear):
                 y = self.get_submodule(layer.name)(F.dropout(x.flatten(1), self.dropout, self.training))
             else:
-                y = self.get_submodule(layer.name)(x)
+                y = self.get_submodule(layer.name)(F.dropout(x, self.dropout, self.training) if layer.name == "logits" else x)
             values[layer.name] = y
             for name in layer.inputs:  # a tensor nobody reads any more must not stay alive
                 if self.last_use[name] == index:
@@ -75,14 +82,13 @@ class TorchNetwork(nn.Module):
         return TorchNetwork(self.network.until(*names), self.parts(), self.dropout, named=True).train(self.training)
 
     def with_classes(self, classes: int, dropout: float | None = None) -> TorchNetwork:
-        """The same backbone, its parameters shared, under a fresh classifier for `classes` classes."""
+        """The same backbone, its parameters shared, under fresh outputs for `classes` classes, whatever the task."""
         network = self.network.with_classes(classes)
-        last = network.layers[-1]
-        assert isinstance(last, Linear)
-        like = next(self.parameters())
-        fresh = nn.Linear(last.in_channels, classes, device=like.device, dtype=like.dtype)
-        initialise(fresh, "pytorch")
-        parts = {**self.parts(), last.name: fresh}
+        like, parts = next(self.parameters()), self.parts()
+        for layer in network.layers:
+            if isinstance(layer, (Conv, Linear)) and decides(layer):
+                parts[layer.name] = fresh_part(layer, network.padding, 0.1).to(like.device, like.dtype)
+                initialise(parts[layer.name], "pytorch", head_deviation(layer, network.task))
         return TorchNetwork(network, parts, self.dropout if dropout is None else dropout).train(self.training)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -102,22 +108,25 @@ def module(network: Network, dropout: float = 0.2, norm_momentum: float = 0.1, i
 
     Args:
         network: the value.
-        dropout: before the classifier, in training.
+        dropout: before the classifier or a segmenter's logits, in training.
         norm_momentum: weight of the newest batch in batch norm's running statistics, in torch's sense: 0.1 is PyTorch's,
             0.003 is TensorFlow-slim's decay of 0.997.
-        initialisation: "pytorch" or "tensorflow", see `blocks.initialise`.
+        initialisation: "pytorch" or "tensorflow", see `blocks.initialise`; heads as `blocks.head_deviation` says.
     """
     if not 0 < norm_momentum <= 1:
         raise ValueError(f"norm_momentum {norm_momentum!r}: must be above 0 and at most 1; TensorFlow's decay 0.997 is 0.003")
     parts: dict[str, nn.Module] = {}
     for layer in network.layers:
-        if isinstance(layer, Conv):
-            parts[layer.name] = ConvNorm(layer, network.padding, norm_momentum)
-        elif isinstance(layer, Linear):
-            parts[layer.name] = nn.Linear(layer.in_channels, layer.out_channels)
-    net = TorchNetwork(network, parts, dropout)
-    initialise(net, initialisation)
-    return net
+        if isinstance(layer, (Conv, Linear)):
+            parts[layer.name] = fresh_part(layer, network.padding, norm_momentum)
+            initialise(parts[layer.name], initialisation, head_deviation(layer, network.task))
+    return TorchNetwork(network, parts, dropout)
+
+
+def fresh_part(layer: Conv | Linear, padding: Padding, norm_momentum: float) -> nn.Module:
+    if isinstance(layer, Conv):
+        return ConvNorm(layer, padding, norm_momentum)
+    return nn.Linear(layer.in_channels, layer.out_channels)
 
 
 def mobilenet_v1(
@@ -135,15 +144,22 @@ def mobilenet_v2(
 
 
 def load(path: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> TorchNetwork:
-    """The torch module of a model file, in evaluation mode. Raises `modelfile.ModelFileError`."""
-    model = modelfile.read(path)
+    """The torch module of a model file, in evaluation mode; of a quantised one with the numbers its integers stand for.
+
+    Raises `modelfile.ModelFileError`.
+    """
+    model = modelfile.read(path).dequantized()
     net = module(model.network, dropout, norm_momentum)
     net.load_arrays(model.tensors)
     return net.eval()
 
 
 def executor(model: modelfile.ModelFile) -> Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
-    """Runs a model in torch on the CPU, as a backend of `predictor.load`: (N, 3, H, W) float32 -> outputs by name."""
+    """Runs a model in torch on the CPU, as a backend of `predictor.load`: (N, 3, H, W) float32 -> outputs by name.
+
+    A quantised model runs in float32, with the numbers that its integers stand for.
+    """
+    model = model.dequantized()
     net = module(model.network)
     net.load_arrays(model.tensors)
     net = net.eval().taps(*model.network.outputs)

@@ -9,7 +9,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..network import Add, Conv, GlobalPool, Layer, Linear, Network, Padding, padding_amounts, strided
+from ..network import (
+    Add,
+    Concat,
+    Conv,
+    Corners,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Padding,
+    Resize,
+    bilinear_taps,
+    padding_amounts,
+    strided,
+)
 from .fold import Floats, Folded, fold
 
 
@@ -17,7 +31,7 @@ class Reference:
     """Runs `network` with the tensors of a model file (names and shapes as `Network.tensors` lists them).
 
     `Reference(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name:
-    {"classifier": (N, K)} for a classifier, (N, C, H', W') for a tap.
+    {"classifier": (N, K)} for a classifier, (N, C, H', W') for a tap or an output of another head.
     """
 
     def __init__(self, network: Network, tensors: Mapping[str, Floats]) -> None:
@@ -37,6 +51,10 @@ class Reference:
 def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], padding: Padding) -> Floats:
     if isinstance(layer, Add):
         return inputs[0] + inputs[1]
+    if isinstance(layer, Concat):
+        return np.concatenate(inputs, axis=1)
+    if isinstance(layer, Resize):
+        return resize(inputs[0], inputs[1].shape[2:], layer.corners)
     (x,) = inputs
     if isinstance(layer, GlobalPool):
         mean: Floats = x.mean(axis=(2, 3), keepdims=True)
@@ -67,3 +85,13 @@ def convolve(x: Floats, weight: Floats, layer: Conv, padding: Padding) -> Floats
                 product = weight[:, :, i, j] @ shifted.reshape(n, layer.in_channels, rows * columns)
                 y += product.reshape(y.shape)
     return y
+
+
+def resize(x: Floats, size: tuple[int, ...], corners: Corners) -> Floats:
+    """(N, C, H, W) to `size`, bilinearly: first the rows, then the columns, each a blend of two neighbours."""
+    for axis, target in zip((2, 3), size, strict=True):
+        before, after, weights = bilinear_taps(x.shape[axis], target, corners)
+        share = np.array(weights, np.float32).reshape((-1, 1) if axis == 2 else (-1,))
+        low, high = x.take(before, axis), x.take(after, axis)
+        x = low + (high - low) * share
+    return x

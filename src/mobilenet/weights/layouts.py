@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import catalogue
 from ..architecture import Row, repeats
-from ..network import Conv, Layer, Linear, Network
+from ..network import Conv, Layer, Linear, Network, decides
 from ..preprocessing import IMAGENET_TORCHVISION, Preprocessing
 
 Array = NDArray[Any]
@@ -229,12 +229,12 @@ LAYOUTS = (
 )  # fmt: skip
 
 
-def recognise(names: Sequence[str], source: str) -> Layout:
+def recognise(names: Sequence[str], source: str, layouts: Sequence[Layout] = LAYOUTS) -> Layout:
     """The layout of a file by its names; timm's V2 before its V1, whose mark both carry. LayoutError where none fits."""
-    for layout in LAYOUTS:
+    for layout in layouts:
         if layout.recognise in names:
             return layout
-    known = ", ".join(f"{layout.name} {layout.architecture}" for layout in LAYOUTS)
+    known = ", ".join(f"{layout.name} {layout.architecture}" for layout in layouts)
     raise LayoutError(f"{source}: its names fit no known layout (it begins {', '.join(sorted(names)[:3])}); known: {known}")
 
 
@@ -264,10 +264,9 @@ def match(layout: Layout, tensors: Mapping[str, Array], source: str, settings: M
     best: tuple[int, str, list[str]] = (1 << 30, "", [])
     for width in [settings["width"]] if "width" in settings else GRID:
         for variant in layout.variants:
-            chosen = {**layout.settings, "width": width, **variant, "classes": None, **settings}
-            headless = catalogue.build(layout.architecture, **chosen)
-            classes = outputs(layout, headless, tensors)
-            network = headless if classes is None else catalogue.build(layout.architecture, **{**chosen, "classes": classes})
+            chosen = {**layout.settings, "width": width, **variant, **settings}
+            classes = settings["classes"] if "classes" in settings else outputs(layout, chosen, tensors)
+            network = catalogue.build(layout.architecture, **chosen, **{} if "classes" in chosen else {"classes": classes})
             wrong = problems(layout, network, tensors)
             if not wrong:
                 return network
@@ -279,17 +278,23 @@ def match(layout: Layout, tensors: Mapping[str, Array], source: str, settings: M
     raise LayoutError(f"{source}: {layout.name} names, nearest {name}: {'; '.join(wrong[:3])}{more}")
 
 
-def outputs(layout: Layout, headless: Network, tensors: Mapping[str, Array]) -> int | None:
-    """How many classes the file's classifier has; None where it has none."""
-    probe = catalogue.build(layout.architecture, **{**headless.settings, "classes": 1})
-    bias = next(step.source for step in layout.steps(probe) if step.canonical == "classifier.bias")
-    return int(math.prod(tensors[bias].shape)) if bias in tensors else None
+def outputs(layout: Layout, chosen: Mapping[str, Any], tensors: Mapping[str, Array]) -> int | None:
+    """How many classes the file's head has; None for a backbone without one."""
+    probe = catalogue.build(layout.architecture, **{**chosen, "classes": 1})
+    head = next(layer for layer in probe.layers if isinstance(layer, (Conv, Linear)) and decides(layer))
+    place = next(place for layer, place in layout.places(probe) if layer is head)
+    bias = tensors.get(f"{place.conv}/bias" if layout.keras else f"{place.conv}.bias")
+    if bias is None:
+        return None if probe.task == "classification" else 1
+    found = math.prod(bias.shape)
+    return found if probe.task != "detection" else max(found * 2 // head.out_channels - 1, 1)  # less the background slot
 
 
-def canonical(layout: Layout, network: Network, tensors: Mapping[str, Array]) -> dict[str, NDArray[np.float32]]:
-    """The tensors under canonical names and in canonical order, float32."""
-    arranged = {
-        step.canonical: np.ascontiguousarray(tensors[step.source].reshape(step.shape).transpose(step.axes), np.float32)
-        for step in layout.steps(network)
-    }
+def canonical(layout: Layout, network: Network, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors under canonical names and in canonical order; floats as float32, integers as they are."""
+    arranged = {}
+    for step in layout.steps(network):
+        array = tensors[step.source].reshape(step.shape).transpose(step.axes)
+        kind = np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+        arranged[step.canonical] = np.ascontiguousarray(array, kind)
     return {name: arranged[name] for name in network.tensors()}

@@ -1,7 +1,7 @@
 """What is published for this family: address, licence and accuracy of every model, and the sha256 where it is known.
 
-The named models (`imagenet`, `coco`, `voc`, `voc-small`) are pinned: every file by its sha256, every carrier package by
-the sha256 of its archive. What the hubs hold beside them is listed with the hubs' own addresses.
+The named models (`imagenet`, `coco`, `voc`, `voc-small`) and Coral's quantised classifiers are pinned: every file by its
+sha256, every carrier package by the sha256 of its archive. What the hubs hold beside them is listed with their addresses.
 """
 
 from __future__ import annotations
@@ -153,6 +153,16 @@ NAMED = (
     ),
 )
 
+# name, title, top-1 or None where the publisher measured none, sha256
+CORAL_CLASSIFIERS = (
+    ("mobilenet_v2_1.0_224_quant", "MobileNetV2 1.0 at 224 px, trained for uint8", 0.708,
+     "7aad0c74c5e3c06e5eb3c827e13304fdd68a83da6087d92ee169c24ff9fd4776"),
+    ("tf2_mobilenet_v2_1.0_224_ptq", "MobileNetV2 1.0 at 224 px, int8 after training", None,
+     "5d3137241276e79c86d14a74fe43581398ae0e815191d3dba45495b810840e8c"),
+    ("mobilenet_v1_0.25_128_quant", "MobileNetV1 0.25 at 128 px, trained for uint8", 0.395,
+     "cb273c23ee76374b05b9583177e28aa19744858a7679c56a250e83d0333da785"),
+)  # fmt: skip
+
 # name, title, top-1, top-5, file of a release or "" for the Hugging Face hub, shorter side before the centre crop
 TIMM = (
     ("mobilenetv2_050.lamb_in1k", "MobileNetV2 0.5", 0.65928, 0.86114, "mobilenetv2_050-3d30d450.pth", 256),
@@ -197,6 +207,10 @@ def models() -> dict[str, Published]:
     newer = hub("torchvision/mobilenet_v2.imagenet1k_v2", "MobileNetV2 1.0 at 224 px, torchvision, newer recipe",
                 "BSD-3-Clause", TORCH_HUB + "mobilenet_v2-7ebf99e0.pth", 0.72154, 0.90822, "7ebf99e0", resize=232)  # fmt: skip
     listed = [*NAMED, newer]
+    for name, title, top, sha256 in CORAL_CLASSIFIERS:
+        file = File(f"{name}.tflite", sha256, f"{CORAL}{name}.tflite")
+        accuracy = {} if top is None else {"top1": top}
+        listed.append(Published(f"coral/{name}", "classification", f"{title}, Coral", "Apache-2.0", (file,), accuracy))
     for name, title, top1, top5, release, resize in TIMM:
         url = TIMM_RELEASES + release if release else HUGGING_FACE.format(f"timm/{name}")
         prefix = release.rpartition("-")[2].removesuffix(".pth")
