@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .network import Add, GlobalPool, Layer, Linear, Network, Resolution, padding_amounts
+from .network import Add, Concat, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_amounts
 from .runtime.fold import Floats, Folded, fold
 
-OPSET = 17
+OPSET = 18  # the first whose Resize takes rows and columns alone
 
 
 def to_onnx(
@@ -32,8 +32,8 @@ def to_onnx(
     folded = fold(network, tensors)
     constants: list[Any] = []
 
-    def constant(name: str, value: Floats) -> str:
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name))
+    def constant(name: str, value: Any) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     nodes: list[Any] = []
@@ -53,7 +53,7 @@ def to_onnx(
     graph = helper.make_graph(nodes, network.architecture, [value("input", "input")],
                               [value(name, tensor) for name, tensor in outputs.items()], constants)  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="mobilenet")
-    model.ir_version = 8  # what opset 17 came with; older runtimes refuse newer numbers
+    model.ir_version = 8  # what opset 18 came with; older runtimes refuse newer numbers
     checker.check_model(model)
     return model
 
@@ -65,6 +65,13 @@ def _nodes(network: Network, layer: Layer, folded: Mapping[str, Folded], shapes:
         return [helper.make_node("Add", inputs, [name], name=name)]
     if isinstance(layer, GlobalPool):
         return [helper.make_node("GlobalAveragePool", inputs, [name], name=name)]
+    if isinstance(layer, Concat):
+        return [helper.make_node("Concat", inputs, [name], name=name, axis=1)]
+    if isinstance(layer, Resize):
+        mode = "align_corners" if layer.corners == "aligned" else "half_pixel"
+        size = constant(f"{name}.size", np.array(shapes[name][1:], np.int64))
+        return [helper.make_node("Resize", [inputs[0], "", "", size], [name], name=name, mode="linear", axes=[2, 3],
+                                 coordinate_transformation_mode=mode)]  # fmt: skip
     weight, bias = folded[name]
     parameters = [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
     if isinstance(layer, Linear):

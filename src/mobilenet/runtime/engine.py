@@ -12,9 +12,10 @@ from ..network import Conv, Linear, Network, Resolution, Shape, checked_resoluti
 from . import _core
 from .budget import choose
 from .fold import Floats, fold
-from .fuse import Stem
-from .plan import panel_blocks, weighted
+from .fuse import Stem, weighted
+from .geometry import panel_blocks
 from .steps import (
+    ConcatStep,
     DepthwiseStep,
     EmitStep,
     ExpandDepthwiseStep,
@@ -23,6 +24,7 @@ from .steps import (
     PooledProductStep,
     PoolStep,
     ProductStep,
+    ResizeStep,
     StemStep,
     Step,
     SumStep,
@@ -176,6 +178,12 @@ def compile_plan(plan: Plan, weights: Mapping[str, Any], isa: str) -> Any:
                 program.pool(at, source=buffers[step.source], target=buffers[step.target], blocks=step.blocks)
             case SumStep():
                 program.add(at, a=buffers[step.a], b=buffers[step.b], target=buffers[step.target], rows=step.rows)
+            case ResizeStep():
+                program.resize(at, source=buffers[step.source], target=buffers[step.target],
+                               align_corners=step.corners == "aligned", rows=step.rows)  # fmt: skip
+            case ConcatStep():
+                program.concat(at, source=buffers[step.source], target=buffers[step.target], channel=step.channel,
+                               rows=step.rows)  # fmt: skip
             case EmitStep():
                 program.emit(at, source=buffers[step.source], output=outputs[step.output], rows=step.rows)
 

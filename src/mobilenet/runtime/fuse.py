@@ -7,9 +7,10 @@ tensors or a tap in the middle of a block, runs as smaller units of the same kin
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..network import Add, Conv, GlobalPool, Layer, Linear, Network
+from ..network import Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,26 @@ class Sum:
     layers: tuple[Layer, ...] = ()
 
 
-Unit = Stem | Block | Product | PooledProduct | Pool | Sum
+@dataclass(frozen=True)
+class Join:
+    """Tensors beside each other along their channels."""
+
+    parts: tuple[str, ...]
+    target: str
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A bilinear resize. What it takes its size from is not read: the plan knows all sizes."""
+
+    source: str
+    corners: Corners
+    target: str
+    layers: tuple[Layer, ...] = ()
+
+
+Unit = Stem | Block | Product | PooledProduct | Pool | Sum | Join | Scale
 
 
 def sources(unit: Unit) -> tuple[str, ...]:
@@ -91,6 +111,8 @@ def sources(unit: Unit) -> tuple[str, ...]:
         return ("input",)
     if isinstance(unit, Sum):
         return unit.a, unit.b
+    if isinstance(unit, Join):
+        return unit.parts
     residual = residual_of(unit)
     return (unit.source,) if residual is None else (unit.source, residual)
 
@@ -100,12 +122,17 @@ def residual_of(unit: Unit) -> str | None:
     return unit.residual if isinstance(unit, Block | Product) else None
 
 
+def reads(layer: Layer) -> tuple[str, ...]:
+    """The tensors whose values a layer needs."""
+    return layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs
+
+
 def fuse(network: Network) -> tuple[Unit, ...]:
     """`network` as units, in an order that can be run."""
     layers = network.layers
-    uses = Counter(name for layer in layers for name in layer.inputs)
+    uses = Counter(name for layer in layers for name in reads(layer))
     uses.update(network[name].name for name in network.outputs)
-    readers = {name: layer for layer in layers for name in layer.inputs if uses[name] == 1}  # where only one does
+    readers = {name: layer for layer in layers for name in reads(layer) if uses[name] == 1}  # where only one does
     done: set[str] = set()
     made = {"input"}
     units: list[Unit] = []
@@ -144,6 +171,10 @@ def fuse(network: Network) -> tuple[Unit, ...]:
             unit = Pool(layer.inputs[0], layer.name)
         elif isinstance(layer, Add):
             unit = Sum(*layer.inputs, layer.name)
+        elif isinstance(layer, Concat):
+            unit = Join(layer.inputs, layer.name)
+        elif isinstance(layer, Resize):
+            unit = Scale(layer.inputs[0], layer.corners, layer.name)
         elif isinstance(layer, Linear):
             unit = Product(layer, None, layer.inputs[0], layer.name)
         elif layer.inputs == ("input",):
@@ -181,3 +212,8 @@ def check(network: Network, layer: Layer, unit: Unit) -> None:
         problem = "a depthwise convolution of the picture"
     if problem:
         raise ValueError(f"layer {layer.name!r} of {network.architecture}: {problem}; use the reference runtime")
+
+
+def weighted(network: Network) -> Mapping[str, tuple[Unit, Conv | Linear]]:
+    """Every layer with weights, and the unit it runs in."""
+    return {layer.name: (unit, layer) for unit in fuse(network) for layer in unit.layers if isinstance(layer, Conv | Linear)}
