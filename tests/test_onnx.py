@@ -8,7 +8,7 @@ from conftest import random_tensors, tolerance
 
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
 from mobilenet.heads import deeplabv3_mobilenet_v2, ssd_mobilenet_v2, ssdlite_mobilenet_v1
-from mobilenet.network import GlobalPool, Network, Resize
+from mobilenet.network import Conv, GlobalPool, Network, Resize
 from mobilenet.runtime.reference import Reference
 
 pytest.importorskip("onnx")
@@ -27,7 +27,12 @@ NETWORKS = {
     "half pixel": Network(
         "test",
         {},
-        (GlobalPool("mean", ("input",)), Resize("up", ("mean", "input"), "half_pixel"), Resize("down", ("input", "mean"))),
+        (
+            Conv("a", ("input",), 3, 4),
+            GlobalPool("mean", ("a",)),
+            Resize("up", ("mean", "a"), "half_pixel"),
+            Resize("down", ("a", "mean")),
+        ),
         (5, 8),
         "pytorch",
         ("up", "down"),
