@@ -23,6 +23,7 @@ from mobilenet.preprocessing import Preprocessing
 from mobilenet.results import Detections
 from mobilenet.segmentation import Views
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 HALF = (0.5, 0.5, 0.5)
 
 
