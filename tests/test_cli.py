@@ -193,7 +193,6 @@ def test_convert(tmp_path):
         (("cost", "mobilenet_v2", "--set", "width=wide"), 2, "wide"),
         (("cost", "mobilenet_v2", "--precision", "fp64"), 2, "precision 'fp64'"),
         (("predict", "x.png", "--model", "imagenett"), 2, "nearest: imagenet"),
-        (("predict", "x.png", "--model", "coco"), 2, "detection model"),
         (("predict", "x.png", "--model", "missing.safetensors"), 1, "missing.safetensors: cannot be read"),
         (("predict",), 2, "Missing argument"),
         (("predict", "x.png", "--top", "0"), 2, "--top"),

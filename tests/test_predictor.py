@@ -64,8 +64,6 @@ def test_files_and_names(tmp_path):
         mobilenet.load("imagenett")
     with pytest.raises(ValueError, match="no backend is called 'numba'; there is reference"):
         mobilenet.load(toy(), backend="numba")
-    with pytest.raises(ValueError, match="coco is a detection model"):
-        mobilenet.load("coco")
     with pytest.raises(ModelFileError, match="without a classifier"):
         mobilenet.load(toy(classes=None))
 
