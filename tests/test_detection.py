@@ -269,6 +269,18 @@ def test_decoding_as_json():
             Decoding.from_json(wrong)
 
 
+@pytest.mark.parametrize("value", [None, "{", "[]", "7", "null", json.dumps({**TENSORFLOW.to_json(), "iou": 7})])
+def test_hostile_decodings_in_files(tmp_path, value):
+    from safetensors.numpy import load_file, save_file
+
+    modelfile.write(detector(), tmp_path / "d.safetensors")
+    _, metadata = modelfile.read_safetensors(tmp_path / "d.safetensors")
+    metadata = {key: text for key, text in {**metadata, "decoding": value}.items() if text is not None}
+    save_file(load_file(tmp_path / "d.safetensors"), tmp_path / "h.safetensors", metadata)
+    with pytest.raises(ModelFileError, match=r"h\.safetensors: .*decoding"):
+        modelfile.read(tmp_path / "h.safetensors")
+
+
 # The real one --------------------------------------------------------------------------------------------------------
 
 
