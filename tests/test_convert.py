@@ -120,7 +120,7 @@ def test_files_that_are_no_weights(tmp_path):
     for content, words in (
         (b"", "no known weight file"),
         (b"GIF89a" + bytes(30), "no known weight file"),
-        (b"\x1c\0\0\0TFL3" + bytes(30), "is a TFLite model"),
+        (b"\x1c\0\0\0TFL3" + bytes(30), "no sound TFLite model"),
         (struct.pack("<Q", 2) + b"{}", "holds no tensors"),
         (struct.pack("<Q", 2**60) + b"{}", "not a safetensors file"),
     ):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import ROOT, published_model
 
 from mobilenet.cli import main
 
@@ -46,6 +46,8 @@ def test_there_is_something_to_test():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_run(command, desk):
     words = shlex.split(command)[1:]
+    if "--model" in words:
+        published_model(words[words.index("--model") + 1])
     if any(word.startswith("mobilenetv2_120d") for word in words):
         timm = pytest.importorskip("timm")
         from safetensors.torch import save_file
@@ -59,6 +61,8 @@ def test_commands_run(command, desk):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_examples_run(example, desk):
+    for name in re.findall(r"load\(\"([\w-]+)\"", example):
+        published_model(name)
     if "nn" in example:
         pytest.importorskip("torch")
         CliRunner().invoke(main, ["convert", "mobilenet_v2-b0353104.pth", "--out", "mine.safetensors"])

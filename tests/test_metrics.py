@@ -223,16 +223,6 @@ def test_masks_that_do_not_fit():
 
 
 @pytest.fixture
-def one_thread():
-    """Two busy cores share torch's threads badly: with one the real models are scored ten times as fast."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def voc_folder(tmp_path):
     tmp_path = tmp_path / "voc"
     for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):

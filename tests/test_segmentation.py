@@ -24,6 +24,7 @@ from mobilenet.results import Segmentation
 from mobilenet.runtime.reference import Reference
 from mobilenet.segmentation import Views, probabilities, scaled, segment
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 HALF = (0.5, 0.5, 0.5)
 PAD = Preprocessing(size=(33, 33), fit="pad", fill=127, mean=HALF, std=HALF)
 LABELS = ("background", "red", "green", "blue")

@@ -44,7 +44,27 @@ def ledger() -> str:
     return markdown(("network", "parameters", "MAdds", "layer by layer", "split 4 ways", "blocks whole"), rows)
 
 
-TABLES = {"install": install, "ledger": ledger}
+def vision() -> str:
+    """The last score of every model and backend on the development data, beside what independent code scored there."""
+    rows = [json.loads(line) for line in (ROOT / "results" / "vision.jsonl").read_text().splitlines()]
+    last = {(row["model"], row["backend"]): row for row in rows}
+    table = []
+    for key, (title, metrics) in SCORED.items():
+        if key in last:
+            found = last[key]["metrics"]
+            table += [(title, str(last[key]["images"]), name, f"{found[name]:.4f}", theirs) for name, theirs in metrics.items()]
+    return markdown(("model", "pictures", "metric", "here", "reference"), table)
+
+
+SCORED = {
+    ("coco", "reference"): ("`coco`", {"mAP": "0.323", "mAP50": "0.501", "mAP75": "0.335"}),
+    ("voc", "reference"): ("`voc`, integers", {"mIoU": "0.7376", "pixel_accuracy": "0.9533"}),
+    ("voc", "dequantized"): ("`voc`, dequantised", {"mIoU": "0.7376", "pixel_accuracy": "0.9533"}),
+    ("voc-small", "reference"): ("`voc-small`", {"mIoU": "0.556", "pixel_accuracy": "0.9075"}),
+}
+"""Model and backend: what it is called, and what independent code scored with the same weights (LiteRT for `voc`)."""
+
+TABLES = {"install": install, "ledger": ledger, "vision": vision}
 
 
 def filled(text: str) -> str:

@@ -68,6 +68,8 @@ class Quantization:
         """The reverse of `to_json`; ValueError, TypeError or KeyError where `data` is not what it writes."""
         if set(data) != {"dtype", "activations", "zero_points"}:
             raise ValueError(f"must have dtype, activations and zero_points, has {', '.join(map(repr, data))[:80]}")
+        if data["dtype"] not in get_args(Integer):
+            raise ValueError(f"dtype {data['dtype']!r:.40} must be one of {', '.join(get_args(Integer))}")
         activations = {name: Affine(*pair) for name, pair in data["activations"].items()}
         return cls(data["dtype"], activations, dict(scales), dict(data["zero_points"].items()))
 
@@ -83,7 +85,8 @@ class Quantization:
         self.check_names("scale", list(weights), self.scales)
         self.check_names("zero point", list(weights), self.zero_points)
         for name, affine in self.activations.items():
-            self.check_affine(f"activation {name!r}", np.array([affine.scale]), affine.zero_point)
+            scale = np.array([affine.scale if isinstance(affine.scale, float) else np.nan])
+            self.check_affine(f"activation {name!r}", scale, affine.zero_point)
         for name, layer in weights.items():
             scale = self.scales[name]
             if scale.dtype != np.float32 or scale.shape not in ((1,), (layer.out_channels,)):
@@ -104,7 +107,7 @@ class Quantization:
     def check_affine(self, what: str, scale: NDArray[Any], zero_point: object) -> None:
         least, largest = self.range
         if scale.dtype.kind != "f" or not (np.isfinite(scale).all() and (scale > 0).all()):
-            raise QuantizationError(f"quantisation: the scale of {what} must be above 0 and finite")
+            raise QuantizationError(f"quantisation: the scale of {what} must be a float above 0 and finite")
         if (scale.astype(np.float32) != scale).any():
             raise QuantizationError(f"quantisation: the scale of {what}, {scale[0]!r}, must be a float32's value")
         if not isinstance(zero_point, int) or isinstance(zero_point, bool) or not least <= zero_point <= largest:

@@ -30,6 +30,8 @@ def tflite_wiring(graph: Graph, source: str) -> Wiring:
 
     parts: list[Part] = []
     for operator in graph.operators:
+        if not operator.inputs or not operator.outputs or min(operator.inputs) < 0:
+            raise LayoutError(f"{source}: a {operator.code} without an input or an output; no network of this family has it")
         x, y = seen(operator.inputs[0]), operator.outputs[0]
         if operator.code in SEEN_THROUGH or is_identity(operator, graph):
             same_as[y] = x
@@ -70,7 +72,7 @@ def tflite_part(operator: Operator, inputs: tuple[int, ...], graph: Graph, sourc
         whole = (options["filter_h"], options["filter_w"]) == first.shape[1:3]
         if whole:
             return Part("mean", name, inputs[:1], operator.outputs[0])
-    if operator.code == "MEAN" and len(first.shape) == 4:
+    if operator.code == "MEAN" and len(first.shape) == 4 and len(inputs) == 2:
         axes = graph.tensors[operator.inputs[1]].data
         if axes is not None and sorted(axes.reshape(-1).tolist()) == [1, 2]:
             return Part("mean", name, inputs[:1], operator.outputs[0])
@@ -79,7 +81,7 @@ def tflite_part(operator: Operator, inputs: tuple[int, ...], graph: Graph, sourc
 
 def tflite_convolution(operator: Operator, inputs: tuple[int, ...], graph: Graph, source: str) -> Part:
     options = operator.options
-    if len(inputs) < 3 or min(inputs) < 0:
+    if len(inputs) != 3:
         raise LayoutError(f"{source}: a {operator.code} without weights or bias; no network of this family has it")
     weight, bias = (graph.tensors[index] for index in operator.inputs[1:3])
     name = scope(weight.name)
