@@ -30,6 +30,8 @@ def ledger_table(ledger: Cost) -> str:
         ("  every block split 4 ways", f"{ledger.split_bytes(4) * kib:,.1f} KiB"),
         ("  every block as one operation", f"{ledger.blockwise_bytes * kib:,.1f} KiB"),
     ]
+    if ledger.planned_bytes is not None:
+        summary.append(("  as the engine plans it, 1 thread", f"{ledger.planned_bytes * kib:,.1f} KiB"))
     right = ("left", "left", "right", "right", "right", "right", "right")
     return f"{table(rows, header, right)}\n\n{table(summary, (), ('left', 'right'))}"
 
