@@ -6,8 +6,8 @@ on stderr; ``--debug`` shows the traceback.
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ from .shell import (
     set_option,
     set_threads,
     threads_option,
+    uncollected,
 )
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ def predict(
     memory_budget: int | None,
 ) -> None:
     """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
-    set_threads(threads)
-    from .drawing import draw, write_mask
-    from .images import ImageError, find_inputs, open_image, write_image
-    from .results import Segmentation
-    from .tables import prediction_line
+    set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
+    with uncollected():
+        from .images import ImageError, find_inputs, open_image
+        from .results import Segmentation
+        from .tables import prediction_line
 
-    predictor = load_predictor(model, backend, threads, memory_budget)
+        predictor = load_predictor(model, backend, threads, memory_budget)
     task = predictor.model.network.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
@@ -89,6 +90,9 @@ def predict(
             kept = result.top(top, threshold)
             answers.append({"input": str(path), "task": task, "predictions": [p.to_json() for p in kept]})
             if save is not None:
+                from .drawing import draw, write_mask
+                from .images import write_image
+
                 target = save / fresh_name(path, names)
                 write_image(draw(picture, result, kept), target)
                 if isinstance(result, Segmentation):
@@ -106,11 +110,11 @@ def predict(
             for line in map(prediction_line, answer["predictions"]):
                 click.echo(f"  {line}")
         if took:
+            from numpy import median
+
             ran = backend if predictor.runtime == "given" else predictor.runtime
             peak = predictor.activation_bytes() / 2**20
-            runtime = (
-                f"{len(took)} of {len(took) + failed} pictures, median {statistics.median(took) * 1e3:.1f} ms each ({ran})"
-            )
+            runtime = f"{len(took)} of {len(took) + failed} pictures, median {median(took) * 1e3:.1f} ms each ({ran})"
             click.echo(f"{runtime}; activations {peak:.1f} MiB, process peak {process_peak()}")
         if save is not None and answers:
             click.echo(f"drawn in {save}")
@@ -262,6 +266,17 @@ def convert(
     changed = {key: network.settings[key] for key in ("width", "classes", "padding", "epsilon")}
     described_as = ", ".join(f"{key} {value}" for key, value in changed.items())
     click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({described_as}), {len(conversion.steps)} tensors")
+
+
+def engine_expected(model: str) -> bool:
+    """Whether the engine will run a model, as far as can be known before numpy is imported, whose own threads then idle."""
+    from .weights import cache, published
+
+    path = Path(model)
+    if not path.exists() and model in published.models():
+        path = cache.converted_file(published.find(model))
+    built = importlib.util.find_spec("mobilenet.runtime._core") is not None
+    return built and path.is_file() and not cache.is_quantized(path)
 
 
 def load_predictor(model: str, backend: str, threads: int | None, memory_budget: int | None = None) -> Predictor:

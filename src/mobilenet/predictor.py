@@ -16,7 +16,7 @@ from .modelfile import ModelFile, ModelFileError
 from .results import Classification, Detections, Result, Segmentation
 from .runtime import backend as runtimes
 from .segmentation import ONE_VIEW, Views
-from .weights.cache import Report, cache_folder
+from .weights.cache import Report, converted_file
 
 if TYPE_CHECKING:
     from .weights.published import Published
@@ -194,9 +194,7 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     from .weights import published
 
     entry = published.find(str(source))
-    # The name carries what the content depends on, so a newer format or file never meets an old cache.
-    pinned = entry.files[0].sha256[:16] or "unpinned"
-    converted = cache_folder() / "models" / f"{entry.name.replace('/', '--')}-{pinned}-{modelfile.FORMAT}.safetensors"
+    converted = converted_file(entry)
     if converted.exists():
         try:
             return modelfile.read(converted)

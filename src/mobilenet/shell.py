@@ -7,10 +7,12 @@ on stderr; ``--debug`` shows the traceback.
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -86,6 +88,16 @@ resolution_option = click.option("--resolution", callback=parse_resolution, meta
 set_option = click.option("--set", "settings", multiple=True, callback=parse_settings, metavar="KEY=VALUE",
                           help="A setting of the architecture, for example shortcut=none.")  # fmt: skip
 threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Threads of the runtime; default all cores.")
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector, which finds nothing while modules are imported and a model is read."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def set_threads(threads: int | None) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-
-from .cost import Cost
+if TYPE_CHECKING:
+    from .cost import Cost
 
 
 def ledger_table(ledger: Cost) -> str:
@@ -48,5 +47,7 @@ def prediction_line(prediction: dict[str, Any]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:
+    from tabulate import tabulate
+
     text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
     return text

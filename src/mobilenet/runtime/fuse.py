@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..network import Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
 
 
-@dataclass(frozen=True)
-class Stem:
+class Stem(NamedTuple):
     """A full convolution of the picture itself."""
 
     conv: Conv
@@ -25,8 +24,7 @@ class Stem:
         return (self.conv,)
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A depthwise convolution with the products around it: [expand] -> depthwise -> [project] [+ residual]."""
 
     expand: Conv | None
@@ -41,8 +39,7 @@ class Block:
         return tuple(layer for layer in (self.expand, self.depthwise, self.project) if layer is not None)
 
 
-@dataclass(frozen=True)
-class Product:
+class Product(NamedTuple):
     """A 1x1 convolution, a full k x k one, or a linear layer [+ residual]."""
 
     conv: Conv | Linear
@@ -55,8 +52,7 @@ class Product:
         return (self.conv,)
 
 
-@dataclass(frozen=True)
-class PooledProduct:
+class PooledProduct(NamedTuple):
     """A 1x1 convolution of which only the mean over the picture is wanted."""
 
     conv: Conv
@@ -68,23 +64,20 @@ class PooledProduct:
         return (self.conv,)
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(NamedTuple):
     source: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-@dataclass(frozen=True)
-class Sum:
+class Sum(NamedTuple):
     a: str
     b: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-@dataclass(frozen=True)
-class Join:
+class Join(NamedTuple):
     """Tensors beside each other along their channels."""
 
     parts: tuple[str, ...]
@@ -92,8 +85,7 @@ class Join:
     layers: tuple[Layer, ...] = ()
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """A bilinear resize. What it takes its size from is not read: the plan knows all sizes."""
 
     source: str
