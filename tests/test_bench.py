@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 from conftest import random_tensors
+from test_cli import run
+from test_predictor import toy
 
+from mobilenet import modelfile
 from mobilenet.architecture import mobilenet_v2
 
 pytest.importorskip("mobilenet.runtime._core", reason="the native core is not built")
@@ -50,15 +55,52 @@ def test_growth_is_what_was_planned():
 
 
 def test_refusals(monkeypatch):
-    with pytest.raises(ValueError, match="engine 'tflite': must be one of native, onnxruntime"):
-        benching.bench(NETWORK, {}, against=["tflite"])
-
-    def missing(*arguments):
-        raise ImportError("No module named 'openvino'")
-
-    monkeypatch.setitem(benching.ENGINES, "openvino", missing)
-    with pytest.raises(ValueError, match=r"engine 'openvino' is not installed .* pip install 'mobilenet\[bench\]'"):
+    with pytest.raises(ValueError, match="no engine is called 'onnxrutime'; nearest: onnxruntime"):
+        benching.bench(NETWORK, {}, against=["onnxrutime"])
+    with pytest.raises(ValueError, match=r"engine litert: it reads \.tflite only"):
+        benching.bench(NETWORK, {}, against=["litert"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else name)
+    with pytest.raises(ValueError, match=r"engine openvino: openvino not installed; pip install 'mobilenet\[bench\]'"):
         benching.bench(NETWORK, random_tensors(NETWORK), against=["openvino"])
+
+
+def test_torch_takes_part():
+    pytest.importorskip("torch")
+    rows = benching.bench(NETWORK, random_tensors(NETWORK), against=["torch"], seconds=0.01, memory=False)
+    assert rows[1].engine == "torch"
+    assert rows[1].max_abs_error < 1e-3
+
+
+def test_command(tmp_path, monkeypatch):
+    model = tmp_path / "toy.safetensors"
+    modelfile.write(toy(), model)
+    common = ("bench", "--model", model, "--threads", 1, "--seconds", 0.01, "--against", "ncnn")
+    out, err = run(*common, "--json")
+    (row,) = json.loads(out)
+    assert row.keys() == KEYS
+    assert (row["engine"], row["precision"], row["threads"], row["resolution"]) == ("native", "fp32", 1, [32, 32])
+    assert err.startswith("skipped ncnn: ")
+    assert "largest error" in run(*common)[0]
+    assert "of the best rate" in run("bench", "--model", model, "--layers")[0]
+    monkeypatch.chdir(tmp_path)
+    assert "not a checkout of mobilenet" in run(*common, "--record", status=2)[1]
+    (tmp_path / "results").mkdir()
+    (tmp_path / "src" / "mobilenet").mkdir(parents=True)
+    run(*common, "--record")
+    row = json.loads((tmp_path / "results" / "bench.jsonl").read_text())
+    assert row["model"] == str(model)
+    assert row.keys() > KEYS
+    assert "--precision int8" in run("bench", "--precision", "int8", status=2)[1]
+    assert "nearest: openvino" in run(*common[:-1], "openvin", status=2)[1]
+
+
+def test_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = benching.bench(NETWORK, random_tensors(NETWORK), against=[], seconds=0.01, memory=False)
+    benching.save_figure(rows, tmp_path / "bench.png")
+    assert (tmp_path / "bench.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="cannot be drawn"):
+        benching.save_figure(rows, tmp_path / "bench.xyz")
 
 
 def test_layer_times():

@@ -1,12 +1,13 @@
 """Ours and other runtimes on the same weights and picture: interleaved in one process, memory in a child process each.
 
 Peers get the ONNX graph of `onnx_export`. Every engine is called with the same NCHW float32 array and returns arrays, so
-conversions count alike. Needs the extra `bench` (onnx, onnxruntime, openvino).
+conversions count alike; of several outputs the first counts. Needs the extra `bench` (onnx, onnxruntime, openvino).
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import json
 import pickle
 import statistics
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from .catalogue import unknown
 from .network import Network, Resolution, checked_resolution
 from .runtime.fold import Floats
 from .runtime.reference import Reference
@@ -93,11 +95,53 @@ def openvino(network: Network, tensors: Mapping[str, Floats], threads: int) -> E
     return run
 
 
+def torch(network: Network, tensors: Mapping[str, Floats], threads: int) -> Executor:
+    import torch as th
+
+    from .nn.network import module
+
+    th.set_num_threads(threads)
+    net = module(network)
+    net.load_arrays(tensors)
+    net.eval()
+
+    def run(images: Floats) -> Floats:
+        with th.inference_mode():
+            result = net(th.from_numpy(images))
+        return np.asarray((next(iter(result.values())) if isinstance(result, dict) else result).numpy())
+
+    return run
+
+
 ENGINES: dict[str, Callable[[Network, Mapping[str, Floats], int], Executor]] = {
     "native": native,
     "onnxruntime": onnxruntime,
     "openvino": openvino,
+    "torch": torch,
 }
+NEEDS = {"native": (), "onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino"), "torch": ("torch",)}
+UNABLE = {
+    "ncnn": "it reads its own format only, and the converter from ONNX is a program that its package does not bring",
+    "litert": "it reads .tflite only, which nothing here writes",
+}
+PEERS = [name for name in ENGINES if name != "native"]
+
+
+def skipped(name: str) -> str | None:
+    """Why an engine cannot take part, in one line, or None.
+
+    Raises:
+        ValueError: no engine is called so; names the nearest.
+    """
+    if name not in (*ENGINES, *UNABLE):
+        raise ValueError(unknown("engine", name, (*ENGINES, *UNABLE)))
+    if name == "native" and importlib.util.find_spec("mobilenet.runtime._core") is None:
+        return "native: the core was not built; install a C++17 compiler, then reinstall mobilenet"
+    if name in UNABLE:
+        return f"{name}: {UNABLE[name]}"
+    missing = [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]
+    extra = "train" if name == "torch" else "bench"
+    return f"{name}: {' and '.join(missing)} not installed; pip install 'mobilenet[{extra}]'" if missing else None
 
 
 def bench(
@@ -120,13 +164,13 @@ def bench(
     """
     names = ["native", *against]
     for name in names:
-        if name not in ENGINES:
-            raise ValueError(f"engine {name!r}: must be one of {', '.join(ENGINES)}")
+        if reason := skipped(name):
+            raise ValueError(f"engine {reason}")
     size = checked_resolution(resolution) if resolution is not None else network.resolution
     network = network.at(size)
     picture = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
     (expected,) = list(Reference(network, tensors)(picture).values())[:1]
-    engines = {name: _load(name, network, tensors, threads) for name in names}
+    engines = {name: ENGINES[name](network, tensors, threads) for name in names}
     errors = {name: float(np.abs(np.asarray(run(picture)) - expected).max()) for name, run in engines.items()}
     times = interleaved(engines, picture, seconds, threads)
     return [
@@ -143,13 +187,6 @@ def bench(
         )
         for name, values in times.items()
     ]
-
-
-def _load(name: str, network: Network, tensors: Mapping[str, Floats], threads: int) -> Executor:
-    try:
-        return ENGINES[name](network, tensors, threads)
-    except ImportError as error:
-        raise ValueError(f"engine {name!r} is not installed ({error}); pip install 'mobilenet[bench]'") from error
 
 
 def interleaved(engines: Mapping[str, Executor], picture: Floats, seconds: float, threads: int) -> dict[str, list[float]]:
@@ -253,6 +290,47 @@ def product_rate(seconds: float = 0.2) -> float:
         runner.run(program, image, [])
         best = min(best, time.perf_counter() - before)
     return repeats * pixels * inputs * outputs / best
+
+
+def save_figure(rows: Sequence[Record], path: Path) -> None:
+    """Latency against memory as a picture (.png, .svg or .pdf). Needs matplotlib, the extra ``[plot]``."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError(f"{path}: drawing needs matplotlib; pip install 'mobilenet[plot]'") from error
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for row in rows:
+        memory = (row.peak_rss_delta_bytes or 0) / 2**20
+        axes.errorbar(memory, row.median_ms, [[row.median_ms - row.min_ms], [row.p90_ms - row.median_ms]], fmt="o", capsize=4)
+        axes.annotate(row.engine, (memory, row.median_ms), xytext=(8, 8), textcoords="offset points")
+    height, width = rows[0].resolution
+    axes.set(xlabel="growth of the process while it runs, MiB", ylabel="one picture, ms: least, median, 90th percentile",
+             title=f"{height} x {width} pixels, {rows[0].threads} thread(s), {rows[0].precision}",
+             xlim=(0, None), ylim=(0, None))  # fmt: skip
+    axes.margins(0.2)
+    try:
+        figure.savefig(path, dpi=120)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: cannot be drawn ({error}); give a writable path that ends in .png, .svg or .pdf") from error
+
+
+def append_rows(rows: Sequence[Record], model: str, checkout: Path) -> Path:
+    """Appends the rows, with date, commit, machine and instruction set, to results/bench.jsonl of a checkout."""
+    import platform
+    from datetime import date
+
+    from .runtime import _core
+
+    if not (checkout / "results").is_dir() or not (checkout / "src" / "mobilenet").is_dir():
+        raise ValueError(f"--record in {checkout}: not a checkout of mobilenet; run it at the top of one")
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=checkout, capture_output=True, text=True, check=False)
+    where = {"date": date.today().isoformat(), "commit": git.stdout.strip(), "machine": platform.machine(),
+             "isa": _core.isa(), "model": model}  # fmt: skip
+    path = checkout / "results" / "bench.jsonl"
+    with path.open("a") as file:
+        file.writelines(json.dumps({**where, **row.to_json()}) + "\n" for row in rows)
+    return path
 
 
 if __name__ == "__main__":

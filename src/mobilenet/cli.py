@@ -195,6 +195,58 @@ def described(arch_or_file: str, settings: dict[str, Any]) -> Network:
 
 
 @command
+@model_option
+@resolution_option
+@threads_option
+@click.option("--precision", default="fp32", show_default=True, help="fp32; the engine has no other yet.")
+@click.option("--against", help="Peers, with commas between: onnxruntime, openvino, torch; default those installed.")
+@click.option("--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Timed runs of each engine.")
+@click.option("--layers", is_flag=True, help="Our own time step by step instead, on one thread.")
+@json_option
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Draw latency against memory (.png, .svg, .pdf).")
+@click.option("--record", is_flag=True, help="Append the rows to results/bench.jsonl of the checkout this runs in.")
+def bench(
+    model: str,
+    resolution: Any,
+    threads: int | None,
+    precision: str,
+    against: str | None,
+    seconds: float,
+    layers: bool,
+    as_json: bool,
+    save: Path | None,
+    record: bool,
+) -> None:
+    """Measure the engine and other runtimes, in turns, on the same weights and picture."""
+    from dataclasses import asdict
+
+    from . import bench as benching
+    from .predictor import load_model
+    from .runtime.backend import cores
+    from .tables import bench_table, layer_table
+
+    if precision != "fp32":
+        raise ValueError(f"--precision {precision}: the engine runs fp32 only so far; leave it out")
+    reasons = {name: benching.skipped(name) for name in ("native", *(against.split(",") if against else benching.PEERS))}
+    if reasons["native"]:
+        raise ValueError(reasons["native"])
+    content = load_model(model, say).dequantized()
+    if layers:
+        times = benching.layer_times(content.network, content.tensors, resolution)
+        click.echo(json.dumps([asdict(row) for row in times], indent=2) if as_json else layer_table(times))
+        return
+    for reason in filter(None, reasons.values()):
+        say(f"skipped {reason}")
+    peers = [name for name, reason in reasons.items() if reason is None and name != "native"]
+    rows = benching.bench(content.network, content.tensors, resolution, threads or cores(), peers, seconds)
+    if save is not None:
+        benching.save_figure(rows, save)
+    if record:
+        say(f"appended to {benching.append_rows(rows, model, Path.cwd())}")
+    click.echo(json.dumps([row.to_json() for row in rows], indent=2) if as_json else bench_table(rows))
+
+
+@command
 @json_option
 def models(as_json: bool) -> None:
     """List the models known by name: accuracy, licence, address, and whether they are here already."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bench import LayerTime, Record
     from .cost import Cost
 
 
@@ -33,6 +34,25 @@ def ledger_table(ledger: Cost) -> str:
         summary.append(("  as the engine plans it, 1 thread", f"{ledger.planned_bytes * kib:,.1f} KiB"))
     right = ("left", "left", "right", "right", "right", "right", "right")
     return f"{table(rows, header, right)}\n\n{table(summary, (), ('left', 'right'))}"
+
+
+def bench_table(rows: Sequence[Record]) -> str:
+    def growth(row: Record) -> str:
+        return "" if row.peak_rss_delta_bytes is None else f"{row.peak_rss_delta_bytes / 2**20:.1f}"
+
+    lines = [
+        (row.engine, f"{row.median_ms:.2f}", f"{row.min_ms:.2f}", f"{row.p90_ms:.2f}", growth(row), f"{row.max_abs_error:.1e}")
+        for row in rows
+    ]
+    header = ("engine", "median ms", "least ms", "90 % ms", "growth MiB", "largest error")
+    return table(lines, header, ("left", *["right"] * 5))
+
+
+def layer_table(rows: Sequence[LayerTime]) -> str:
+    lines = [(row.name, f"{row.milliseconds:.3f}", f"{row.madds:,}", f"{row.peak:.0%}") for row in rows]
+    total = (sum(row.milliseconds for row in rows), sum(row.madds for row in rows))
+    lines.append(("all", f"{total[0]:.3f}", f"{total[1]:,}", ""))
+    return table(lines, ("step", "ms", "MAdds", "of the best rate"), ("left", "right", "right", "right"))
 
 
 def prediction_line(prediction: dict[str, Any]) -> str:
