@@ -7,7 +7,13 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 .PHONY: demo test check figures clean
 
 demo: $(DEVICE)/ready
-	$(DEVICE)/bin/mobilenet predict photos --save out
+	$(DEVICE)/bin/mobilenet predict photos --save out/labels
+	@echo; echo "Where things are:"
+	-@$(DEVICE)/bin/mobilenet predict photos --model coco --save out/boxes || echo "no detection: its weights cannot be had here"
+	@echo; echo "Pixel by pixel:"
+	-@$(DEVICE)/bin/mobilenet predict photos --model voc --save out/masks \
+	  || $(DEVICE)/bin/mobilenet predict photos --model voc-small --save out/masks \
+	  || echo "no segmentation: its weights cannot be had here"
 
 test: $(TESTS)/ready check
 	$(TESTS)/bin/python -m pytest

@@ -52,6 +52,20 @@ def voc_small():
     return published_model("voc-small")
 
 
+@pytest.fixture
+def one_thread():
+    """Torch on one thread: on a machine with few and busy cores its threads wait for each other ten times as long."""
+    try:
+        import torch
+    except ImportError:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def random_tensors(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
     """Weights that keep activations between ReLU6's ends: He-scaled, with batch norm that really shifts and scales."""
     generator = np.random.default_rng(seed)

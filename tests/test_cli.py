@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from click.testing import CliRunner
 from conftest import random_tensors
 from PIL import Image
 from safetensors.numpy import save_file
+from test_detection import detector
 from test_predictor import toy
+from test_segmentation import segmenter
 
 from mobilenet import modelfile
 from mobilenet.architecture import mobilenet_v2
 from mobilenet.cli import main
+from mobilenet.evaluate import read_mask
 from mobilenet.weights.layouts import LAYOUTS
 
 
@@ -101,6 +105,63 @@ def test_a_prediction_that_cannot_be_saved(model, folder, tmp_path):
     assert "is a file" in err
     _, err = run("predict", folder, "--model", model, "--save", tmp_path / "file" / "below", status=1)
     assert err.startswith("mobilenet: ")
+
+
+def test_predict_boxes(folder, tmp_path):
+    modelfile.write(detector(), tmp_path / "d.safetensors")
+    common = ("predict", folder, "--model", tmp_path / "d.safetensors")
+    answers = json.loads(run(*common, "--json", "--threshold", 0.01)[0])
+    assert [answer["task"] for answer in answers] == ["detection"] * 3
+    assert all(answer.keys() == {"input", "task", "predictions"} for answer in answers)
+    predictions = [prediction for answer in answers for prediction in answer["predictions"]]
+    assert predictions
+    for prediction in predictions:
+        assert prediction.keys() == {"label", "index", "score", "box"}
+        x0, y0, x1, y1 = prediction["box"]
+        assert 0 <= x0 < x1 <= 60
+        assert 0 <= y0 < y1 <= 40
+    least = json.loads(run(*common, "--json")[0])
+    assert all(prediction["score"] >= 0.5 for answer in least for prediction in answer["predictions"])
+    few = json.loads(run(*common, "--json", "--threshold", 0.01, "--top", 2)[0])
+    assert [len(answer["predictions"]) for answer in few] == [min(len(answer["predictions"]), 2) for answer in answers]
+    out, _ = run(*common, "--threshold", 0.01, "--save", tmp_path / "out")
+    assert "  x " in out
+    assert ", y " in out
+    assert sorted(os.listdir(tmp_path / "out")) == ["one-2.png", "one.png", "two.jpg"]
+
+
+def test_predict_masks(folder, tmp_path):
+    modelfile.write(segmenter(), tmp_path / "s.safetensors")
+    common = ("predict", folder, "--model", tmp_path / "s.safetensors")
+    answers = json.loads(run(*common, "--json", "--save", tmp_path / "out")[0])
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "one-2.mask.png", "one-2.png", "one.mask.png", "one.png", "two.jpg", "two.mask.png"
+    ]  # fmt: skip
+    for answer in answers:
+        assert answer.keys() == {"input", "task", "predictions", "mask"}
+        assert answer["task"] == "segmentation"
+        mask = read_mask(Path(answer["mask"]))
+        assert mask.shape == (40, 60)
+        for prediction in answer["predictions"]:
+            assert prediction.keys() == {"label", "index", "score", "share"}
+            assert (mask == prediction["index"]).mean() == pytest.approx(prediction["share"])
+    assert all("mask" not in answer for answer in json.loads(run(*common, "--json")[0]))
+    assert "% of the picture" in run(*common)[0]
+
+
+def test_evaluate_of_every_layout(tmp_path):
+    data = tmp_path / "voc"
+    for name in ("JPEGImages", "SegmentationClass"):
+        (data / name).mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(data / "JPEGImages" / "x.jpg")
+    Image.new("L", (40, 30), 1).save(data / "SegmentationClass" / "x.png")
+    modelfile.write(segmenter(), tmp_path / "s.safetensors")
+    score = json.loads(run("evaluate", "--model", tmp_path / "s.safetensors", "--data", data, "--json")[0])
+    assert (score["task"], score["images"], score["metrics"].keys()) == ("segmentation", 1, {"mIoU", "pixel_accuracy"})
+    assert "1 pictures: mIoU 0." in run("evaluate", "--model", tmp_path / "s.safetensors", "--data", data)[0]
+    modelfile.write(detector(), tmp_path / "d.safetensors")
+    _, err = run("evaluate", "--model", tmp_path / "d.safetensors", "--data", data, status=2)
+    assert "labels for segmentation, and the model does detection" in err
 
 
 def test_evaluate(model, folder, tmp_path):
@@ -193,6 +254,8 @@ def test_convert(tmp_path):
         (("cost", "mobilenet_v2", "--set", "width=wide"), 2, "wide"),
         (("cost", "mobilenet_v2", "--precision", "fp64"), 2, "precision 'fp64'"),
         (("predict", "x.png", "--model", "imagenett"), 2, "nearest: imagenet"),
+        (("cost", "ssdlite_mobilenet_v2", "--classes", "0"), 2, "classes None"),
+        (("cost", "deeplabv3_mobilenet_v2", "--output-stride", "4"), 2, "output_stride 4"),
         (("predict", "x.png", "--model", "missing.safetensors"), 1, "missing.safetensors: cannot be read"),
         (("predict",), 2, "Missing argument"),
         (("predict", "x.png", "--top", "0"), 2, "--top"),

@@ -23,6 +23,7 @@ from mobilenet.preprocessing import Preprocessing
 from mobilenet.results import Detections
 from mobilenet.segmentation import Views
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 HALF = (0.5, 0.5, 0.5)
 
 
@@ -115,8 +116,7 @@ def test_the_whole_of_torchvisions_ssdlite(torchvisions):
         boxes.to_corners(default_boxes(network)) * 320, anchors[0].numpy(), rtol=0, atol=4 * 2.0**-24 * 640
     )
     logits, codes = raw_scores(nn.executor(ours)(preprocessing(picture)[None]), network)
-    for mine, other in ((logits, theirs["cls_logits"][0]), (codes, theirs["bbox_regression"][0])):
-        other = other.numpy()
+    for mine, other in ((logits, theirs["cls_logits"][0].numpy()), (codes, theirs["bbox_regression"][0].numpy())):
         assert mine.shape == other.shape
         scale = np.abs(other).max()
         assert scale > 1
@@ -267,6 +267,18 @@ def test_decoding_as_json():
     for wrong in ({}, [], {**TENSORFLOW.to_json(), "nms": 1}):
         with pytest.raises(ValueError, match="must have the keys"):
             Decoding.from_json(wrong)
+
+
+@pytest.mark.parametrize("value", [None, "{", "[]", "7", "null", json.dumps({**TENSORFLOW.to_json(), "iou": 7})])
+def test_hostile_decodings_in_files(tmp_path, value):
+    from safetensors.numpy import load_file, save_file
+
+    modelfile.write(detector(), tmp_path / "d.safetensors")
+    _, metadata = modelfile.read_safetensors(tmp_path / "d.safetensors")
+    metadata = {key: text for key, text in {**metadata, "decoding": value}.items() if text is not None}
+    save_file(load_file(tmp_path / "d.safetensors"), tmp_path / "h.safetensors", metadata)
+    with pytest.raises(ModelFileError, match=r"h\.safetensors: .*decoding"):
+        modelfile.read(tmp_path / "h.safetensors")
 
 
 # The real one --------------------------------------------------------------------------------------------------------

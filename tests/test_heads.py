@@ -21,6 +21,7 @@ from mobilenet.heads import (
 from mobilenet.network import Concat, Resize, bilinear_taps
 from mobilenet.runtime.reference import Reference, resize
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 DETECTORS = [
@@ -305,3 +306,16 @@ def test_dropout_and_new_classes_in_torch():
         18,
         24,
     )
+
+
+def test_heads_export_and_keep_channels_last():
+    torch = pytest.importorskip("torch")
+    from mobilenet import nn
+
+    net = nn.deeplabv3_mobilenet_v2(width=0.1, classes=3).eval()  # it has every kind of layer that a head brings
+    x = torch.randn(1, 3, 33, 41)
+    torch.testing.assert_close(torch.export.export(net, (x,)).module()(x), net(x))
+    for each in (net, nn.ssdlite_mobilenet_v2(width=0.1, classes=3).eval()):
+        last = each.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
+        some = last["class_0.predict"] if isinstance(last, dict) else last
+        assert some.is_contiguous(memory_format=torch.channels_last)

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from PIL import Image
+from test_detection import detector
 from test_predictor import PICTURE, toy
+from test_segmentation import segmenter
 
 from mobilenet import modelfile
 
@@ -95,19 +98,26 @@ def test_no_file_outgrows_its_noun():
 
 def test_everything_of_the_device_world_without_torch(tmp_path):
     """import, cost, convert of a .pth, predict and evaluate, with every training package unimportable."""
-    modelfile.write(toy(), tmp_path / "toy.safetensors")
-    (tmp_path / "a").mkdir()
-    PICTURE.save(tmp_path / "a" / "p.png")
+    for model, name in ((toy(), "toy"), (detector(), "boxes"), (segmenter(), "masks")):
+        modelfile.write(model, tmp_path / f"{name}.safetensors")
+    for name in ("a", "one/a", "voc/JPEGImages", "voc/SegmentationClass"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("a/p.png", "one/a/p.png", "voc/JPEGImages/p.jpg"):
+        PICTURE.save(tmp_path / name)
+    Image.new("L", PICTURE.size, 1).save(tmp_path / "voc" / "SegmentationClass" / "p.png")
     code = WITHOUT + (
         "from click.testing import CliRunner\n"
         "from mobilenet.cli import main\n"
         "import mobilenet; mobilenet.load; mobilenet.mobilenet_v2\n"
         "folder = sys.argv[1]\n"
-        "for arguments in (['cost', 'mobilenet_v2'], ['models'], ['predict', folder, '--model', folder + '/toy.safetensors'],\n"
-        "                  ['evaluate', '--data', folder, '--model', folder + '/toy.safetensors', '--json']):\n"
+        "for arguments in (['cost', 'mobilenet_v2'], ['models'], ['cost', 'deeplabv3_mobilenet_v2'],\n"
+        "                  *(['predict', folder + '/a', '--model', f'{folder}/{name}.safetensors', '--save', folder + '/out']\n"
+        "                    for name in ('toy', 'boxes', 'masks')),\n"
+        "                  ['evaluate', '--data', folder + '/one', '--model', folder + '/toy.safetensors', '--json'],\n"
+        "                  ['evaluate', '--data', folder + '/voc', '--model', folder + '/masks.safetensors', '--json']):\n"
         "    result = CliRunner().invoke(main, arguments)\n"
         "    assert result.exit_code == 0, (arguments, result.output, result.exception)\n"
-        "result = CliRunner().invoke(main, ['evaluate', '--data', folder, '--model', folder + '/toy.safetensors',\n"
+        "result = CliRunner().invoke(main, ['evaluate', '--data', folder + '/one', '--model', folder + '/toy.safetensors',\n"
         "                                   '--backend', 'torch'])\n"
         "assert result.exit_code == 2 and \"pip install 'mobilenet[train]'\" in result.output, result.output\n"
         "assert not any(name in sys.modules and sys.modules[name] for name in ('torch', 'torchvision'))\n"

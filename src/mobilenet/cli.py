@@ -320,7 +320,6 @@ def convert(
 def set_threads(threads: int | None) -> None:
     """numpy's linear algebra reads its thread count when it is loaded, so this comes before the first import of it."""
     if threads is not None:
-        assert "numpy" not in sys.modules or "pytest" in sys.modules
         os.environ.update(dict.fromkeys(THREAD_SETTINGS, str(threads)))
 
 

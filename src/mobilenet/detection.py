@@ -109,7 +109,7 @@ def detect(
     corners = boxes.decode(codes, defaults) * (x1 - x0, y1 - y0, x1 - x0, y1 - y0) + (x0, y0, x0, y0)
     frames: Floats = boxes.clip(corners, *size).astype(np.float32)
     scores = probabilities(logits, decoding.scores)
-    scores[boxes.area(frames) <= 0] = 0
+    scores[~(boxes.area(frames) > 0)] = 0  # and what is not a number
     if decoding.candidates is not None and decoding.candidates < len(scores):
         order = np.argsort(-scores, axis=0, kind="stable")[decoding.candidates :]
         np.put_along_axis(scores, order, 0, axis=0)

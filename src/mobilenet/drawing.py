@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ MASK_OPACITY = 0.55
 LEGEND_ROWS = 12  # classes that a legend names, the largest ones
 
 Colour = tuple[int, int, int]
+Frame = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def draw(image: Image.Image, result: Result, kept: Sequence[Prediction]) -> Image.Image:
@@ -31,7 +33,7 @@ def draw(image: Image.Image, result: Result, kept: Sequence[Prediction]) -> Imag
 
 
 def colour(index: int) -> Colour:
-    """The colour of a class: VOC's map, in which the bits of the index spread over the channels' high bits.
+    """The colour of a class in a mask's file: VOC's map, in which the bits of the index spread over the channels' high bits.
 
     0 is black; all of 0 to 255 differ, and small indices differ much.
     """
@@ -61,34 +63,38 @@ def draw_classification(image: Image.Image, lines: Sequence[str]) -> Image.Image
 def draw_detections(image: Image.Image, found: Sequence[Prediction]) -> Image.Image:
     """A copy of an RGB picture with a frame around every box, in its class's colour, and a tag with label and score.
 
-    Frames lie inside their boxes, dark at the edges so that they show on any ground. A tag stands on top of its box, or
-    inside where there is no room above; text is black or white, whichever its ground makes legible. Better boxes are
-    drawn over worse ones.
+    Frames lie inside their boxes, dark at the edges so that they show on any ground; better boxes over worse ones. A tag
+    stands on top of its box, else inside or below it, where none of a better box stands; its text is black or white,
+    whichever its ground makes legible.
     """
     check_rgb(image)
     canvas = image.copy()
     pen = ImageDraw.Draw(canvas)
-    thick = max(round(min(canvas.size) / 200), 1)
-    font = cast("ImageFont.FreeTypeFont", ImageFont.load_default(max(min(canvas.size) // 28, 10)))
-    for prediction in reversed(found):
-        assert prediction.box is not None
-        left, top, right, bottom = _whole_pixels(prediction.box, canvas.size)
-        paint = _bright(colour(prediction.index + 1))
+    thick = max(round(min(canvas.size) / 150), 2)
+    font = cast("ImageFont.FreeTypeFont", ImageFont.load_default(max(min(canvas.size) // 24, 10)))
+    margin, height = thick, sum(font.getmetrics())
+    frames = [_whole_pixels(prediction.box, canvas.size) for prediction in found if prediction.box is not None]
+    for prediction, (left, top, right, bottom) in reversed(list(zip(found, frames, strict=True))):
         pen.rectangle((left, top, right - 1, bottom - 1), outline="black", width=thick + 2)
         if right - left > 2 and bottom - top > 2:
-            pen.rectangle((left + 1, top + 1, right - 2, bottom - 2), outline=paint, width=thick)
+            pen.rectangle((left + 1, top + 1, right - 2, bottom - 2), outline=vivid(prediction.index), width=thick)
+    taken: list[Frame] = []
+    for prediction, (left, top, _, bottom) in zip(found, frames, strict=True):
         text = _drawable(f"{prediction.label} {prediction.score * 100:.0f} %")
-        margin, height = max(thick, 2), sum(font.getmetrics())
         width = int(font.getlength(text)) + 1 + 2 * margin
         x = max(min(left, canvas.width - width), 0)
-        y = top - height if top >= height else top
-        pen.rectangle((x, y, x + width - 1, y + height - 1), fill=paint)
-        pen.text((x + margin, y), text, fill=_ink(paint), font=font)
+        places = [(x, y, x + width, y + height) for y in (top - height, top, bottom - height, bottom)]
+        places = [place for place in places if place[1] >= 0 and place[3] <= canvas.height] or [(x, 0, x + width, height)]
+        place = next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+        taken.append(place)
+        paint = vivid(prediction.index)
+        pen.rectangle((x, place[1], x + width - 1, place[1] + height - 1), fill=paint)
+        pen.text((x + margin, place[1]), text, fill=_ink(paint), font=font)
     return canvas
 
 
 def draw_segmentation(image: Image.Image, result: Segmentation, kept: Sequence[Prediction]) -> Image.Image:
-    """A copy of an RGB picture with its classes tinted, the background left as it is, and a legend at the lower left.
+    """A copy of an RGB picture with its classes tinted, their borders bright, the background left, a legend at the lower left.
 
     The legend names `kept`, at most `LEGEND_ROWS` of them, each beside its colour. Works strip by strip, so that the copy is
     all the memory a large picture needs.
@@ -97,21 +103,25 @@ def draw_segmentation(image: Image.Image, result: Segmentation, kept: Sequence[P
     if result.mask.shape != (image.height, image.width):
         raise ValueError(f"mask {result.mask.shape} for a picture of {image.height} x {image.width}; it must be of its size")
     canvas = image.copy()
-    tints = np.array([_bright(colour(index)) for index in range(256)], np.float32)
+    tints = np.array([vivid(index) for index in range(256)], np.float32)
     opacity = np.full(256, MASK_OPACITY, np.float32)
     opacity[[VOID, *([] if result.background is None else [result.background])]] = 0
     rows = max((1 << 20) // image.width, 1)
     for top in range(0, image.height, rows):
         mask = result.mask[top : top + rows]
         strip = np.asarray(image.crop((0, top, image.width, top + len(mask))), np.float32)
-        share = opacity[mask][:, :, None]
+        share = opacity[mask]
+        edge = np.zeros(mask.shape, dtype=bool)
+        edge[:, 1:] = mask[:, 1:] != mask[:, :-1]
+        edge[1:] |= mask[1:] != mask[:-1]
+        share = np.where(edge & (share > 0), 1, share)[:, :, None]
         canvas.paste(Image.fromarray((strip + (tints[mask] - strip) * share + 0.5).astype(np.uint8)), (0, top))
     _write_legend(canvas, kept[:LEGEND_ROWS])
     return canvas
 
 
 def _write_legend(canvas: Image.Image, kept: Sequence[Prediction]) -> None:
-    size = max(min(canvas.size) // 28, 10)
+    size = max(min(canvas.size) // 24, 10)
     font = cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
     margin, pitch = max(size // 4, 1), sum(font.getmetrics())
     kept = kept[: max((canvas.height - 2 * margin) // pitch, 0)]
@@ -126,23 +136,25 @@ def _write_legend(canvas: Image.Image, kept: Sequence[Prediction]) -> None:
     pen = ImageDraw.Draw(canvas)
     for row, (prediction, text) in enumerate(zip(kept, texts, strict=True)):
         y = top + margin + row * pitch
-        pen.rectangle(
-            (margin, y + 1, margin + pitch - 3, y + pitch - 2), fill=_bright(colour(prediction.index)), outline="white"
-        )
+        pen.rectangle((margin, y + 1, margin + pitch - 3, y + pitch - 2), fill=vivid(prediction.index), outline="white")
         pen.text((2 * margin + pitch, y), text, fill="white", font=font)
 
 
-def _whole_pixels(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _overlap(a: Frame, b: Frame) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _whole_pixels(box: tuple[float, float, float, float], size: tuple[int, int]) -> Frame:
     """The pixels a box covers, at least one, within the picture."""
     left, top = (min(max(int(low), 0), side - 1) for low, side in zip(box[:2], size, strict=True))
     right, bottom = (min(max(round(high), low + 1), side) for high, low, side in zip(box[2:], (left, top), size, strict=True))
     return left, top, right, bottom
 
 
-def _bright(paint: Colour) -> Colour:
-    """The colour lifted away from black, so that it shows as a frame, a tint or a tag."""
-    red, green, blue = (64 + value * 191 // 224 for value in paint)
-    return red, green, blue
+def vivid(index: int) -> Colour:
+    """A bright colour for a class: hues a golden angle apart, so that neighbours differ; every other one lighter."""
+    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, (0.9, 0.55)[index % 2], 1.0)
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def _ink(ground: Colour) -> str:

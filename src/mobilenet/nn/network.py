@@ -144,8 +144,11 @@ def mobilenet_v2(
 
 
 def load(path: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> TorchNetwork:
-    """The torch module of a model file, in evaluation mode. Raises `modelfile.ModelFileError`."""
-    model = modelfile.read(path)
+    """The torch module of a model file, in evaluation mode; of a quantised one with the numbers its integers stand for.
+
+    Raises `modelfile.ModelFileError`.
+    """
+    model = modelfile.read(path).dequantized()
     net = module(model.network, dropout, norm_momentum)
     net.load_arrays(real(model))
     return net.eval()
@@ -162,7 +165,11 @@ def real(model: modelfile.ModelFile) -> dict[str, NDArray[np.float32]]:
 
 
 def executor(model: modelfile.ModelFile) -> Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
-    """Runs a model in torch on the CPU, as a backend of `predictor.load`: (N, 3, H, W) float32 -> outputs by name."""
+    """Runs a model in torch on the CPU, as a backend of `predictor.load`: (N, 3, H, W) float32 -> outputs by name.
+
+    A quantised model runs in float32, with the numbers that its integers stand for.
+    """
+    model = model.dequantized()
     net = module(model.network)
     net.load_arrays(real(model))
     net = net.eval().taps(*model.network.outputs)

@@ -163,15 +163,15 @@ CORAL_CLASSIFIERS = (
      "cb273c23ee76374b05b9583177e28aa19744858a7679c56a250e83d0333da785"),
 )  # fmt: skip
 
-# name, title, accuracy, file of a release or "" for the Hugging Face hub
+# name, title, top-1, top-5, file of a release or "" for the Hugging Face hub, shorter side before the centre crop
 TIMM = (
-    ("mobilenetv2_050.lamb_in1k", "MobileNetV2 0.5", 0.65928, 0.86114, "mobilenetv2_050-3d30d450.pth"),
-    ("mobilenetv2_100.ra_in1k", "MobileNetV2 1.0", 0.72910, 0.91000, "mobilenetv2_100_ra-b33bc2c4.pth"),
-    ("mobilenetv2_110d.ra_in1k", "MobileNetV2 1.1, depth 1.2", 0.75056, 0.92186, "mobilenetv2_110d_ra-77090ade.pth"),
-    ("mobilenetv2_120d.ra_in1k", "MobileNetV2 1.2, depth 1.4", 0.77300, 0.93516, "mobilenetv2_120d_ra-5987e2ed.pth"),
-    ("mobilenetv2_140.ra_in1k", "MobileNetV2 1.4", 0.76528, 0.93008, "mobilenetv2_140_ra-21a4e913.pth"),
-    ("mobilenetv1_100.ra4_e3600_r224_in1k", "MobileNetV1 1.0", 0.7539, None, ""),
-    ("mobilenetv1_125.ra4_e3600_r224_in1k", "MobileNetV1 1.25", 0.7692, None, ""),
+    ("mobilenetv2_050.lamb_in1k", "MobileNetV2 0.5", 0.65928, 0.86114, "mobilenetv2_050-3d30d450.pth", 256),
+    ("mobilenetv2_100.ra_in1k", "MobileNetV2 1.0", 0.72910, 0.91000, "mobilenetv2_100_ra-b33bc2c4.pth", 256),
+    ("mobilenetv2_110d.ra_in1k", "MobileNetV2 1.1, depth 1.2", 0.75056, 0.92186, "mobilenetv2_110d_ra-77090ade.pth", 256),
+    ("mobilenetv2_120d.ra_in1k", "MobileNetV2 1.2, depth 1.4", 0.77300, 0.93516, "mobilenetv2_120d_ra-5987e2ed.pth", 256),
+    ("mobilenetv2_140.ra_in1k", "MobileNetV2 1.4", 0.76528, 0.93008, "mobilenetv2_140_ra-21a4e913.pth", 256),
+    ("mobilenetv1_100.ra4_e3600_r224_in1k", "MobileNetV1 1.0", 0.7539, None, "", 256),
+    ("mobilenetv1_125.ra4_e3600_r224_in1k", "MobileNetV1 1.25", 0.7692, None, "", 248),
 )
 
 # width: top-1 and top-5 in per cent at 224, 192, 160, 128 (and 96) px, from TensorFlow-slim's own tables
@@ -211,10 +211,10 @@ def models() -> dict[str, Published]:
         file = File(f"{name}.tflite", sha256, f"{CORAL}{name}.tflite")
         accuracy = {} if top is None else {"top1": top}
         listed.append(Published(f"coral/{name}", "classification", f"{title}, Coral", "Apache-2.0", (file,), accuracy))
-    for name, title, top1, top5, release in TIMM:
+    for name, title, top1, top5, release, resize in TIMM:
         url = TIMM_RELEASES + release if release else HUGGING_FACE.format(f"timm/{name}")
         prefix = release.rpartition("-")[2].removesuffix(".pth")
-        listed.append(hub(f"timm/{name}", f"{title} at 224 px, timm", "Apache-2.0", url, top1, top5, prefix))
+        listed.append(hub(f"timm/{name}", f"{title} at 224 px, timm", "Apache-2.0", url, top1, top5, prefix, resize=resize))
     for width, rows in KERAS_V2.items():
         for side, (top1, top5) in zip(RESOLUTIONS, rows, strict=False):
             url = f"{KERAS}mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{width}_{side}.h5"

@@ -1,0 +1,86 @@
+"""Writes the README's tables from results/ and from the ledger: nothing in them is typed. `--check` only compares."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from mobilenet.architecture import mobilenet_v1, mobilenet_v2
+from mobilenet.cost import cost
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, ("---", *("---:",) * (len(header) - 1)), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def install() -> str:
+    """The last measured installation."""
+    row = json.loads((ROOT / "results" / "install.jsonl").read_text().splitlines()[-1])
+    sizes = sorted(row["bytes"].items(), key=lambda item: -item[1])
+    rows = [(f"{name} {row['versions'][name]}", f"{size / 1e6:.1f}") for name, size in sizes]
+    table = markdown(("package", "MB"), [*rows, ("together", f"{sum(row['bytes'].values()) / 1e6:.1f}")])
+    start, package, help_ = (f"{row[key] * 1e3:.0f} ms" for key in ("python_start_s", "import_s", "help_s"))
+    return (
+        f"{table}\n\n`import mobilenet` takes {package} and `mobilenet --help` {help_}, of which Python's own start is {start} "
+        f"(medians of whole processes; Python {row['python']}, {row['machine']}, {row['date']})."
+    )
+
+
+def ledger() -> str:
+    """Published members of the family, computed now."""
+    members = [("MobileNetV2", w, r, mobilenet_v2) for w, r in ((1.4, 224), (1.0, 224), (0.75, 160), (0.5, 160), (0.35, 96))]
+    members += [("MobileNetV1", w, r, mobilenet_v1) for w, r in ((1.0, 224), (0.25, 128))]
+    rows = []
+    for name, width, side, build in members:
+        found = cost(build(width, side))
+        rows.append((f"{name} {width} at {side} px", f"{found.params:,}", f"{found.madds:,}",
+                     f"{found.layerwise_bytes / 1024:,.0f}", f"{found.split_bytes(4) / 1024:,.0f}",
+                     f"{found.blockwise_bytes / 1024:,.0f}"))  # fmt: skip
+    return markdown(("network", "parameters", "MAdds", "layer by layer", "split 4 ways", "blocks whole"), rows)
+
+
+def vision() -> str:
+    """The last score of every model and backend on the development data, beside what independent code scored there."""
+    rows = [json.loads(line) for line in (ROOT / "results" / "vision.jsonl").read_text().splitlines()]
+    last = {(row["model"], row["backend"]): row for row in rows}
+    table = []
+    for key, (title, metrics) in SCORED.items():
+        if key in last:
+            found = last[key]["metrics"]
+            table += [(title, str(last[key]["images"]), name, f"{found[name]:.4f}", theirs) for name, theirs in metrics.items()]
+    return markdown(("model", "pictures", "metric", "here", "reference"), table)
+
+
+SCORED = {
+    ("coco", "reference"): ("`coco`", {"mAP": "0.323", "mAP50": "0.501", "mAP75": "0.335"}),
+    ("voc", "reference"): ("`voc`, integers", {"mIoU": "0.7376", "pixel_accuracy": "0.9533"}),
+    ("voc", "dequantized"): ("`voc`, dequantised", {"mIoU": "0.7376", "pixel_accuracy": "0.9533"}),
+    ("voc-small", "reference"): ("`voc-small`", {"mIoU": "0.556", "pixel_accuracy": "0.9075"}),
+}
+"""Model and backend: what it is called, and what independent code scored with the same weights (LiteRT for `voc`)."""
+
+TABLES = {"install": install, "ledger": ledger, "vision": vision}
+
+
+def filled(text: str) -> str:
+    def block(match: re.Match[str]) -> str:
+        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    if "--check" in sys.argv:
+        sys.exit(0 if filled(text) == text else "README.md: its tables are not those of results/; run make figures")
+    readme.write_text(filled(text))
+
+
+if __name__ == "__main__":
+    main()
