@@ -4,7 +4,7 @@ DEVICE := .venv-device
 TESTS := .venv
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check figures clean
+.PHONY: demo test check sanitize figures clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -23,17 +23,21 @@ check: $(TESTS)/ready
 	$(TESTS)/bin/ruff format --check .
 	$(TESTS)/bin/mypy
 
+# The native core under the address, undefined-behaviour and thread sanitizers.
+sanitize: $(TESTS)/ready
+	$(TESTS)/bin/python native/sanitize.py
+
 # The measurements behind the README's tables, and the tables.
 figures: $(TESTS)/ready
 	$(TESTS)/bin/python tools/measure_install.py
 	$(TESTS)/bin/python tools/tables.py
 
-$(DEVICE)/ready: pyproject.toml $(shell find src -name '*.py' -o -name '*.tsv')
+$(DEVICE)/ready: pyproject.toml CMakeLists.txt $(shell find src native -name '*.py' -o -name '*.tsv' -o -name '*.cc' -o -name '*.h')
 	$(PYTHON) -m venv $(DEVICE)
 	$(DEVICE)/bin/python -m pip install $(PIP_FLAGS) .
 	touch $@
 
-$(TESTS)/ready: pyproject.toml
+$(TESTS)/ready: pyproject.toml CMakeLists.txt $(wildcard native/*.cc native/*.h)
 	$(PYTHON) -m venv $(TESTS)
 	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,check]'
 	touch $@

@@ -1,0 +1,79 @@
+#include "weights.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace mobilenet {
+namespace {
+
+constexpr std::size_t kLine = 64;
+
+// [block][rest][16] from (channels, rest).
+Floats by_block(const float* values, int channels, int rest) {
+  Floats packed(static_cast<std::size_t>(blocks_of(channels)) * rest * kBlock);
+  for (int c = 0; c < channels; ++c)
+    for (int r = 0; r < rest; ++r)
+      packed.data()[(static_cast<std::size_t>(c / kBlock) * rest + r) * kBlock + c % kBlock] =
+          values[static_cast<std::size_t>(c) * rest + r];
+  return packed;
+}
+
+}  // namespace
+
+Floats::Floats(std::size_t count) : size_(count) {
+  const std::size_t bytes = (count * sizeof(float) + kLine - 1) / kLine * kLine;
+  data_.reset(static_cast<float*>(std::aligned_alloc(kLine, std::max(bytes, kLine))));
+  if (!data_) throw std::bad_alloc();
+  std::memset(data_.get(), 0, std::max(bytes, kLine));
+}
+
+ProductWeights::ProductWeights(const float* weight, const float* bias_, int outputs_, int inputs_, int kernel_,
+                               int panel_blocks, const Kernels& kernels)
+    : inputs(inputs_), outputs(outputs_), kernel(kernel_), depth((inputs_ + 3) / 4 * 4), lanes(kernels.lanes),
+      bias(by_block(bias_, outputs_, 1)) {
+  const int taps = kernel * kernel, all = blocks_of(outputs);
+  const bool half = panel_blocks <= 2 && outputs - (all - 1) * kBlock <= kBlock / 2;
+  weights = Floats(static_cast<std::size_t>(all) * kBlock * taps * depth);
+  float* packed = weights.data();
+  for (int first = 0; first < all;) {
+    // An odd block stands alone at the start where the last one is a half: halves do best beside a full block.
+    const int most = half && first == 0 && panel_blocks == 2 && all % 2 ? 1 : panel_blocks;
+    const int blocks = std::min(most, all - first);
+    const bool ends_half = half && first + blocks == all;
+    panels.push_back({first, blocks, ends_half, static_cast<std::size_t>(packed - weights.data())});
+    widest = std::max(widest, blocks);
+    for (int part = 0; part < blocks; part += kernels.tile_blocks) {
+      const int part_blocks = std::min(kernels.tile_blocks, blocks - part);
+      const bool part_half = ends_half && part + part_blocks == blocks;
+      const int width = packed_width(part_blocks, part_half, lanes);
+      const int channel = (first + part) * kBlock, channels = std::min(width, outputs - channel);
+      const bool twice = part_half && lanes == kBlock;  // for two pixels at once
+      const auto row = [&](int tap, int k) { return packed + (static_cast<std::size_t>(tap) * depth + k) * width; };
+      for (int j = 0; j < channels; ++j) {  // the source is read as it lies
+        const float* source = weight + static_cast<std::size_t>(channel + j) * inputs * taps;
+        for (int k = 0; k < inputs; ++k)
+          for (int tap = 0; tap < taps; ++tap) row(tap, k)[j] = *source++;
+      }
+      for (int tap = 0; tap < taps && twice; ++tap)
+        for (int k = 0; k < inputs; ++k)
+          std::copy_n(row(tap, k) + width - kBlock, kBlock / 2, row(tap, k) + width - kBlock / 2);
+      packed += static_cast<std::size_t>(taps) * depth * width;
+    }
+    first += blocks;
+  }
+}
+
+DepthwiseWeights::DepthwiseWeights(const float* weight, const float* bias_, int channels_, int kernel_)
+    : channels(channels_),
+      kernel(kernel_),
+      weights(by_block(weight, channels_, kernel_ * kernel_)),
+      bias(by_block(bias_, channels_, 1)) {}
+
+StemWeights::StemWeights(const float* weight, const float* bias_, int outputs_, int kernel_)
+    : outputs(outputs_),
+      kernel(kernel_),
+      weights(by_block(weight, outputs_, 3 * kernel_ * kernel_)),
+      bias(by_block(bias_, outputs_, 1)) {}
+
+}  // namespace mobilenet

@@ -1,0 +1,62 @@
+// Constants as the kernels want to read them: packed once when a model is loaded, then shared by everything, unchanged.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "kernels.h"
+
+namespace mobilenet {
+
+// Zeroed floats on a cache line's boundary.
+class Floats {
+ public:
+  Floats() = default;
+  explicit Floats(std::size_t count);
+  float* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  std::unique_ptr<float, Free> data_;
+  std::size_t size_ = 0;
+};
+
+// Weights of a product. Output channels go in panels of a few blocks, the unit a task computes; inside a panel the order
+// is [part][tap][input][channels of the part], where a part is what the instruction set's registers hold at once, so a
+// kernel reads straight through.
+struct ProductWeights {
+  struct Panel {
+    int first_block, blocks;
+    bool half;           // the last block has 8 channels or fewer, and is packed so
+    std::size_t offset;  // into `weights`
+  };
+  int inputs, outputs, kernel, depth;  // depth: inputs rounded up to 4
+  std::vector<Panel> panels;
+  int widest = 0;   // blocks of the widest panel
+  int lanes;        // of the instruction set it is packed for
+  Floats weights, bias;
+
+  // `weight` is (outputs, inputs, kernel, kernel).
+  ProductWeights(const float* weight, const float* bias, int outputs, int inputs, int kernel, int panel_blocks,
+                 const Kernels& kernels);
+};
+
+struct DepthwiseWeights {
+  int channels, kernel;
+  Floats weights, bias;  // [block][kernel * kernel][16]
+
+  DepthwiseWeights(const float* weight, const float* bias, int channels, int kernel);
+};
+
+struct StemWeights {
+  int outputs, kernel;
+  Floats weights, bias;  // [block][3 * kernel * kernel][16]
+
+  StemWeights(const float* weight, const float* bias, int outputs, int kernel);
+};
+
+}  // namespace mobilenet

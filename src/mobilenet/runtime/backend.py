@@ -1,0 +1,36 @@
+"""Which runtime runs a network: the native engine, or the reference where the core was not built."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Mapping
+
+from ..network import Network
+from .fold import Floats
+from .reference import Reference
+
+Runtime = Callable[[Floats], dict[str, Floats]]
+"""(N, 3, H, W) float32 -> each output by name."""
+
+
+def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None) -> Runtime:
+    """The native engine (see `engine.Native`); where its core was not built, the reference, with a warning."""
+    if importlib.util.find_spec(f"{__package__}._core") is None:
+        warnings.warn(
+            "the native core was not built when mobilenet was installed; the numpy reference runs in its place, many "
+            "times slower. Install a C++17 compiler, then reinstall mobilenet",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return Reference(network, tensors)
+    from .engine import Native
+
+    return Native(network, tensors, threads, memory_budget)
+
+
+def planned_bytes(network: Network, threads: int = 1) -> int:
+    """Bytes of activations that the engine plans for one picture of `network.resolution`. Needs no native core."""
+    from .budget import choose
+
+    return choose(network, network.resolution, threads, None).bytes
