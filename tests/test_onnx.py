@@ -7,6 +7,7 @@ import pytest
 from conftest import random_tensors, tolerance
 
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
+from mobilenet.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
 from mobilenet.runtime.reference import Reference
 
 pytest.importorskip("onnx")
@@ -19,6 +20,8 @@ NETWORKS = {
     "ablations": mobilenet_v2(0.35, resolution=33, classes=10, shortcut="expansion", projection="relu6"),
     "v1": mobilenet_v1(0.25, resolution=33, classes=None, activation="relu"),
     "full": mobilenet_v1(0.25, resolution=33, classes=10, convolution="full"),
+    "detector": ssdlite_mobilenet_v2(0.35, (65, 40), classes=3, padding="tensorflow"),
+    "segmenter": deeplabv3_mobilenet_v2(0.35, (33, 49), classes=3, aspp="separable"),
     "taps": mobilenet_v2(0.35, resolution=33, classes=10).until("layer_4", "layer_15.expand", "classifier"),
 }
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .network import Add, GlobalPool, Layer, Linear, Network, Resolution, padding_amounts
+from .network import Add, Concat, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_amounts
 from .runtime.fold import Floats, Folded, fold
 
 OPSET = 17
@@ -32,8 +33,8 @@ def to_onnx(
     folded = fold(network, tensors)
     constants: list[Any] = []
 
-    def constant(name: str, value: Floats) -> str:
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name))
+    def constant(name: str, value: NDArray[Any]) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     nodes: list[Any] = []
@@ -65,6 +66,18 @@ def _nodes(network: Network, layer: Layer, folded: Mapping[str, Folded], shapes:
         return [helper.make_node("Add", inputs, [name], name=name)]
     if isinstance(layer, GlobalPool):
         return [helper.make_node("GlobalAveragePool", inputs, [name], name=name)]
+    if isinstance(layer, Concat):
+        return [helper.make_node("Concat", inputs, [name], name=name, axis=1)]
+    if isinstance(layer, Resize):
+        front, size = f"{name}/front", f"{name}/size"  # (N, C), known when it runs, and (H, W), known now
+        side = constant(f"{name}.side", np.array(shapes[name][1:], np.int64))
+        mode = {"aligned": "align_corners", "half_pixel": "half_pixel"}[layer.corners]
+        return [
+            helper.make_node("Shape", inputs[:1], [front], name=front, end=2),
+            helper.make_node("Concat", [front, side], [size], name=size, axis=0),
+            helper.make_node("Resize", [inputs[0], "", "", size], [name], name=name, mode="linear",
+                             coordinate_transformation_mode=mode),
+        ]  # fmt: skip
     weight, bias = folded[name]
     parameters = [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
     if isinstance(layer, Linear):

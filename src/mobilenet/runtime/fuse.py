@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ..network import Add, Conv, GlobalPool, Layer, Linear, Network
+from ..network import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,11 @@ def fuse(network: Network) -> tuple[Unit, ...]:
     for layer in layers:
         if layer.name in done:
             continue
+        if isinstance(layer, (Concat, Resize)):
+            kind = type(layer).__name__
+            raise ValueError(
+                f"layer {layer.name!r} of {network.architecture}: the engine has no {kind}; use the reference runtime"
+            )
         unit: Unit
         after = then(layer)
         if isinstance(layer, GlobalPool):
