@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from quantized import quantized
-from tflite_writer import write
+from tflite_writer import Model, Scalar, Table, write
 
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
 from mobilenet.heads import deeplabv3_mobilenet_v2
@@ -81,7 +81,7 @@ def one_layer(layer, dtype, sides, weight, bias, seed=0, scales=None):
             if 0 <= y < sides[0] and 0 <= z < sides[1]:
                 source = o // (layer.out_channels // layer.groups) * per_group + c
                 total += (int(x[0, source, y, z]) - zero_in) * (int(weight[o, c, i, j]) - zero_weight)
-        real = float(np.float64(0.0078125) * np.float64(scales[o if len(scales) > 1 else 0]) / np.float64(0.03125))
+        real = float(0.0078125 * float(scales[o if len(scales) > 1 else 0]) / 0.03125)  # two powers of two: no rounding
         expected[0, o, row, column] = min(max(scaled(total, real) + zero_out, low_out), high_out)
     return found, expected
 
@@ -170,6 +170,73 @@ def test_every_layer_bit_by_bit_as_litert_has_it(dtype, case):
             theirs = interpreter.get_tensor(at[name]).transpose(0, 3, 1, 2)
             np.testing.assert_array_equal(values, theirs, err_msg=name)
         assert min(len(np.unique(values)) for values in found.values() if values.size > 100) > 10  # all of it alive
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_every_accumulator_is_scaled_back_as_litert_does_it(dtype):
+    """A bias for each accumulator that is not clamped, under scales drawn at random: where a rounding differs, it shows."""
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    generator, zero_point = np.random.default_rng(0), {"int8": -4, "uint8": 124}[dtype]
+    for _ in range(12):
+        drawn = np.exp(generator.uniform((-5, -6, -3), (-3, -4, 0))).astype(np.float32)
+        source, weight, result = (float(scale) for scale in drawn)
+        reach = int(min(130 * result / (source * weight), 150_000))
+        bias = np.arange(-reach, reach, dtype=np.int32)
+        layer = Conv("layer_1", ("input",), 3, len(bias), epsilon=None, activation="linear")
+        network = Network("toy_v2", {}, (layer,), (1, 1), "tensorflow", ("layer_1",))
+        tensors = {"layer_1.conv.weight": np.zeros((len(bias), 3, 1, 1), dtype), "layer_1.conv.bias": bias}
+        scales = {"layer_1.conv.weight": np.array([weight], np.float32)}
+        activations = {"input": Affine(source, 0), "layer_1": Affine(result, zero_point)}
+        quantization = Quantization(dtype, activations, scales, {"layer_1.conv.weight": 0})
+        content, at = write(network, tensors, quantization)
+        interpreter = litert.Interpreter(model_content=content, experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(at["input"], np.zeros((1, 1, 1, 3), dtype))
+        interpreter.invoke()
+        (found,) = Int8Reference(network, tensors, quantization).integers(np.zeros((1, 3, 1, 1), np.int32)).values()
+        np.testing.assert_array_equal(found.ravel(), interpreter.get_tensor(at["layer_1"]).ravel())
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_sums_rescalings_and_means_of_all_integers_as_litert_has_them(dtype):
+    """All pairs of integers added, all integers on another scale, all sums of a mean, under scales drawn at random."""
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    generator, (low, high) = np.random.default_rng(0), LIMITS[dtype]
+    every = np.arange(low, high + 1)
+    pairs = np.stack(np.meshgrid(every, every)).reshape(2, 1, 1, -1, 1)  # two tensors of one channel, a row
+    columns = np.concatenate([np.sort(generator.integers(low, high + 1, (7, 900)), axis=0), np.full((7, 1), low)], axis=1)
+    means = columns.T.reshape(1, 901, 7, 1)
+
+    def theirs(code: str, options: Table | None, inputs: list[np.ndarray], affines: list[Affine], axes: bool = False):
+        model = Model()
+        shapes = [(1, *x.transpose(0, 2, 3, 1).shape[1:]) for x in inputs]
+        at = [model.tensor(f"x{i}", s, dtype, *a) for i, (s, a) in enumerate(zip(shapes, affines, strict=False))]
+        more = [model.tensor("axes", (2,), "int32", data=np.array([1, 2], np.int32))] if axes else []
+        shape = (1, 1, 1, shapes[0][3]) if axes else shapes[0]
+        y = model.operator(code, at + more, model.tensor("y", shape, dtype, *affines[-1]), options)
+        interpreter = litert.Interpreter(
+            model_content=model.content(at, [y]), experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF
+        )
+        interpreter.allocate_tensors()
+        for index, x in zip(at, inputs, strict=True):
+            interpreter.set_tensor(index, x.transpose(0, 2, 3, 1).astype(dtype))
+        interpreter.invoke()
+        return interpreter.get_tensor(y).transpose(0, 3, 1, 2)
+
+    for _ in range(6):
+        scales, points = np.exp(generator.uniform(-3, 0, 3)).astype(np.float32), generator.integers(low, high + 1, 3)
+        affines = [Affine(float(scale), int(point)) for scale, point in zip(scales, points, strict=True)]
+        a, b = (x.transpose(0, 3, 1, 2).astype(np.int32) for x in pairs)
+        found = reference_int8.add(a, b, affines[:2], affines[2], LIMITS[dtype])
+        np.testing.assert_array_equal(found, theirs("ADD", Table({0: Scalar("b", 0)}), [a, b], affines))
+        one = every.reshape(1, 1, 1, -1).astype(np.int32)
+        found = reference_int8.requantize(one, affines[0], affines[1], LIMITS[dtype])
+        np.testing.assert_array_equal(found, theirs("QUANTIZE", None, [one], affines[:2]))
+        if dtype == "int8":
+            x = means.transpose(0, 1, 3, 2).astype(np.int32)
+            found = reference_int8.pool(x, affines[0], affines[1], LIMITS[dtype])
+            options = Table({0: Scalar("?", True)})
+            np.testing.assert_array_equal(found, theirs("MEAN", options, [x], affines[:2], axes=True))
 
 
 def test_batches_and_what_is_no_batch():

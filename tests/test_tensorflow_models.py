@@ -218,7 +218,7 @@ def test_classifiers_score_what_litert_scores(real, shared, name, step, top1, to
 
 
 def test_voc_labels_the_pixels_that_litert_labels(real, shared):
-    """Six of the 72 pictures: LiteRT has 0.9690 of their pixels right. On all 72: mIoU 0.7376, 0.9533 of the pixels."""
+    """Six of the 72 pictures: LiteRT has 0.9742 of their pixels right. On all 72: mIoU 0.7376, 0.9533 of the pixels."""
     predict, folder = mobilenet.load(real("voc")), shared / "data" / "voc2012"
     right = total = 0
     for name in (folder / "ImageSets" / "Segmentation" / "val.txt").read_text().split()[::12]:
@@ -226,7 +226,7 @@ def test_voc_labels_the_pixels_that_litert_labels(real, shared):
         mask = predict(folder / "JPEGImages" / f"{name}.jpg").mask
         right += int((mask == truth)[truth != VOID].sum())
         total += int((truth != VOID).sum())
-    assert right / total == pytest.approx(0.9690, abs=0.001)
+    assert right / total == pytest.approx(0.9742, abs=0.001)
 
 
 def test_anchors_are_the_published_graph_s_own(real, tmp_path):
