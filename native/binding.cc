@@ -1,12 +1,14 @@
 // The only file that knows Python. It checks shapes, releases the GIL, and hands plain pointers on.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include "isa.h"
@@ -20,6 +22,7 @@ namespace {
 
 using Array = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Result = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Factors = std::optional<nb::ndarray<const double, nb::c_contig, nb::device::cpu>>;
 using Pair = std::pair<int, int>;
 
 void require(bool holds, const std::string& what) {
@@ -44,23 +47,30 @@ int square_kernel(const Array& weight, const Array& bias) {
   return static_cast<int>(kernel);
 }
 
-std::shared_ptr<ProductWeights> product_weights(Array weight, Array bias, int panel_blocks, const std::string& isa) {
+Constants constants_of(const Array& weight, const Array& bias, const Factors& scale) {
+  require(!scale || (scale->ndim() == 1 && scale->shape(0) == weight.shape(0)),
+          "scale: must have one value for each output of weight " + shape_of(weight));
+  return {weight.data(), scale ? scale->data() : nullptr, bias.data()};
+}
+
+std::shared_ptr<ProductWeights> product_weights(Array weight, Array bias, int panel_blocks, const std::string& isa,
+                                                Factors scale) {
   const int kernel = square_kernel(weight, bias);
   require(panel_blocks >= 1 && panel_blocks <= 1024, "panel_blocks " + std::to_string(panel_blocks) + ": must be 1 to 1024");
-  return std::make_shared<ProductWeights>(weight.data(), bias.data(), static_cast<int>(weight.shape(0)),
+  return std::make_shared<ProductWeights>(constants_of(weight, bias, scale), static_cast<int>(weight.shape(0)),
                                           static_cast<int>(weight.shape(1)), kernel, panel_blocks, kernels_for(isa));
 }
 
-std::shared_ptr<DepthwiseWeights> depthwise_weights(Array weight, Array bias) {
+std::shared_ptr<DepthwiseWeights> depthwise_weights(Array weight, Array bias, Factors scale) {
   const int kernel = square_kernel(weight, bias);
   require(weight.shape(1) == 1, "weight " + shape_of(weight) + ": a depthwise weight is (channels, 1, kernel, kernel)");
-  return std::make_shared<DepthwiseWeights>(weight.data(), bias.data(), static_cast<int>(weight.shape(0)), kernel);
+  return std::make_shared<DepthwiseWeights>(constants_of(weight, bias, scale), static_cast<int>(weight.shape(0)), kernel);
 }
 
-std::shared_ptr<StemWeights> stem_weights(Array weight, Array bias) {
+std::shared_ptr<StemWeights> stem_weights(Array weight, Array bias, Factors scale) {
   const int kernel = square_kernel(weight, bias);
   require(weight.shape(1) == 3, "weight " + shape_of(weight) + ": a stem's weight is (out, 3, kernel, kernel)");
-  return std::make_shared<StemWeights>(weight.data(), bias.data(), static_cast<int>(weight.shape(0)), kernel);
+  return std::make_shared<StemWeights>(constants_of(weight, bias, scale), static_cast<int>(weight.shape(0)), kernel);
 }
 
 // Marks the runner as running; made and undone under Python's lock.
@@ -125,11 +135,13 @@ NB_MODULE(_core, m) {
         "The instruction set that `name` selects; the best where it is empty.");
 
   nb::class_<ProductWeights>(m, "ProductWeights")
-      .def(nb::new_(&product_weights), "weight"_a, "bias"_a, "panel_blocks"_a, "isa"_a = "")
+      .def(nb::new_(&product_weights), "weight"_a, "bias"_a, "panel_blocks"_a, "isa"_a = "",
+           "scale"_a = nb::none())
       .def_prop_ro("panels", [](const ProductWeights& w) { return w.panels.size(); })
       .def_prop_ro("bytes", [](const ProductWeights& w) { return w.weights.size() * sizeof(float); });
-  nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "bias"_a);
-  nb::class_<StemWeights>(m, "StemWeights").def(nb::new_(&stem_weights), "weight"_a, "bias"_a);
+  nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "bias"_a,
+                                                                "scale"_a = nb::none());
+  nb::class_<StemWeights>(m, "StemWeights").def(nb::new_(&stem_weights), "weight"_a, "bias"_a, "scale"_a = nb::none());
   nb::class_<Window>(m, "Window")
       .def("__init__", [](Window* w, int kernel, int stride, int dilation, int top,
                           int left) { new (w) Window{kernel, stride, dilation, top, left}; },

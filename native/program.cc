@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include <algorithm>
 #include <climits>
 #include <stdexcept>
 
@@ -16,7 +17,7 @@ void require(bool holds, const std::string& what) {
 
 // Position in a source of `from` pixels that pixel `i` of `to` looks at, as TensorFlow and PyTorch count it.
 double resized(int i, int from, int to, bool align_corners) {
-  if (align_corners) return to > 1 ? static_cast<double>(i) * (from - 1) / (to - 1) : 0;
+  if (align_corners) return to > 1 ? i * (static_cast<double>(from - 1) / (to - 1)) : 0;
   const double x = (i + 0.5) * from / to - 0.5;
   return x > 0 ? x : 0;
 }
@@ -28,7 +29,7 @@ ResizeTable resize_table(int from, int to, bool align_corners) {
     const int first = static_cast<int>(x) < from ? static_cast<int>(x) : from - 1;
     table.first.push_back(first);
     table.second.push_back(first + 1 < from ? first + 1 : from - 1);
-    table.weight.push_back(static_cast<float>(x - first));
+    table.weight.push_back(static_cast<float>(std::min(x - first, 1.0)));
   }
   return table;
 }

@@ -67,11 +67,11 @@ struct Net {
   Depthwise depthwise;
 
   explicit Net(const Kernels& k)
-      : stem(std::make_shared<StemWeights>(noise(20 * 27, 1).data(), noise(20, 2).data(), 20, 3)),
-        expand(std::make_shared<ProductWeights>(noise(70 * 20, 3).data(), noise(70, 4).data(), 70, 20, 1, 3, k)),
-        project(std::make_shared<ProductWeights>(noise(20 * 70, 5).data(), noise(20, 6).data(), 20, 70, 1, 2, k)),
-        head(std::make_shared<ProductWeights>(noise(40 * 20, 9).data(), noise(40, 10).data(), 40, 20, 1, 2, k)),
-        depthwise(std::make_shared<DepthwiseWeights>(noise(70 * 9, 7).data(), noise(70, 8).data(), 70, 3)) {}
+      : stem(std::make_shared<StemWeights>(Constants{noise(20 * 27, 1).data(), nullptr, noise(20, 2).data()}, 20, 3)),
+        expand(std::make_shared<ProductWeights>(Constants{noise(70 * 20, 3).data(), nullptr, noise(70, 4).data()}, 70, 20, 1, 3, k)),
+        project(std::make_shared<ProductWeights>(Constants{noise(20 * 70, 5).data(), nullptr, noise(20, 6).data()}, 20, 70, 1, 2, k)),
+        head(std::make_shared<ProductWeights>(Constants{noise(40 * 20, 9).data(), nullptr, noise(40, 10).data()}, 40, 20, 1, 2, k)),
+        depthwise(std::make_shared<DepthwiseWeights>(Constants{noise(70 * 9, 7).data(), nullptr, noise(70, 8).data()}, 70, 3)) {}
 
   Program program(const Kernels& k, int threads, int n) const {
     const int side = (n - 1) / 2 + 1, zeros = (side + 2) * kBlock;

@@ -10,12 +10,15 @@ namespace {
 constexpr std::size_t kLine = 64;
 
 // [block][rest][16] from (channels, rest).
-Floats by_block(const float* values, int channels, int rest) {
+Floats by_block(const float* values, const double* scale, int channels, int rest) {
+  const Constants constants{values, scale, nullptr};
   Floats packed(static_cast<std::size_t>(blocks_of(channels)) * rest * kBlock);
-  for (int c = 0; c < channels; ++c)
+  for (int c = 0; c < channels; ++c) {
+    const double factor = constants.factor(c);
     for (int r = 0; r < rest; ++r)
       packed.data()[(static_cast<std::size_t>(c / kBlock) * rest + r) * kBlock + c % kBlock] =
-          values[static_cast<std::size_t>(c) * rest + r];
+          static_cast<float>(values[static_cast<std::size_t>(c) * rest + r] * factor);
+  }
   return packed;
 }
 
@@ -28,10 +31,10 @@ Floats::Floats(std::size_t count) : size_(count) {
   std::memset(data_.get(), 0, std::max(bytes, kLine));
 }
 
-ProductWeights::ProductWeights(const float* weight, const float* bias_, int outputs_, int inputs_, int kernel_,
-                               int panel_blocks, const Kernels& kernels)
+ProductWeights::ProductWeights(const Constants& constants, int outputs_, int inputs_, int kernel_, int panel_blocks,
+                               const Kernels& kernels)
     : inputs(inputs_), outputs(outputs_), kernel(kernel_), depth((inputs_ + 3) / 4 * 4), lanes(kernels.lanes),
-      bias(by_block(bias_, outputs_, 1)) {
+      bias(by_block(constants.bias, nullptr, outputs_, 1)) {
   const int taps = kernel * kernel, all = blocks_of(outputs);
   const bool half = panel_blocks <= 2 && outputs - (all - 1) * kBlock <= kBlock / 2;
   weights = Floats(static_cast<std::size_t>(all) * kBlock * taps * depth);
@@ -50,11 +53,13 @@ ProductWeights::ProductWeights(const float* weight, const float* bias_, int outp
       const int channel = (first + part) * kBlock, channels = std::min(width, outputs - channel);
       const bool twice = part_half && lanes == kBlock;  // for two pixels at once
       const auto row = [&](int tap, int k) { return packed + (static_cast<std::size_t>(tap) * depth + k) * width; };
-      for (int j = 0; j < channels; ++j) {  // the source is read as it lies
-        const float* source = weight + static_cast<std::size_t>(channel + j) * inputs * taps;
-        for (int k = 0; k < inputs; ++k)
-          for (int tap = 0; tap < taps; ++tap) row(tap, k)[j] = *source++;
-      }
+      for (int first_k = 0; first_k < inputs; first_k += kBlock)  // so many rows stay in the cache while they fill
+        for (int j = 0; j < channels; ++j) {
+          const float* source = constants.weight + (static_cast<std::size_t>(channel + j) * inputs + first_k) * taps;
+          const double factor = constants.factor(channel + j);
+          for (int k = first_k; k < std::min(first_k + kBlock, inputs); ++k)
+            for (int tap = 0; tap < taps; ++tap) row(tap, k)[j] = static_cast<float>(*source++ * factor);
+        }
       for (int tap = 0; tap < taps && twice; ++tap)
         for (int k = 0; k < inputs; ++k)
           std::copy_n(row(tap, k) + width - kBlock, kBlock / 2, row(tap, k) + width - kBlock / 2);
@@ -64,16 +69,16 @@ ProductWeights::ProductWeights(const float* weight, const float* bias_, int outp
   }
 }
 
-DepthwiseWeights::DepthwiseWeights(const float* weight, const float* bias_, int channels_, int kernel_)
+DepthwiseWeights::DepthwiseWeights(const Constants& constants, int channels_, int kernel_)
     : channels(channels_),
       kernel(kernel_),
-      weights(by_block(weight, channels_, kernel_ * kernel_)),
-      bias(by_block(bias_, channels_, 1)) {}
+      weights(by_block(constants.weight, constants.scale, channels_, kernel_ * kernel_)),
+      bias(by_block(constants.bias, nullptr, channels_, 1)) {}
 
-StemWeights::StemWeights(const float* weight, const float* bias_, int outputs_, int kernel_)
+StemWeights::StemWeights(const Constants& constants, int outputs_, int kernel_)
     : outputs(outputs_),
       kernel(kernel_),
-      weights(by_block(weight, outputs_, 3 * kernel_ * kernel_)),
-      bias(by_block(bias_, outputs_, 1)) {}
+      weights(by_block(constants.weight, constants.scale, outputs_, 3 * kernel_ * kernel_)),
+      bias(by_block(constants.bias, nullptr, outputs_, 1)) {}
 
 }  // namespace mobilenet

@@ -25,6 +25,16 @@ class Floats {
   std::size_t size_ = 0;
 };
 
+// What a layer brings: its weight, by output; a factor for each output that is multiplied in and rounded once, or none; its
+// bias.
+struct Constants {
+  const float* weight;
+  const double* scale;
+  const float* bias;
+
+  double factor(int output) const { return scale ? scale[output] : 1.0; }
+};
+
 // Weights of a product. Output channels go in panels of a few blocks, the unit a task computes; inside a panel the order
 // is [part][tap][input][channels of the part], where a part is what the instruction set's registers hold at once, so a
 // kernel reads straight through.
@@ -41,22 +51,21 @@ struct ProductWeights {
   Floats weights, bias;
 
   // `weight` is (outputs, inputs, kernel, kernel).
-  ProductWeights(const float* weight, const float* bias, int outputs, int inputs, int kernel, int panel_blocks,
-                 const Kernels& kernels);
+  ProductWeights(const Constants& constants, int outputs, int inputs, int kernel, int panel_blocks, const Kernels& kernels);
 };
 
 struct DepthwiseWeights {
   int channels, kernel;
   Floats weights, bias;  // [block][kernel * kernel][16]
 
-  DepthwiseWeights(const float* weight, const float* bias, int channels, int kernel);
+  DepthwiseWeights(const Constants& constants, int channels, int kernel);
 };
 
 struct StemWeights {
   int outputs, kernel;
   Floats weights, bias;  // [block][3 * kernel * kernel][16]
 
-  StemWeights(const float* weight, const float* bias, int outputs, int kernel);
+  StemWeights(const Constants& constants, int outputs, int kernel);
 };
 
 }  // namespace mobilenet

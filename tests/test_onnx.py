@@ -7,7 +7,8 @@ import pytest
 from conftest import random_tensors, tolerance
 
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
-from mobilenet.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
+from mobilenet.heads import deeplabv3_mobilenet_v2, ssd_mobilenet_v2, ssdlite_mobilenet_v1
+from mobilenet.network import Conv, GlobalPool, Network, Resize
 from mobilenet.runtime.reference import Reference
 
 pytest.importorskip("onnx")
@@ -20,8 +21,22 @@ NETWORKS = {
     "ablations": mobilenet_v2(0.35, resolution=33, classes=10, shortcut="expansion", projection="relu6"),
     "v1": mobilenet_v1(0.25, resolution=33, classes=None, activation="relu"),
     "full": mobilenet_v1(0.25, resolution=33, classes=10, convolution="full"),
-    "detector": ssdlite_mobilenet_v2(0.35, (65, 40), classes=3, padding="tensorflow"),
-    "segmenter": deeplabv3_mobilenet_v2(0.35, (33, 49), classes=3, aspp="separable"),
+    "ssdlite": ssdlite_mobilenet_v1(0.25, resolution=65, classes=3),
+    "ssd": ssd_mobilenet_v2(0.35, resolution=(48, 33), classes=3, padding="tensorflow"),
+    "deeplab": deeplabv3_mobilenet_v2(0.35, resolution=(65, 50), classes=4, aspp="full"),
+    "half pixel": Network(
+        "test",
+        {},
+        (
+            Conv("a", ("input",), 3, 4),
+            GlobalPool("mean", ("a",)),
+            Resize("up", ("mean", "a"), "half_pixel"),
+            Resize("down", ("a", "mean")),
+        ),
+        (5, 8),
+        "pytorch",
+        ("up", "down"),
+    ),
     "taps": mobilenet_v2(0.35, resolution=33, classes=10).until("layer_4", "layer_15.expand", "classifier"),
 }
 

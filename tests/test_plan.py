@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
+from mobilenet.heads import deeplabv3_mobilenet_v1, deeplabv3_mobilenet_v2, ssd_mobilenet_v2, ssdlite_mobilenet_v2
 from mobilenet.network import Network
 from mobilenet.runtime.budget import candidates, choose
 from mobilenet.runtime.fuse import Block, PooledProduct, Product, Stem, Sum, fuse
+from mobilenet.runtime.geometry import panels
 from mobilenet.runtime.memory import BLOCK
-from mobilenet.runtime.plan import make_plan, panels
+from mobilenet.runtime.plan import make_plan
 from mobilenet.runtime.steps import (
+    ConcatStep,
     DepthwiseStep,
     EmitStep,
     ExpandDepthwiseStep,
@@ -24,6 +27,7 @@ from mobilenet.runtime.steps import (
     PooledProductStep,
     PoolStep,
     ProductStep,
+    ResizeStep,
     StemStep,
     Style,
     SumStep,
@@ -70,7 +74,13 @@ class Replay:
             self.writes |= {(name, slot, part) for part in range(*parts)}
 
     def read(self, name, rows):
+        """Rows must stand there complete: of each part too, where parts are made in place."""
         buffer = self.alive(name)
+        parts = [part.name for part in self.buffers.values() if part.host == name]
+        for part in parts:
+            self.read(part, rows)
+        if parts and (name, 0) not in self.rows:
+            return
         for y in range(max(0, rows[0]), min(buffer.height, rows[1])):
             slot = y % buffer.slots
             row, made, count = self.rows[name, slot]
@@ -130,6 +140,16 @@ class Replay:
                 self.read(step.a, step.rows)
                 self.read(step.b, step.rows)
                 self.write(step.target, step.rows, (0, 1), 1)
+            case ResizeStep():
+                self.read(step.source, (0, self.alive(step.source).height))
+                self.write(step.target, step.rows, (0, 1), 1)
+            case ConcatStep():
+                self.read(step.source, step.rows)
+                copied = [part for part in unit.parts if self.buffers[part].host != step.target]
+                channels = [self.buffers[part].channels for part in unit.parts]
+                assert step.channel in {sum(channels[:i]) for i, part in enumerate(unit.parts) if part == step.source}
+                part = copied.index(step.source)
+                self.write(step.target, step.rows, (part, part + 1), len(copied))
             case EmitStep():
                 self.read(step.source, step.rows)
                 self.emitted[step.output] += range(*step.rows)
@@ -144,7 +164,17 @@ def networks(draw: st.DrawFn) -> Network:
         "output_stride": draw(st.sampled_from([8, 16, 32])),
         "padding": draw(st.sampled_from(["pytorch", "tensorflow"])),
     }
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["v1", "v2", "detector", "segmenter"]))
+    if kind == "detector":
+        make = draw(st.sampled_from([ssdlite_mobilenet_v2, ssd_mobilenet_v2]))
+        return make(0.35, resolution, classes=draw(st.sampled_from([1, 20])), padding=shared["padding"])
+    if kind == "segmenter":
+        aspp = draw(st.sampled_from(["none", "full", "separable"]))
+        shared["classes"] = 3
+        if draw(st.booleans()):
+            return deeplabv3_mobilenet_v1(0.25, aspp=aspp, **shared)
+        return deeplabv3_mobilenet_v2(0.35, aspp=aspp, **shared)
+    if kind == "v1":
         network = mobilenet_v1(0.25, convolution=draw(st.sampled_from(["separable", "full"])), **shared)
     else:
         network = mobilenet_v2(
@@ -173,8 +203,15 @@ STYLES = st.builds(
 def test_replay(network, threads, style):
     plan = make_plan(network, network.resolution, threads, style)
     Replay(network, plan)
-    for a, b in combinations(plan.buffers, 2):
+    buffers = {b.name: b for b in plan.buffers}
+    for a, b in combinations([b for b in plan.buffers if not b.host], 2):
         assert not a.overlaps(b)
+    for part in (b for b in plan.buffers if b.host):
+        host = buffers[part.host]
+        assert host.offset <= part.offset
+        assert part.offset + part.floats <= host.offset + host.floats
+        assert host.first <= part.first
+        assert part.last <= host.last
     assert all(plan.zeros <= b.offset and b.offset + b.floats <= plan.floats for b in plan.buffers)
 
 

@@ -62,7 +62,7 @@ def test_files_and_names(tmp_path):
         mobilenet.load(tmp_path / "missing.safetensors")
     with pytest.raises(ValueError, match="no model is called 'imagenett'; nearest: imagenet"):
         mobilenet.load("imagenett")
-    with pytest.raises(ValueError, match="no backend is called 'numba'; there is reference"):
+    with pytest.raises(ValueError, match="no backend is called 'numba'; there is native, reference"):
         mobilenet.load(toy(), backend="numba")
     with pytest.raises(ModelFileError, match="without a classifier"):
         mobilenet.load(toy(classes=None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -48,6 +47,8 @@ def from_description(description: Mapping[str, Any]) -> Network:
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """One line for an unknown name: the nearest ones, or all where none is near."""
+    from difflib import get_close_matches
+
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     return f"no {kind} is called {name!r}; " + (f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}")

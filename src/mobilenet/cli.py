@@ -6,93 +6,37 @@ on stderr; ``--debug`` shows the traceback.
 
 from __future__ import annotations
 
-import functools
+import importlib.util
 import json
-import os
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from .shell import (
+    command,
+    json_option,
+    main,
+    model_option,
+    progress,
+    resolution_option,
+    say,
+    set_option,
+    set_threads,
+    threads_option,
+    uncollected,
+)
 
 if TYPE_CHECKING:
     from .network import Network
     from .predictor import Predictor
 
-T = TypeVar("T")
-A_HANDFUL = 5  # inputs; past them a progress bar
-THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(package_name="mobilenet")
-def main() -> None:
-    """MobileNets from the paper to the device: name pictures, count costs, read weights."""
-
-
-def command(function: Callable[..., None]) -> click.Command:
-    """A subcommand whose errors are one line, with the exit status that fits their kind."""
-
-    @functools.wraps(function)
-    def guarded(*args: Any, debug: bool, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except ValueError as error:
-            if debug:
-                raise
-            # A plain ValueError is a wrong argument; the subclasses tell of files and carriers that failed.
-            stop(str(error), 2 if type(error) is ValueError else 1)
-        except (OSError, MemoryError) as error:
-            if debug:
-                raise
-            stop(f"{type(error).__name__}: {error}", 1)
-
-    option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-    return main.command(name=function.__name__)(option(guarded))
-
-
-def stop(message: str, status: int) -> None:
-    say(f"mobilenet: {message}")
-    sys.exit(status)
-
-
-def say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def parse_resolution(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    """``224`` or ``height x width`` as ``513x385``."""
-    if value is None:
-        return None
-    sides = value.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-        raise click.BadParameter(f"{value!r} must be a side or HEIGHTxWIDTH in pixels, for example 224 or 384x512")
-    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
-
-
-def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` with the value in JSON's syntax, or as it stands."""
-    settings: dict[str, Any] = {}
-    for item in values:
-        key, equals, value = item.partition("=")
-        if not equals or not key:
-            raise click.BadParameter(f"{item!r} must be key=value, for example shortcut=none")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
-
-
-model_option = click.option("--model", default="imagenet", show_default=True, help="A known model's name, or a model file.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-resolution_option = click.option("--resolution", callback=parse_resolution, metavar="SIDE|HxW", help="Picture size in pixels.")
-set_option = click.option("--set", "settings", multiple=True, callback=parse_settings, metavar="KEY=VALUE",
-                          help="A setting of the architecture, for example shortcut=none.")  # fmt: skip
-threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Threads of the runtime; default all cores.")
+__all__ = ["main"]
+BACKEND_HELP = "What runs it: native, reference, dequantized, torch."
 
 
 @command
@@ -103,7 +47,8 @@ threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Th
 @click.option("--top", type=click.IntRange(1), help="How many labels to give; default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least score to give; default 0.5 of a detector, else 0.")
 @threads_option
-@click.option("--backend", default="reference", show_default=True, help="What runs it: reference, dequantized, torch.")
+@click.option("--backend", default="native", show_default=True, help=BACKEND_HELP)
+@click.option("--memory-budget", type=click.IntRange(1), metavar="BYTES", help="What the engine's activations may take.")
 def predict(
     inputs: Sequence[str],
     model: str,
@@ -113,15 +58,16 @@ def predict(
     threshold: float | None,
     threads: int | None,
     backend: str,
+    memory_budget: int | None,
 ) -> None:
     """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
-    set_threads(threads)
-    from .drawing import draw, write_mask
-    from .images import ImageError, find_inputs, open_image, write_image
-    from .results import Segmentation
-    from .tables import prediction_line
+    set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
+    with uncollected():
+        from .images import ImageError, find_inputs, open_image
+        from .results import Segmentation
+        from .tables import prediction_line
 
-    predictor = load_predictor(model, backend)
+        predictor = load_predictor(model, backend, threads, memory_budget)
     task = predictor.model.network.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
@@ -144,6 +90,9 @@ def predict(
             kept = result.top(top, threshold)
             answers.append({"input": str(path), "task": task, "predictions": [p.to_json() for p in kept]})
             if save is not None:
+                from .drawing import draw, write_mask
+                from .images import write_image
+
                 target = save / fresh_name(path, names)
                 write_image(draw(picture, result, kept), target)
                 if isinstance(result, Segmentation):
@@ -161,13 +110,12 @@ def predict(
             for line in map(prediction_line, answer["predictions"]):
                 click.echo(f"  {line}")
         if took:
-            from .cost import cost
+            from numpy import median
 
-            peak = cost(predictor.model.network).layerwise_bytes
-            runtime = (
-                f"{len(took)} of {len(took) + failed} pictures, median {statistics.median(took) * 1e3:.1f} ms each ({backend})"
-            )
-            click.echo(f"{runtime}; activations {peak / 2**20:.1f} MiB, process peak {process_peak()}")
+            ran = backend if predictor.runtime == "given" else predictor.runtime
+            peak = predictor.activation_bytes() / 2**20
+            runtime = f"{len(took)} of {len(took) + failed} pictures, median {median(took) * 1e3:.1f} ms each ({ran})"
+            click.echo(f"{runtime}; activations {peak:.1f} MiB, process peak {process_peak()}")
         if save is not None and answers:
             click.echo(f"drawn in {save}")
     if failed:
@@ -178,7 +126,7 @@ def predict(
 @model_option
 @click.option("--data", type=click.Path(path_type=Path), required=True,
               help="Class folders, or a folder in COCO's or VOC's layout.")  # fmt: skip
-@click.option("--backend", default="reference", show_default=True, help="What runs it: reference, dequantized, torch.")
+@click.option("--backend", default="native", show_default=True, help=BACKEND_HELP)
 @threads_option
 @json_option
 def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:
@@ -186,7 +134,7 @@ def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json:
     set_threads(threads)
     from .evaluate import evaluate as score
 
-    result = score(load_predictor(model, backend), data, lambda pictures: progress(pictures, "evaluating"))
+    result = score(load_predictor(model, backend, threads), data, lambda pictures: progress(pictures, "evaluating"))
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
@@ -221,6 +169,7 @@ def cost(
 ) -> None:
     """Parameters, multiply-adds and activation memory of a network, layer by layer."""
     from . import cost as ledgers
+    from .runtime.backend import planned_bytes
     from .tables import ledger_table
 
     given = {"width": width, "classes": classes, "output_stride": output_stride}
@@ -229,6 +178,8 @@ def cost(
         settings["classes"] = None
     network = described(arch_or_file, settings)
     ledger = ledgers.cost(network, resolution, precision)
+    if precision == "fp32":
+        ledger = replace(ledger, planned_bytes=planned_bytes(ledger.network))
     if save is not None:
         ledgers.save_figure(ledger, save)
     click.echo(json.dumps(ledger.to_json(), indent=2) if as_json else ledger_table(ledger))
@@ -317,31 +268,30 @@ def convert(
     click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({described_as}), {len(conversion.steps)} tensors")
 
 
-def set_threads(threads: int | None) -> None:
-    """numpy's linear algebra reads its thread count when it is loaded, so this comes before the first import of it."""
-    if threads is not None:
-        os.environ.update(dict.fromkeys(THREAD_SETTINGS, str(threads)))
+def engine_expected(model: str) -> bool:
+    """Whether the engine will run a model, as far as can be known before numpy is imported, whose own threads then idle."""
+    from .weights import cache, published
+
+    path = Path(model)
+    if not path.exists() and model in published.models():
+        path = cache.converted_file(published.find(model))
+    built = importlib.util.find_spec("mobilenet.runtime._core") is not None
+    return built and path.is_file() and not cache.is_quantized(path)
 
 
-def load_predictor(model: str, backend: str) -> Predictor:
-    from .predictor import load, load_model
+def load_predictor(model: str, backend: str, threads: int | None, memory_budget: int | None = None) -> Predictor:
+    """`threads` goes to the engine where that will run; the others had it from `set_threads`."""
+    from .predictor import engine_runs, load, load_model
 
+    content = load_model(model, say)
     if backend != "torch":
-        return load(load_model(model, say), backend)
+        to_engine = threads if backend == "native" and engine_runs(content) else None
+        return load(content, backend, threads=to_engine, memory_budget=memory_budget)
     try:
         from .nn import executor
     except ImportError as error:
         raise ValueError(f"--backend torch: {error}; pip install 'mobilenet[train]', or choose another backend") from error
-    return load(load_model(model, say), executor)
-
-
-def progress(items: Sequence[T], label: str) -> Iterable[T]:
-    """A bar on stderr past a handful of items, where somebody watches."""
-    if len(items) <= A_HANDFUL or not sys.stderr.isatty():
-        yield from items
-        return
-    with click.progressbar(items, label=label, file=sys.stderr, show_pos=True) as bar:
-        yield from bar
+    return load(content, executor, memory_budget=memory_budget)
 
 
 def fresh_name(path: Path, taken: set[str]) -> str:

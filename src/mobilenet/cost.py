@@ -55,6 +55,7 @@ class Cost:
     precision: Precision
     layers: tuple[LayerCost, ...]
     blocks: tuple[BlockCost, ...]
+    planned_bytes: int | None = None  # by the engine on one thread, where who asks knows it (`runtime.backend.planned_bytes`)
 
     @property
     def params(self) -> int:
@@ -109,7 +110,7 @@ class Cost:
             "madds": self.madds,
             "memory": {
                 "layerwise_bytes": self.layerwise_bytes,
-                "planned_bytes": None,  # the compiled engine's plan, where one is installed
+                "planned_bytes": self.planned_bytes,
                 "blockwise_bytes": self.blockwise_bytes,
                 "split_bytes": {str(t): self.split_bytes(t) for t in range(1, 7)},
                 "activation_bytes": self.activation_bytes,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import glob
 import os
 import reprlib
-import secrets
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -97,7 +94,7 @@ def _read_header(file: IO[bytes], name: str) -> Image.Image:
     memory maps (the file may change under the picture), and the formats in `NOT_READ`."""
     prefix = file.read(16)
     tried = set(NOT_READ)
-    for register in (Image.preinit, Image.init):  # the five common formats first: importing the others takes a while
+    for register in (_jpeg if prefix.startswith(b"\xff\xd8\xff") else Image.preinit, Image.preinit, Image.init):
         register()
         for kind in [kind for kind in Image.ID if kind not in tried]:
             tried.add(kind)
@@ -110,6 +107,11 @@ def _read_header(file: IO[bytes], name: str) -> Image.Image:
             except (SyntaxError, IndexError, TypeError, struct.error):  # what Pillow's own loop takes for "not mine"
                 continue
     raise ImageError(f"{name}: in no picture format that is read here, or its header is damaged; save it as PNG or JPEG")
+
+
+def _jpeg() -> None:
+    """Makes Pillow know JPEG; `preinit` adds four common formats, `init` all others, which takes longer each time."""
+    from PIL import JpegImagePlugin  # noqa: F401
 
 
 @contextmanager
@@ -198,8 +200,10 @@ def _expanded(given: str) -> Iterator[Path]:
         yield from _pictures_below(given)
     elif os.path.exists(given):  # before patterns: 'cat[1].jpg' may be a file
         yield Path(given)
-    elif glob.has_magic(given):
-        for match in sorted(map(Path, glob.glob(given, recursive=True))):
+    elif any(sign in given for sign in "*?["):
+        from glob import glob
+
+        for match in sorted(map(Path, glob(given, recursive=True))):
             if match.is_dir():
                 yield from _pictures_below(match)
             elif _is_picture(match.name):
@@ -232,7 +236,9 @@ def _nearest(path: str) -> str:
     names: dict[str, str] = {}
     with suppress(OSError, ValueError):
         names = {name.casefold(): name for name in sorted(os.listdir(missing.parent)) if name != missing.name}
-    match = difflib.get_close_matches(missing.name.casefold(), names, n=1)
+    from difflib import get_close_matches
+
+    match = get_close_matches(missing.name.casefold(), names, n=1)
     return f"did you mean {str(missing.parent / names[match[0]])!r}?" if match else "check the path"
 
 
@@ -241,10 +247,12 @@ def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
 
     The file appears whole or not at all: it is written beside `path` and then renamed. ImageError where it cannot be.
     """
+    from secrets import token_hex
+
     target = Path(path)
     kind = Image.registered_extensions().get(target.suffix.lower(), "PNG")
     kind = kind if kind in Image.SAVE else "PNG"
-    part = target.parent / f".{secrets.token_hex(8)}.part"
+    part = target.parent / f".{token_hex(8)}.part"
     try:
         with open(part, "xb") as file:
             image.save(file, kind, **({"quality": 92} if kind == "JPEG" else {}))

@@ -11,12 +11,13 @@ and beside each ``x.weight`` stands ``x.weight.scale``, float32, one number or o
 from __future__ import annotations
 
 import json
+import math
+import mmap
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,11 @@ from .network import Network
 from .preprocessing import WHOLE, Preprocessing
 from .quantization import Quantization, QuantizationError, dequantized
 from .results import VOID
+from .weights.cache import FORMAT, LARGEST_HEADER
 
-FORMAT = "1"
-LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
 SCALE = ".scale"
 SAFETENSORS = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
+TYPES = {kind: np.dtype(name).newbyteorder("<") for name, kind in SAFETENSORS.items()}
 Floats = NDArray[np.float32]
 
 
@@ -112,7 +113,7 @@ def check_tensors(
         kind = "float32" if quantization is None else "int32" if name.endswith(".bias") else quantization.dtype
         if tensors[name].dtype != kind:
             raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].dtype}, must be {kind}")
-        if not np.isfinite(tensors[name]).all():
+        if not finite(tensors[name]):
             raise ModelFileError(f"{source}: tensor {name!r} holds NaN or infinity; the file is damaged or training diverged")
         if name.endswith("running_var") and (tensors[name] < 0).any():
             raise ModelFileError(f"{source}: tensor {name!r} holds a negative variance; the file is damaged")
@@ -121,6 +122,14 @@ def check_tensors(
             quantization.check(network, tensors)
         except QuantizationError as error:
             raise ModelFileError(f"{source}: {error}") from error
+
+
+def finite(values: NDArray[Any]) -> bool:
+    """Whether no value is NaN or infinite: then so is their sum, which is quicker to make, unless it overflows."""
+    if values.dtype.kind != "f":
+        return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.add.reduce(values, axis=None)) or np.isfinite(values).all())
 
 
 def listed(names: list[str]) -> str:
@@ -174,8 +183,10 @@ def little(array: NDArray[Any]) -> NDArray[Any]:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces `path` with `content` in one step, after the bytes are on disk."""
+    from tempfile import mkstemp
+
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -244,21 +255,58 @@ def strings(value: Any) -> tuple[str, ...]:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Tensors and metadata of any safetensors file, copied into memory; ModelFileError where it is not one."""
-    from safetensors import SafetensorError, safe_open
+    """Tensors and metadata of any safetensors file; ModelFileError where it is not one.
 
+    A file that is plainly sound is read straight; of every other the library has the word.
+    """
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             header = int.from_bytes(file.read(8), "little")
+            if size >= 8 and header <= min(size - 8, LARGEST_HEADER) and (found := read_plainly(file, header, size)):
+                return found
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a model file") from error
     if size < 8 or header > min(size - 8, LARGEST_HEADER):
         raise ModelFileError(
             f"{path}: not a safetensors file, or cut short ({size} bytes, header of {header}); fetch or convert it again"
         )
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="numpy") as archive:
             return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}
     except (SafetensorError, OSError, ValueError, TypeError, MemoryError, AttributeError) as error:
         raise ModelFileError(f"{path}: not a readable safetensors file ({error}); fetch or convert it again") from error
+
+
+def read_plainly(file: IO[bytes], length: int, size: int) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+    """Tensors, all in one piece of memory, and metadata of an open file whose header of `length` bytes comes next.
+
+    The memory is the file's own, mapped: a file in use may be replaced, but not written into. None for whatever is not of the
+    usual types, or not exactly as the format wants it: tensors that follow one another without a hole to the file's end.
+    """
+    tensors: list[tuple[int, int, str, np.dtype[Any], tuple[int, ...]]] = []
+    try:
+        header = json.loads(file.read(length))
+        metadata = header.pop("__metadata__", {})
+        for name, entry in header.items():
+            (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
+            if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+                return None
+            tensors.append((begin, end, name, TYPES[entry["dtype"]], shape))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        return None
+    tensors.sort(key=lambda tensor: tensor[:2])
+    start = 0
+    for begin, end, _, kind, shape in tensors:
+        aligned = (begin + 8 + length) % kind.itemsize == 0
+        if begin != start or not aligned or end - begin != math.prod(shape) * kind.itemsize:
+            return None
+        start = end
+    if start != size - 8 - length:
+        return None
+    content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), np.uint8)[8 + length :]
+    return {name: content[a:b].view(kind).reshape(shape) for a, b, name, kind, shape in tensors}, metadata

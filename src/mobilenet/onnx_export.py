@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .network import Add, Concat, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_amounts
 from .runtime.fold import Floats, Folded, fold
 
-OPSET = 17
+OPSET = 18  # the first whose Resize takes rows and columns alone
 
 
 def to_onnx(
@@ -33,7 +32,7 @@ def to_onnx(
     folded = fold(network, tensors)
     constants: list[Any] = []
 
-    def constant(name: str, value: NDArray[Any]) -> str:
+    def constant(name: str, value: Any) -> str:
         constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
@@ -54,7 +53,7 @@ def to_onnx(
     graph = helper.make_graph(nodes, network.architecture, [value("input", "input")],
                               [value(name, tensor) for name, tensor in outputs.items()], constants)  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="mobilenet")
-    model.ir_version = 8  # what opset 17 came with; older runtimes refuse newer numbers
+    model.ir_version = 8  # what opset 18 came with; older runtimes refuse newer numbers
     checker.check_model(model)
     return model
 
@@ -69,15 +68,10 @@ def _nodes(network: Network, layer: Layer, folded: Mapping[str, Folded], shapes:
     if isinstance(layer, Concat):
         return [helper.make_node("Concat", inputs, [name], name=name, axis=1)]
     if isinstance(layer, Resize):
-        front, size = f"{name}/front", f"{name}/size"  # (N, C), known when it runs, and (H, W), known now
-        side = constant(f"{name}.side", np.array(shapes[name][1:], np.int64))
-        mode = {"aligned": "align_corners", "half_pixel": "half_pixel"}[layer.corners]
-        return [
-            helper.make_node("Shape", inputs[:1], [front], name=front, end=2),
-            helper.make_node("Concat", [front, side], [size], name=size, axis=0),
-            helper.make_node("Resize", [inputs[0], "", "", size], [name], name=name, mode="linear",
-                             coordinate_transformation_mode=mode),
-        ]  # fmt: skip
+        mode = "align_corners" if layer.corners == "aligned" else "half_pixel"
+        size = constant(f"{name}.size", np.array(shapes[name][1:], np.int64))
+        return [helper.make_node("Resize", [inputs[0], "", "", size], [name], name=name, mode="linear", axes=[2, 3],
+                                 coordinate_transformation_mode=mode)]  # fmt: skip
     weight, bias = folded[name]
     parameters = [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
     if isinstance(layer, Linear):

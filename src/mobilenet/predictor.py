@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,31 +14,66 @@ from . import detection, modelfile, segmentation
 from .images import Source, open_image
 from .modelfile import ModelFile, ModelFileError
 from .results import Classification, Detections, Result, Segmentation
-from .runtime.reference import Reference
-from .runtime.reference_int8 import Int8Reference
+from .runtime import backend as runtimes
 from .segmentation import ONE_VIEW, Views
-from .weights import published
-from .weights.carriers import Report, cache_folder, fetch
-from .weights.convert import convert
+from .weights.cache import Report, converted_file
+
+if TYPE_CHECKING:
+    from .weights.published import Published
 
 Floats = NDArray[np.float32]
 Executor = Callable[[Floats], Mapping[str, Floats]]
 """Runs a network: (N, 3, H, W) float32 -> each output by name."""
 
 
-def reference(model: ModelFile) -> Executor:
+def native(model: ModelFile, threads: int | None = None, memory_budget: int | None = None) -> Executor:
+    """The native engine on `threads` threads, by default on every core. A quantised model runs on the reference, which is
+    where its integers are known so far; so does every model, with a warning, where the engine was not built."""
+    if not engine_runs(model):
+        if model.quantization is None:
+            runtimes.warn_of_the_reference()
+        return reference(model, threads, memory_budget)
+    return runtimes.native(model.network, model.tensors, threads or runtimes.cores(), memory_budget)
+
+
+def engine_runs(model: ModelFile) -> bool:
+    """Whether the backend "native" is the engine for this model here."""
+    return model.quantization is None and runtimes.built()
+
+
+def reference(model: ModelFile, threads: int | None = None, memory_budget: int | None = None) -> Executor:
     """The numpy specification: integer arithmetic for a quantised model, float32 for every other."""
+    refuse("the numpy reference", threads, memory_budget)
     if model.quantization is not None:
+        from .runtime.reference_int8 import Int8Reference
+
         return Int8Reference(model.network, model.tensors, model.quantization)
+    from .runtime.reference import Reference
+
     return Reference(model.network, model.tensors)
 
 
-def dequantized(model: ModelFile) -> Executor:
+def dequantized(model: ModelFile, threads: int | None = None, memory_budget: int | None = None) -> Executor:
     """The numpy specification in float32, of a quantised model with the numbers that its integers stand for."""
-    return reference(model.dequantized())
+    return reference(model.dequantized(), threads, memory_budget)
 
 
-BACKENDS: dict[str, Callable[[ModelFile], Executor]] = {"reference": reference, "dequantized": dequantized}
+def refuse(what: str, threads: int | None, memory_budget: int | None) -> None:
+    """ValueError for settings that only the engine knows."""
+    if memory_budget is not None:
+        raise ValueError(f"memory_budget {memory_budget}: {what} plans no memory; leave it out, or run a float model natively")
+    if threads is not None:
+        raise ValueError(f"threads {threads}: {what} has as many as OMP_NUM_THREADS says when numpy is loaded; leave it out")
+
+
+BACKENDS: dict[str, Callable[[ModelFile, int | None, int | None], Executor]] = {
+    "native": native,
+    "reference": reference,
+    "dequantized": dequantized,
+}
+
+
+RUNTIMES = {"Native": "native", "Reference": "reference", "Int8Reference": "int8 reference"}
 
 
 class Predictor:
@@ -69,6 +104,21 @@ class Predictor:
         The result is a `Classification`, `Detections` or `Segmentation`; boxes and masks are in the picture's own pixels.
         """
         return self.answer(open_image(image))
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network: "native", "reference", "int8 reference", or "given" for a caller's own."""
+        return RUNTIMES.get(type(self.executor).__name__, "given")
+
+    def activation_bytes(self) -> int:
+        """Activations of one picture: the engine's plan, or what it takes layer by layer where another runtime runs."""
+        network = self.model.network
+        if self.runtime == "native":
+            planned: int = self.executor.planned_bytes(network.resolution)  # type: ignore[attr-defined]
+            return planned
+        from .cost import cost
+
+        return cost(network).layerwise_bytes
 
     def prepare(self, image: Source) -> Floats:
         """The network's input for one picture: (3, H, W) float32."""
@@ -108,22 +158,32 @@ def softmax(logits: Floats) -> Floats:
 
 def load(
     source: str | Path | ModelFile = "imagenet",
-    backend: str | Callable[[ModelFile], Executor] = "reference",
+    backend: str | Callable[[ModelFile], Executor] = "native",
     views: Views = ONE_VIEW,
+    *,
+    threads: int | None = None,
+    memory_budget: int | None = None,
 ) -> Predictor:
     """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
 
-    `backend`: "reference" (integer arithmetic where the model is quantised), "dequantized" (float32 always), or a function
-    that makes an executor from a model (as `mobilenet.nn.executor`). `views`: of a segmenter, the scales and mirror images
-    to average.
-    Raises ValueError, or its subclass for damaged files and failed fetches.
+    Args:
+        backend: "native" (the engine; a quantised model runs on the reference), "reference" (numpy, integer arithmetic where
+            the model is quantised), "dequantized" (numpy, float32 always), or a function that makes an executor from a
+            model (as `mobilenet.nn.executor`).
+        views: of a segmenter, the scales and mirror images to average.
+        threads: that work on one picture; by default the native engine uses every core.
+        memory_budget: bytes that the native engine's activations may take for one picture.
+
+    Raises ValueError, or its subclass for damaged files and failed fetches; also where `threads` or `memory_budget` is given
+    to what cannot honour it.
     """
-    if isinstance(backend, str):
-        if backend not in BACKENDS:
-            raise ValueError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
-        backend = BACKENDS[backend]
+    if isinstance(backend, str) and backend not in BACKENDS:
+        raise ValueError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
+    if not isinstance(backend, str):
+        refuse("a given backend", threads, memory_budget)
     model = source if isinstance(source, ModelFile) else load_model(source)
-    return Predictor(model, backend(model), views)
+    executor = BACKENDS[backend](model, threads, memory_budget) if isinstance(backend, str) else backend(model)
+    return Predictor(model, executor, views)
 
 
 def load_model(source: str | Path, report: Report = lambda line: None) -> ModelFile:
@@ -131,10 +191,10 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     path = Path(source)
     if path.suffix == ".safetensors" or path.exists():
         return modelfile.read(path)
+    from .weights import published
+
     entry = published.find(str(source))
-    # The name carries what the content depends on, so a newer format or file never meets an old cache.
-    pinned = entry.files[0].sha256[:16] or "unpinned"
-    converted = cache_folder() / "models" / f"{entry.name.replace('/', '--')}-{pinned}-{modelfile.FORMAT}.safetensors"
+    converted = converted_file(entry)
     if converted.exists():
         try:
             return modelfile.read(converted)
@@ -146,7 +206,10 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     return model
 
 
-def convert_published(entry: published.Published, report: Report) -> ModelFile:
+def convert_published(entry: Published, report: Report) -> ModelFile:
+    from .weights.carriers import fetch
+    from .weights.convert import convert
+
     brought = fetch(entry, report)
     file = entry.files[0]
     provenance: dict[str, Any] = {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-
-from .cost import Cost
+if TYPE_CHECKING:
+    from .cost import Cost
 
 
 def ledger_table(ledger: Cost) -> str:
@@ -30,6 +29,8 @@ def ledger_table(ledger: Cost) -> str:
         ("  every block split 4 ways", f"{ledger.split_bytes(4) * kib:,.1f} KiB"),
         ("  every block as one operation", f"{ledger.blockwise_bytes * kib:,.1f} KiB"),
     ]
+    if ledger.planned_bytes is not None:
+        summary.append(("  as the engine plans it, 1 thread", f"{ledger.planned_bytes * kib:,.1f} KiB"))
     right = ("left", "left", "right", "right", "right", "right", "right")
     return f"{table(rows, header, right)}\n\n{table(summary, (), ('left', 'right'))}"
 
@@ -46,5 +47,7 @@ def prediction_line(prediction: dict[str, Any]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:
+    from tabulate import tabulate
+
     text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
     return text

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import warnings
 from collections.abc import Callable, Mapping
 
 from ..network import Network
 from .fold import Floats
-from .reference import Reference
 
 Runtime = Callable[[Floats], dict[str, Floats]]
 """(N, 3, H, W) float32 -> each output by name."""
 
 
+def built() -> bool:
+    """Whether the native core was built when mobilenet was installed."""
+    return importlib.util.find_spec(f"{__package__}._core") is not None
+
+
+def cores() -> int:
+    """Cores that this process may use: the engine's threads unless told otherwise."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, 256)
+
+
 def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None) -> Runtime:
     """The native engine (see `engine.Native`); where its core was not built, the reference, with a warning."""
-    if importlib.util.find_spec(f"{__package__}._core") is None:
-        warnings.warn(
-            "the native core was not built when mobilenet was installed; the numpy reference runs in its place, many "
-            "times slower. Install a C++17 compiler, then reinstall mobilenet",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    if not built():
+        from .reference import Reference
+
+        warn_of_the_reference()
         return Reference(network, tensors)
     from .engine import Native
 
     return Native(network, tensors, threads, memory_budget)
+
+
+def warn_of_the_reference() -> None:
+    warnings.warn(
+        "the native core was not built when mobilenet was installed; the numpy reference runs in its place, many "
+        "times slower. Install a C++17 compiler, then reinstall mobilenet",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def planned_bytes(network: Network, threads: int = 1) -> int:

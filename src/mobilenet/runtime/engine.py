@@ -11,10 +11,11 @@ import numpy as np
 from ..network import Conv, Linear, Network, Resolution, Shape, checked_resolution
 from . import _core
 from .budget import choose
-from .fold import Floats, fold
-from .fuse import Stem
-from .plan import panel_blocks, weighted
+from .fold import Floats, scaled
+from .fuse import Stem, weighted
+from .geometry import panel_blocks
 from .steps import (
+    ConcatStep,
     DepthwiseStep,
     EmitStep,
     ExpandDepthwiseStep,
@@ -23,6 +24,7 @@ from .steps import (
     PooledProductStep,
     PoolStep,
     ProductStep,
+    ResizeStep,
     StemStep,
     Step,
     SumStep,
@@ -115,16 +117,17 @@ class Program(NamedTuple):
 
 def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:
     """The weights of every layer, batch normalisation folded in, as the kernels of `isa` read them."""
-    folded = fold(network, tensors)
+    unfolded = scaled(network, tensors)
     packed: dict[str, Any] = {}
     for name, (unit, layer) in weighted(network).items():
-        weight, bias = (np.ascontiguousarray(values, np.float32) for values in folded[name])
+        weight, scale, bias = unfolded[name]
+        weight, bias = np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(bias, np.float32)
         if isinstance(unit, Stem):
-            packed[name] = _core.StemWeights(weight, bias)
+            packed[name] = _core.StemWeights(weight, bias, scale)
         elif isinstance(layer, Conv) and layer.depthwise:
-            packed[name] = _core.DepthwiseWeights(weight, bias)
+            packed[name] = _core.DepthwiseWeights(weight, bias, scale)
         else:
-            packed[name] = _core.ProductWeights(weight, bias, panel_blocks(unit, layer), isa)
+            packed[name] = _core.ProductWeights(weight, bias, panel_blocks(unit, layer), isa, scale)
     return packed
 
 
@@ -176,6 +179,12 @@ def compile_plan(plan: Plan, weights: Mapping[str, Any], isa: str) -> Any:
                 program.pool(at, source=buffers[step.source], target=buffers[step.target], blocks=step.blocks)
             case SumStep():
                 program.add(at, a=buffers[step.a], b=buffers[step.b], target=buffers[step.target], rows=step.rows)
+            case ResizeStep():
+                program.resize(at, source=buffers[step.source], target=buffers[step.target],
+                               align_corners=step.corners == "aligned", rows=step.rows)  # fmt: skip
+            case ConcatStep():
+                program.concat(at, source=buffers[step.source], target=buffers[step.target], channel=step.channel,
+                               rows=step.rows)  # fmt: skip
             case EmitStep():
                 program.emit(at, source=buffers[step.source], output=outputs[step.output], rows=step.rows)
 

@@ -7,13 +7,13 @@ tensors or a tap in the middle of a block, runs as smaller units of the same kin
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from ..network import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize
+from ..network import Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
 
 
-@dataclass(frozen=True)
-class Stem:
+class Stem(NamedTuple):
     """A full convolution of the picture itself."""
 
     conv: Conv
@@ -24,8 +24,7 @@ class Stem:
         return (self.conv,)
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A depthwise convolution with the products around it: [expand] -> depthwise -> [project] [+ residual]."""
 
     expand: Conv | None
@@ -40,8 +39,7 @@ class Block:
         return tuple(layer for layer in (self.expand, self.depthwise, self.project) if layer is not None)
 
 
-@dataclass(frozen=True)
-class Product:
+class Product(NamedTuple):
     """A 1x1 convolution, a full k x k one, or a linear layer [+ residual]."""
 
     conv: Conv | Linear
@@ -54,8 +52,7 @@ class Product:
         return (self.conv,)
 
 
-@dataclass(frozen=True)
-class PooledProduct:
+class PooledProduct(NamedTuple):
     """A 1x1 convolution of which only the mean over the picture is wanted."""
 
     conv: Conv
@@ -67,22 +64,37 @@ class PooledProduct:
         return (self.conv,)
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(NamedTuple):
     source: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-@dataclass(frozen=True)
-class Sum:
+class Sum(NamedTuple):
     a: str
     b: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-Unit = Stem | Block | Product | PooledProduct | Pool | Sum
+class Join(NamedTuple):
+    """Tensors beside each other along their channels."""
+
+    parts: tuple[str, ...]
+    target: str
+    layers: tuple[Layer, ...] = ()
+
+
+class Scale(NamedTuple):
+    """A bilinear resize. What it takes its size from is not read: the plan knows all sizes."""
+
+    source: str
+    corners: Corners
+    target: str
+    layers: tuple[Layer, ...] = ()
+
+
+Unit = Stem | Block | Product | PooledProduct | Pool | Sum | Join | Scale
 
 
 def sources(unit: Unit) -> tuple[str, ...]:
@@ -91,6 +103,8 @@ def sources(unit: Unit) -> tuple[str, ...]:
         return ("input",)
     if isinstance(unit, Sum):
         return unit.a, unit.b
+    if isinstance(unit, Join):
+        return unit.parts
     residual = residual_of(unit)
     return (unit.source,) if residual is None else (unit.source, residual)
 
@@ -100,12 +114,17 @@ def residual_of(unit: Unit) -> str | None:
     return unit.residual if isinstance(unit, Block | Product) else None
 
 
+def reads(layer: Layer) -> tuple[str, ...]:
+    """The tensors whose values a layer needs."""
+    return layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs
+
+
 def fuse(network: Network) -> tuple[Unit, ...]:
     """`network` as units, in an order that can be run."""
     layers = network.layers
-    uses = Counter(name for layer in layers for name in layer.inputs)
+    uses = Counter(name for layer in layers for name in reads(layer))
     uses.update(network[name].name for name in network.outputs)
-    readers = {name: layer for layer in layers for name in layer.inputs if uses[name] == 1}  # where only one does
+    readers = {name: layer for layer in layers for name in reads(layer) if uses[name] == 1}  # where only one does
     done: set[str] = set()
     made = {"input"}
     units: list[Unit] = []
@@ -138,17 +157,16 @@ def fuse(network: Network) -> tuple[Unit, ...]:
     for layer in layers:
         if layer.name in done:
             continue
-        if isinstance(layer, (Concat, Resize)):
-            kind = type(layer).__name__
-            raise ValueError(
-                f"layer {layer.name!r} of {network.architecture}: the engine has no {kind}; use the reference runtime"
-            )
         unit: Unit
         after = then(layer)
         if isinstance(layer, GlobalPool):
             unit = Pool(layer.inputs[0], layer.name)
         elif isinstance(layer, Add):
             unit = Sum(*layer.inputs, layer.name)
+        elif isinstance(layer, Concat):
+            unit = Join(layer.inputs, layer.name)
+        elif isinstance(layer, Resize):
+            unit = Scale(layer.inputs[0], layer.corners, layer.name)
         elif isinstance(layer, Linear):
             unit = Product(layer, None, layer.inputs[0], layer.name)
         elif layer.inputs == ("input",):
@@ -186,3 +204,8 @@ def check(network: Network, layer: Layer, unit: Unit) -> None:
         problem = "a depthwise convolution of the picture"
     if problem:
         raise ValueError(f"layer {layer.name!r} of {network.architecture}: {problem}; use the reference runtime")
+
+
+def weighted(network: Network) -> Mapping[str, tuple[Unit, Conv | Linear]]:
+    """Every layer with weights, and the unit it runs in."""
+    return {layer.name: (unit, layer) for unit in fuse(network) for layer in unit.layers if isinstance(layer, Conv | Linear)}

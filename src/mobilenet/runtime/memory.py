@@ -15,7 +15,8 @@ class Buffer:
     """Rows of one tensor in the arena, from the stage that first writes it to the one that last reads it.
 
     `slots` rows are kept, row y in slot y % slots: all `height` of them for a whole tensor, fewer for a ring. `left` and
-    `right` are columns of zeros for the windows that read it.
+    `right` are columns of zeros for the windows that read it. A part of another buffer, its `host`, has the blocks of
+    that one from channel `channel` on.
     """
 
     name: str
@@ -27,6 +28,8 @@ class Buffer:
     right: int = 0
     first: int = 0
     last: int = 0
+    host: str = ""
+    channel: int = 0
     offset: int = -1  # in floats; -1 before placing
 
     @property
@@ -39,7 +42,11 @@ class Buffer:
 
     @property
     def floats(self) -> int:
-        return self.blocks * self.slots * self.row_floats
+        return self.blocks * self.block_floats
+
+    @property
+    def block_floats(self) -> int:
+        return self.slots * self.row_floats
 
     def overlaps(self, other: Buffer) -> bool:
         """Both alive at some stage, and on common ground."""
@@ -54,7 +61,7 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
     these networks this order comes within a few per cent of the lower bound `least`.
     """
     placed: list[Buffer] = []
-    for buffer in sorted(buffers, key=lambda b: (-b.floats, b.first, b.name)):
+    for buffer in sorted((b for b in buffers if not b.host), key=lambda b: (-b.floats, b.first, b.name)):
         alive = [b for b in placed if b.first <= buffer.last and buffer.first <= b.last]
         offset = start
         for other in sorted(alive, key=lambda b: b.offset):
@@ -63,6 +70,15 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
             offset = max(offset, other.offset + other.floats)
         placed.append(replace(buffer, offset=-(-offset // ALIGNMENT) * ALIGNMENT))
     by_name = {b.name: b for b in placed}
+    parts = {b.name: b for b in buffers if b.host}
+
+    def within(part: Buffer) -> Buffer:
+        host = by_name.get(part.host) or within(parts[part.host])
+        by_name[part.name] = replace(part, offset=host.offset + part.channel // BLOCK * host.block_floats)
+        return by_name[part.name]
+
+    for part in parts.values():
+        within(part)
     assert len(by_name) == len(buffers), "buffers need names of their own"
     return tuple(by_name[b.name] for b in buffers), max((b.offset + b.floats for b in placed), default=start)
 
@@ -70,4 +86,4 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
 def least(buffers: Sequence[Buffer]) -> int:
     """Floats alive at the worst stage: no placement can do with fewer."""
     stages = {b.first for b in buffers}
-    return max((sum(b.floats for b in buffers if b.first <= s <= b.last) for s in stages), default=0)
+    return max((sum(b.floats for b in buffers if not b.host and b.first <= s <= b.last) for s in stages), default=0)

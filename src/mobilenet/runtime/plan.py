@@ -10,13 +10,15 @@ Stages follow one another with a barrier between; within a stage no thread reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..network import Conv, Linear, Network, Padding, Shape, padding_amounts
-from .fuse import Block, Pool, PooledProduct, Product, Stem, Unit, fuse, residual_of, sources
+from ..network import Conv, Linear, Network, Shape
+from .fuse import Block, Join, Pool, PooledProduct, Product, Scale, Stem, Unit, fuse, residual_of, sources
+from .geometry import EXPAND_PANEL, PANEL, panels, share, window_of
 from .memory import BLOCK, Buffer, place
 from .steps import (
+    ConcatStep,
     DepthwiseStep,
     EmitStep,
     ExpandDepthwiseStep,
@@ -25,6 +27,7 @@ from .steps import (
     PooledProductStep,
     PoolStep,
     ProductStep,
+    ResizeStep,
     Span,
     Stage,
     StemStep,
@@ -34,29 +37,7 @@ from .steps import (
     Window,
 )
 
-EXPAND_PANEL, PANEL = 3, 2  # channel blocks a task's panel holds: 8 x 3 and 12 x 2 fill AVX-512's registers
-
-
-def panel_blocks(unit: Unit, layer: Conv | Linear) -> int:
-    """Channel blocks in a panel of `layer`'s packed weights."""
-    wide = (isinstance(unit, Block) and layer is unit.expand) or isinstance(layer, Linear)
-    return EXPAND_PANEL if wide else PANEL
-
-
-def panels(unit: Unit, layer: Conv | Linear) -> int:
-    return -(-layer.out_channels // (BLOCK * panel_blocks(unit, layer)))
-
-
-def window_of(conv: Conv | Linear | None, source: Shape, padding: Padding) -> Window:
-    if not isinstance(conv, Conv) or (conv.kernel == 1 and conv.stride == 1):
-        return Window()
-    top, _ = padding_amounts(source.height, conv.kernel, conv.stride, conv.dilation, padding)
-    left, _ = padding_amounts(source.width, conv.kernel, conv.stride, conv.dilation, padding)
-    return Window(conv.kernel, conv.stride, conv.dilation, top, left)
-
-
-def share(count: int, thread: int, threads: int) -> Span:
-    return count * thread // threads, count * (thread + 1) // threads
+SCALED_ROWS = 2  # rows that a resize makes before they leave
 
 
 def make_plan(network: Network, resolution: tuple[int, int], threads: int, style: Style) -> Plan:
@@ -79,15 +60,17 @@ class _Planner:
                 self.readers.setdefault(name, []).append(unit)
         self.buffers: dict[str, Buffer] = {}
         self.stages: list[Stage] = []
+        self.label = 0  # of the chain under way
         self.unpadded: list[tuple[str, int | None]] = []  # buffers of this stage whose columns of zeros are to be written
 
     def plan(self) -> Plan:
         for chain in self.chains():
+            self.label = self.labels[chain[0].target]
             if len(chain) > 1 or self.streams_alone(chain[0]):
                 self.run_chain(chain)
             else:
                 self.run_whole(chain[0])
-        self.emit()
+            self.emit(chain[-1].target)
         height, width = self.shapes["input"].height, self.shapes["input"].width
         rows = (b.row_floats for b in self.buffers.values())
         zeros = -(-max(width, *rows) // BLOCK) * BLOCK
@@ -111,11 +94,6 @@ class _Planner:
         conv = unit.depthwise if isinstance(unit, Block) else unit.conv if isinstance(unit, Stem | Product) else None
         return window_of(conv, self.shapes[sources(unit)[0]], self.network.padding)
 
-    def margins(self, source: Shape, target: Shape, window: Window) -> Span:
-        """Columns of zeros that the source needs left and right for this window."""
-        last = (target.width - 1) * window.stride - window.left + (window.kernel - 1) * window.dilation
-        return window.left, max(0, last - source.width + 1)
-
     def buffer(self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None) -> str:
         """A new buffer, alive from this stage on; `read` prolongs it. `thread` owns it, or all do."""
         stage = len(self.stages)
@@ -127,21 +105,44 @@ class _Planner:
 
     def read(self, name: str) -> str:
         """Keeps the buffer alive through the stage under way."""
-        self.buffers[name] = replace(self.buffers[name], last=len(self.stages))
+        buffer = self.buffers[name] = replace(self.buffers[name], last=len(self.stages))
+        if buffer.host:
+            self.read(buffer.host)
         return name
 
     def tensor(self, name: str) -> str:
         """A whole tensor, with the padding that its readers' windows need."""
+        if name in self.buffers:  # made when its first part was
+            return self.read(name)
         shape = self.shapes[name]
+        if place := self.place_in_concat(name):
+            (host, channel), stage = place, len(self.stages)
+            whole = self.buffers[self.tensor(host)]
+            sides = whole.left, whole.right
+            self.buffers[name] = Buffer(name, *shape, shape.height, *sides, stage, stage, host, channel)
+            return name
         wanted = [self.reading_margins(unit, name) for unit in self.readers.get(name, ())]
         left, right = max((m[0] for m in wanted), default=0), max((m[1] for m in wanted), default=0)
         return self.buffer(name, shape, shape.height, (left, right))
+
+    def place_in_concat(self, name: str) -> tuple[str, int] | None:
+        """The concatenation and the channel where a tensor can be made in place: alone there, from block to block."""
+        readers = self.readers.get(name, ())
+        if len(readers) != 1 or not isinstance(join := readers[0], Join) or join.parts.count(name) > 1:
+            return None
+        channel = self.channel(join, join.parts.index(name))
+        ends = self.shapes[name].channels % BLOCK == 0 or join.parts[-1] == name
+        return (join.target, channel) if channel % BLOCK == 0 and ends else None
+
+    def channel(self, join: Join, index: int) -> int:
+        """The first channel of a part in the whole."""
+        return sum(self.shapes[part].channels for part in join.parts[:index])
 
     def reading_margins(self, unit: Unit, source: str) -> Span:
         conv = unit.depthwise if isinstance(unit, Block) else unit.conv if isinstance(unit, Product) else None
         if (isinstance(unit, Block) and unit.expand) or not isinstance(conv, Conv):
             return 0, 0
-        return self.margins(self.shapes[source], self.shapes[conv.name], self.window(unit))
+        return self.window(unit).margins(self.shapes[source].width, self.shapes[conv.name].width)
 
     # Chains
 
@@ -181,12 +182,8 @@ class _Planner:
         last = chain[-1]
         self.tensor(last.target)
         height = self.shapes[last.target].height
-        stage: list[list[Step]] = []
-        label = self.labels[chain[0].target]
-        for thread in range(self.threads):
-            rows = share(height, thread, self.threads)
-            stage.append(self.stream(chain, rows, thread) if rows[0] < rows[1] else [])
-        self.end_stage(label, stage)
+        shares = [share(height, thread, self.threads) for thread in range(self.threads)]
+        self.end_stage([self.stream(chain, rows, t) if rows[0] < rows[1] else [] for t, rows in enumerate(shares)])
 
     def stream(self, chain: Sequence[Unit], rows: Span, thread: int) -> list[Step]:
         """Steps that make `rows` of the last unit's tensor, each unit running just far enough ahead of the next."""
@@ -268,7 +265,7 @@ class _Planner:
             channels = after.channels if part is None else min(after.channels, EXPAND_PANEL * BLOCK)
             slots = (band - 1) * window.stride + (window.kernel - 1) * window.dilation + 1
             shape = Shape(channels, before.height, before.width)
-            self.buffer(ring, shape, slots, self.margins(before, after, window), thread)
+            self.buffer(ring, shape, slots, window.margins(before.width, after.width), thread)
         every = part or (0, panels(unit, unit.expand))
         return ExpandDepthwiseStep(
             label, unit.expand, unit.depthwise, window, source, self.read(ring), target, new, rows, every
@@ -286,34 +283,63 @@ class _Planner:
         if isinstance(unit, Block):
             self.whole_block(unit)
             return
+        if isinstance(unit, Scale) and unit.target not in self.readers:
+            self.scale_out(unit)
+            return
         window = self.window(unit)
         name = self.tensor(unit.target)
+
+        def rows(thread: int) -> Span:
+            return share(target.height, thread, self.threads)
+
         if isinstance(unit, Stem):
-            self.each(label, lambda t: [StemStep(label, unit.conv, window, name, share(target.height, t, self.threads))])
+            self.each(lambda t: [StemStep(label, unit.conv, window, name, rows(t))])
         elif isinstance(unit, Product):
             self.split_product(unit, unit.conv, window, unit.source, unit.residual)
         elif isinstance(unit, PooledProduct):
             source, count = self.shapes[unit.source], panels(unit, unit.conv)
             shape = Shape(min(unit.conv.out_channels, PANEL * BLOCK), source.height, source.width)
             scratch = [self.buffer(f"{name}.scratch/{t}", shape, source.height) for t in range(self.threads)]
-            self.each(label, lambda t: [
+            self.each(lambda t: [
                 PooledProductStep(label, unit.conv, unit.source, scratch[t], name, share(count, t, self.threads))
             ])  # fmt: skip
         elif isinstance(unit, Pool):
             blocks = -(-target.channels // BLOCK)
-            self.each(label, lambda t: [PoolStep(label, unit.source, name, share(blocks, t, self.threads))])
+            self.each(lambda t: [PoolStep(label, unit.source, name, share(blocks, t, self.threads))])
+        elif isinstance(unit, Scale):
+            self.each(lambda t: [ResizeStep(label, unit.corners, unit.source, name, rows(t))])
+        elif isinstance(unit, Join):
+            copied = [(self.channel(unit, i), part) for i, part in enumerate(unit.parts) if self.buffers[part].host != name]
+            if copied:
+                self.each(lambda t: [ConcatStep(label, part, name, at, rows(t)) for at, part in copied])
         else:
-            self.each(label, lambda t: [SumStep(label, unit.a, unit.b, name, share(target.height, t, self.threads))])
+            self.each(lambda t: [SumStep(label, unit.a, unit.b, name, rows(t))])
+
+    def scale_out(self, unit: Scale) -> None:
+        """A stage for a resize that only outputs want: a few rows at a time, which leave at once."""
+        label, shape = self.labels[unit.target], self.shapes[unit.target]
+        names = [name for name, tensor in self.outputs.items() if tensor == unit.target]
+
+        def steps(thread: int) -> list[Step]:
+            first, last = share(shape.height, thread, self.threads)
+            band, made = self.buffer(f"{unit.target}/{thread}", shape, SCALED_ROWS), list[Step]()
+            for y in range(first, last, SCALED_ROWS):
+                rows = (y, min(y + SCALED_ROWS, last))
+                made.append(ResizeStep(label, unit.corners, unit.source, band, rows))
+                made += [EmitStep(label, band, name, rows) for name in names]
+            return made
+
+        self.each(steps)
 
     def whole_block(self, unit: Block) -> None:
-        label, window, after = self.labels[unit.target], self.window(unit), self.shapes[unit.depthwise.name]
+        window, after = self.window(unit), self.shapes[unit.depthwise.name]
         if unit.project is None:
             middle = self.tensor(unit.target)
         else:
             middle = self.scratch(f"{unit.target}.depthwise", unit, after.height)
         count = panels(unit, unit.expand) if unit.expand else -(-after.channels // BLOCK)
         source, rows = self.shapes[unit.source], (0, after.height)
-        self.each(label, lambda t: [
+        self.each(lambda t: [
             self.depthwise(unit, window, unit.source, middle, (0, source.height), rows, t, source.height,
                            share(count, t, self.threads))
         ])  # fmt: skip
@@ -347,13 +373,13 @@ class _Planner:
                 if rows[0] < rows[1] and part[0] < part[1]
             ]
 
-        self.each(label, steps)
+        self.each(steps)
 
-    def each(self, label: int, steps: Callable[[int], list[Step]]) -> None:
+    def each(self, steps: Callable[[int], list[Step]]) -> None:
         """A stage of the steps each thread is given."""
-        self.end_stage(label, [steps(thread) for thread in range(self.threads)])
+        self.end_stage([steps(thread) for thread in range(self.threads)])
 
-    def end_stage(self, label: int, steps: Sequence[Sequence[Step]]) -> None:
+    def end_stage(self, steps: Sequence[Sequence[Step]]) -> None:
         """The stage that each thread's `steps` make, the zeros of its new buffers first."""
         pads: list[list[Step]] = [[] for _ in range(self.threads)]
         for name, owner in self.unpadded:
@@ -361,19 +387,14 @@ class _Planner:
             for thread in range(self.threads):
                 part = share(slots, thread, self.threads) if owner is None else (0, slots if owner == thread else 0)
                 if part[0] < part[1]:
-                    pads[thread].append(PadStep(label, name, part))
+                    pads[thread].append(PadStep(self.label, name, part))
         self.unpadded = []
         self.stages.append(tuple((*before, *after) for before, after in zip(pads, steps, strict=True)))
 
-    def emit(self) -> None:
-        label = len(self.units)
-        for name, tensor in self.outputs.items():
+    def emit(self, tensor: str) -> None:
+        """A stage that writes the outputs `tensor` is, where they have not left already."""
+        names = [name for name, made in self.outputs.items() if made == tensor and tensor in self.buffers]
+        if names:
             self.read(tensor)
-            height = self.shapes[tensor].height
-            parts = [share(height, thread, self.threads) for thread in range(self.threads)]
-            self.end_stage(label, [[EmitStep(label, tensor, name, part)] for part in parts])
-
-
-def weighted(network: Network) -> Mapping[str, tuple[Unit, Conv | Linear]]:
-    """Every layer with weights, and the unit it runs in."""
-    return {layer.name: (unit, layer) for unit in fuse(network) for layer in unit.layers if isinstance(layer, Conv | Linear)}
+            label, height = len(self.units), self.shapes[tensor].height
+            self.each(lambda t: [EmitStep(label, tensor, name, share(height, t, self.threads)) for name in names])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..network import Conv, Linear, Shape
+from ..network import Conv, Corners, Linear, Shape
 from .memory import FLOAT, Buffer
 
 Span = tuple[int, int]  # from, to: rows, panels or blocks
@@ -30,6 +30,11 @@ class Window(NamedTuple):
     def upto(self, y: int, height: int) -> int:
         """One past the last source row that the output rows before `y` see."""
         return max(0, min(height, (y - 1) * self.stride - self.top + (self.kernel - 1) * self.dilation + 1))
+
+    def margins(self, source: int, target: int) -> Span:
+        """Columns of zeros that `source` columns need left and right, for `target` columns of output."""
+        last = (target - 1) * self.stride - self.left + (self.kernel - 1) * self.dilation
+        return self.left, max(0, last - source + 1)
 
 
 class PadStep(NamedTuple):
@@ -106,6 +111,24 @@ class SumStep(NamedTuple):
     rows: Span
 
 
+class ResizeStep(NamedTuple):
+    label: int
+    corners: Corners
+    source: str
+    target: str
+    rows: Span
+
+
+class ConcatStep(NamedTuple):
+    """All channels of a buffer become those of another from `channel` on."""
+
+    label: int
+    source: str
+    target: str
+    channel: int
+    rows: Span
+
+
 class EmitStep(NamedTuple):
     """Rows of a buffer become rows of an output, channels first."""
 
@@ -116,7 +139,17 @@ class EmitStep(NamedTuple):
 
 
 Step = (
-    PadStep | StemStep | ProductStep | DepthwiseStep | ExpandDepthwiseStep | PooledProductStep | PoolStep | SumStep | EmitStep
+    PadStep
+    | StemStep
+    | ProductStep
+    | DepthwiseStep
+    | ExpandDepthwiseStep
+    | PooledProductStep
+    | PoolStep
+    | SumStep
+    | ResizeStep
+    | ConcatStep
+    | EmitStep
 )
 Stage = tuple[tuple[Step, ...], ...]  # steps of each thread
 

