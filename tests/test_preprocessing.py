@@ -102,6 +102,17 @@ def test_central_fraction_cuts_both_sides_alike(width, height, fraction):
     np.testing.assert_array_equal(np.asarray(smaller.crop_picture(image)), np.asarray(expected))
 
 
+@given(st.integers(1, 64), st.integers(1, 64), st.floats(0.01, 1))
+@settings(max_examples=60, deadline=None)
+def test_central_part_cuts_its_sides_down_to_whole_pixels(width, height, fraction):
+    image = Image.fromarray(noise(width, height))
+    columns, rows = max(int(width * fraction), 1), max(int(height * fraction), 1)
+    kept = image.crop((left := (width - columns) // 2, top := (height - rows) // 2, left + columns, top + rows))
+    smaller = Preprocessing((5, 9), "central_part", fraction=fraction)
+    expected = kept.resize((9, 5), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(np.asarray(smaller.crop_picture(image)), np.asarray(expected))
+
+
 @pytest.mark.parametrize("interpolation", FILTERS)
 def test_squash_is_one_resize(interpolation):
     image = photo(50, 20)
@@ -126,6 +137,7 @@ POLICIES = [
     IMAGENET_TORCHVISION,
     Preprocessing((192, 256), "center_crop", resize=232, interpolation="bicubic", mean=(0.5, 0, 1), std=(1, 0.5, 0.25)),
     Preprocessing((224, 224), "central_fraction", fraction=0.875),
+    Preprocessing((224, 224), "central_part", fraction=0.875),
     Preprocessing((300, 300), "squash", mean=(0.5,) * 3, std=(0.5,) * 3),
 ]
 

@@ -296,7 +296,7 @@ def fetch(name: str) -> None:
 def convert(
     source: Path, out: Path, labels: Path | None, resolution: Any, entry: str | None, settings: dict[str, Any], mapping: bool
 ) -> None:
-    """Weights of torchvision, timm, transformers, Keras or d-li14 to one model file."""
+    """Weights of torchvision, timm, transformers, Keras, d-li14, TFLite or tfjs to one model file."""
     from . import modelfile
     from .tables import table
     from .weights.convert import convert as read

@@ -125,9 +125,15 @@ class Quantization:
             )
 
     def multipliers(self, layer: Conv | Linear, weight: str) -> NDArray[np.float64]:
-        """What takes an accumulator of `layer` to its output's integers: (1,) or (out,)."""
+        """What takes an accumulator of `layer` to its output's integers: (1,) or (out,).
+
+        TensorFlow's runtime makes the product of the two scales in float32 for uint8, in double precision for int8.
+        """
         source, result = self.activations[layer.inputs[0]], self.activations[layer.name]
-        return np.float64(source.scale) * self.scales[weight].astype(np.float64) / np.float64(result.scale)
+        accumulator = self.scales[weight].astype(np.float64) * source.scale
+        if self.dtype == "uint8":
+            accumulator = accumulator.astype(np.float32).astype(np.float64)
+        return np.asarray(accumulator / result.scale)
 
 
 def weighted(network: Network) -> Iterator[tuple[Conv | Linear, str]]:

@@ -150,18 +150,8 @@ def load(path: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> 
     """
     model = modelfile.read(path).dequantized()
     net = module(model.network, dropout, norm_momentum)
-    net.load_arrays(real(model))
+    net.load_arrays(model.tensors)
     return net.eval()
-
-
-def real(model: modelfile.ModelFile) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a model of real numbers; a quantised one is refused, not silently run in another arithmetic."""
-    if model.quantization is not None:
-        raise modelfile.ModelFileError(
-            f"{model.network.architecture} of {model.quantization.dtype}: torch runs real numbers; "
-            "give its dequantized(), or choose the backend 'reference' or 'dequantized'"
-        )
-    return model.tensors
 
 
 def executor(model: modelfile.ModelFile) -> Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
@@ -171,7 +161,7 @@ def executor(model: modelfile.ModelFile) -> Callable[[NDArray[np.float32]], dict
     """
     model = model.dequantized()
     net = module(model.network)
-    net.load_arrays(real(model))
+    net.load_arrays(model.tensors)
     net = net.eval().taps(*model.network.outputs)
 
     def execute(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

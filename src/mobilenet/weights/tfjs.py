@@ -141,27 +141,41 @@ def is_shape(value: Any) -> bool:
     )
 
 
+def attribute(node: Node, key: str, *path: str) -> Any:
+    """What stands at `path` of an attribute, or None."""
+    value = node.attributes.get(key)
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
 def text(node: Node, key: str) -> str:
     """A string attribute: in base64, or as a list of bytes (older converters)."""
-    value = node.attributes.get(key, {}).get("s")
+    value = attribute(node, key, "s")
     try:
-        raw = base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
-        return raw.decode()
-    except (TypeError, ValueError, binascii.Error, MemoryError) as error:
+        if isinstance(value, str):
+            return base64.b64decode(value, validate=True).decode()
+        if isinstance(value, list) and len(value) < 100:
+            return bytes(value).decode()
+    except (TypeError, ValueError, binascii.Error) as error:
         raise TfjsError(f"node {node.name!r:.80} has a {key} {value!r:.40} that is no text") from error
+    raise TfjsError(f"node {node.name!r:.80} has a {key} {value!r:.40} that is no text")
 
 
 def integers(node: Node, key: str, default: int) -> list[int]:
-    """A list attribute of integers, which JSON holds as text; four of `default` where it is absent."""
-    listed = (node.attributes.get(key) or {}).get("list", {}).get("i", [])
+    """A list attribute of four integers, which JSON holds as text; four of `default` where it is absent."""
+    listed = attribute(node, key, "list", "i") or [default] * 4
     try:
-        return [int(value) for value in listed] or [default] * 4
-    except (TypeError, ValueError) as error:
+        values = [int(value) for value in listed] if isinstance(listed, list) and len(listed) == 4 else []
+    except (TypeError, ValueError, OverflowError) as error:
         raise TfjsError(f"node {node.name!r:.80} has {key} {listed!r:.40} that are no integers") from error
+    if not values or any(not 0 < value < 2**31 for value in values):
+        raise TfjsError(f"node {node.name!r:.80} has {key} {listed!r:.40}, must be four integers above 0")
+    return values
 
 
 def number(node: Node, key: str) -> float:
-    value = node.attributes.get(key, {}).get("f")
+    value = attribute(node, key, "f")
     if not isinstance(value, (int, float)) or not 0 < value < 1:
         raise TfjsError(f"node {node.name!r:.80} has {key} {value!r:.40}, must be above 0 and below 1")
     return float(value)

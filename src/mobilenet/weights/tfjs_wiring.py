@@ -46,6 +46,8 @@ def wiring_of(graph: TfjsGraph) -> Wiring:
             parts.append(Part("add", node.name, node.inputs, following[0].name))
         else:
             parts.append(Part("add", node.name, node.inputs, node.name))
+    if bare := [part.name for part in parts if part.weight is not None and part.bias is None]:
+        raise LayoutError(f"convolution {bare[0]!r} has no bias; no network of this family has that")
     made = {part.output for part in parts}
     pictures = {name for part in parts for name in part.inputs if name not in made}
     if len(pictures) != 1:
@@ -58,8 +60,9 @@ def wiring_of(graph: TfjsGraph) -> Wiring:
 
 def with_bias(parts: list[Part], node: Node, bias: NDArray[Any]) -> list[Part]:
     """TensorFlow's optimiser adds a shortcut to a convolution first and its bias then: back to where it belongs."""
-    without = [part for part in parts if part.output in node.inputs and part.bias is not None and not part.bias.any()]
-    if len(without) != 1 or without[0].bias is None or without[0].bias.shape != bias.shape or bias.dtype != np.float32:
+    without = [part for part in parts if part.output in node.inputs and part.weight is not None and part.bias is None]
+    fits = [part for part in without if part.weight is not None and bias.shape == part.weight.shape[:1]]
+    if len(fits) != 1 or len(without) != 1 or bias.dtype != np.float32:
         raise LayoutError(f"{node.name!r}: a bias {bias.shape} behind the sum, and {len(without)} convolutions without one")
     return [replace(part, bias=bias) if part is without[0] else part for part in parts]
 
@@ -86,7 +89,7 @@ def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]])
     weight = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1)
     channels, last = len(weight), node
     activation: Activation = "linear"
-    scale, bias = np.ones(channels), np.zeros(channels)
+    scale, bias, has_bias = np.ones(channels), np.zeros(channels), False
     while len(following := readers.get(last.name, [])) == 1:
         step = following[0]
         if step.op in ACTIVATIONS:
@@ -96,19 +99,20 @@ def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]])
             factor = per_channel(step, 1, graph, channels)
             scale, bias = scale * factor, bias * factor
         elif added := addend(step, graph):
-            bias = bias + per_channel(step, step.inputs.index(added), graph, channels)
+            bias, has_bias = bias + per_channel(step, step.inputs.index(added), graph, channels), True
         elif step.op.startswith("FusedBatchNorm"):
             gamma, beta, mean, variance = (per_channel(step, i, graph, channels) for i in (1, 2, 3, 4))
             if (variance < 0).any():
                 raise LayoutError(f"{step.name!r}: a negative variance; the file is damaged")
             factor = gamma / np.sqrt(variance + number(step, "epsilon"))
-            scale, bias = scale * factor, (bias - mean) * factor + beta
+            scale, bias, has_bias = scale * factor, (bias - mean) * factor + beta, True
         else:
             break
         last = step
     folded = (weight * scale[:, None, None, None]).astype(np.float32)
+    shift = bias.astype(np.float32) if has_bias else None
     name = scope(node.inputs[1].removesuffix("/merged_input"))
-    return Part("conv", name, node.inputs[:1], last.name, folded, bias.astype(np.float32), strides[1], dilations[1], activation,
+    return Part("conv", name, node.inputs[:1], last.name, folded, shift, strides[1], dilations[1], activation,
                 text(node, "padding") == "SAME", depthwise)  # fmt: skip
 
 

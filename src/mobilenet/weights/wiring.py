@@ -31,7 +31,7 @@ class Part:
         name: of a convolution the scope of its variables, of the others their output's.
         inputs, output: its tensors, by the graph's own keys.
         weight: (out, in / groups, kernel, kernel) of a convolution; integers where the graph is quantised.
-        bias: (out,).
+        bias: (out,), or None where the graph adds it elsewhere.
         stride, dilation, activation: of a convolution; `same` where it pads as TensorFlow's SAME.
         corners: of a resize.
     """
