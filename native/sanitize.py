@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ("tests/test_engine.py", "tests/test_program.py")
+TESTS = ("tests/test_engine.py", "tests/test_program.py", "tests/test_fuzz.py")
 
 # An editable installation's finder would import the plain core; the sanitized package stands first on the path instead.
 RUN = """
