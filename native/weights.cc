@@ -1,7 +1,7 @@
 #include "weights.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cstdint>
 #include <new>
 
 namespace mobilenet {
@@ -25,10 +25,11 @@ Floats by_block(const float* values, const double* scale, int channels, int rest
 }  // namespace
 
 Floats::Floats(std::size_t count) : size_(count) {
-  const std::size_t bytes = (count * sizeof(float) + kLine - 1) / kLine * kLine;
-  data_.reset(static_cast<float*>(std::aligned_alloc(kLine, std::max(bytes, kLine))));
-  if (!data_) throw std::bad_alloc();
-  std::memset(data_.get(), 0, std::max(bytes, kLine));
+  if (count > SIZE_MAX / sizeof(float) - kLine) throw std::bad_alloc();
+  memory_.reset(std::calloc(count * sizeof(float) + kLine, 1));  // large ones come zeroed from the system, untouched
+  if (!memory_) throw std::bad_alloc();
+  const auto start = reinterpret_cast<std::uintptr_t>(memory_.get());
+  data_ = reinterpret_cast<float*>((start + kLine - 1) / kLine * kLine);
 }
 
 ProductWeights::ProductWeights(const Constants& constants, int outputs_, int inputs_, int kernel_, int panel_blocks,

@@ -14,14 +14,15 @@ class Floats {
  public:
   Floats() = default;
   explicit Floats(std::size_t count);
-  float* data() const { return data_.get(); }
+  float* data() const { return data_; }
   std::size_t size() const { return size_; }
 
  private:
   struct Free {
-    void operator()(float* p) const { std::free(p); }
+    void operator()(void* p) const { std::free(p); }
   };
-  std::unique_ptr<float, Free> data_;
+  std::unique_ptr<void, Free> memory_;
+  float* data_ = nullptr;
   std::size_t size_ = 0;
 };
 

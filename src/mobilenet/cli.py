@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .shell import (
+    A_HANDFUL,
     command,
     json_option,
     main,
@@ -62,22 +63,24 @@ def predict(
 ) -> None:
     """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
     set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
+    failed, paths = 0, list[Path]()
     with uncollected():
         from .images import ImageError, find_inputs, open_image
         from .results import Segmentation
         from .tables import prediction_line
 
+        for given in inputs:
+            try:
+                paths += [path for path in find_inputs([given]) if path not in paths]
+            except ImageError as error:
+                failed += 1
+                say(f"mobilenet: {error}")
+        if threads is None and len(paths) <= A_HANDFUL:
+            threads = 1  # a few pictures are done before more threads pay for themselves
         predictor = load_predictor(model, backend, threads, memory_budget)
     task = predictor.model.network.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
-    failed, paths = 0, list[Path]()
-    for given in inputs:
-        try:
-            paths += [path for path in find_inputs([given]) if path not in paths]
-        except ImageError as error:
-            failed += 1
-            say(f"mobilenet: {error}")
     if save is not None:
         save.mkdir(parents=True, exist_ok=True)
     answers, took, names = list[dict[str, Any]](), list[float](), set[str]()
