@@ -310,3 +310,22 @@ def test_interrupted_pipes_are_quiet(model, folder):
     command = f"{sys.executable} -m mobilenet cost mobilenet_v2 | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
+
+
+def test_what_ran_and_its_memory(model, folder):
+    """predict's last line names the runtime and its plan; a budget reaches the engine and is refused by the reference."""
+    pytest.importorskip("mobilenet.runtime._core", reason="the native core is not built")
+    out, _ = run("predict", folder, "--model", model)
+    assert "ms each (native); activations 0.04 MiB" in out
+    assert "(reference)" in run("predict", folder, "--model", model, "--backend", "reference", "--threads", 1)[0]
+    _, err = run("predict", folder, "--model", model, "--memory-budget", 100, "--threads", 1, status=2)
+    assert "memory_budget 100: mobilenet_v1 on 32 x 32 pixels and 1 thread(s) needs at least" in err
+    _, err = run("predict", folder, "--model", model, "--backend", "reference", "--memory-budget", 100, status=2)
+    assert "the numpy reference plans no memory" in err
+
+
+def test_the_ledger_shows_the_plan():
+    memory = json.loads(run("cost", "mobilenet_v2", "--json")[0])["memory"]
+    assert 0 < memory["planned_bytes"] < memory["layerwise_bytes"]
+    assert "as the engine plans it" in run("cost", "mobilenet_v2")[0]
+    assert json.loads(run("cost", "mobilenet_v2", "--precision", "int8", "--json")[0])["memory"]["planned_bytes"] is None

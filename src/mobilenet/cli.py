@@ -118,7 +118,7 @@ def predict(
             ran = backend if predictor.runtime == "given" else predictor.runtime
             peak = predictor.activation_bytes() / 2**20
             runtime = f"{len(took)} of {len(took) + failed} pictures, median {median(took) * 1e3:.1f} ms each ({ran})"
-            click.echo(f"{runtime}; activations {peak:.1f} MiB, process peak {process_peak()}")
+            click.echo(f"{runtime}; activations {peak:.2f} MiB, process peak {process_peak()}")
         if save is not None and answers:
             click.echo(f"drawn in {save}")
     if failed:
