@@ -6,6 +6,7 @@ on stderr; ``--debug`` shows the traceback.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -75,16 +76,22 @@ def parse_resolution(context: click.Context, parameter: click.Parameter, value: 
 
 def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
     """``key=value`` with the value in JSON's syntax, or as it stands."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = parse_pairs(context, parameter, values)
+    for key, value in settings.items():
+        with contextlib.suppress(ValueError):
+            settings[key] = json.loads(value)
+    return settings
+
+
+def parse_pairs(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """``key=value`` with the value as it stands; of a key given twice the last one counts."""
+    pairs: dict[str, str] = {}
     for item in values:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{item!r} must be key=value, for example shortcut=none")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
+        pairs[key] = value
+    return pairs
 
 
 model_option = click.option("--model", default="imagenet", show_default=True, help="A known model's name, or a model file.")
@@ -315,6 +322,31 @@ def convert(
     changed = {key: network.settings[key] for key in ("width", "classes", "padding", "epsilon")}
     described_as = ", ".join(f"{key} {value}" for key, value in changed.items())
     click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({described_as}), {len(conversion.steps)} tensors")
+
+
+@command
+@click.argument("recipe")
+@click.option("--data", help="Pictures with labels: class folders, CSV, COCO, VOC; their splits are train and val.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, or begin where there is none.")
+@click.option("--smoke", is_flag=True, help="The same recipe in seconds: a few small pictures, one epoch.")
+@click.option("--set", "settings", multiple=True, callback=parse_pairs, metavar="KEY=VALUE",
+              help="A setting of the recipe, for example lr=0.05 or schedule.power=1.")  # fmt: skip
+def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, settings: dict[str, str]) -> None:
+    """Train by a recipe; the run's folder gets the model file, the log, checkpoints and pictures.
+
+    Recipes: shapes_classify, shapes_detect, shapes_segment (no --data), imagenette, imagenette_20, imagenette_80,
+    imagenette_200, finetune, imagenet_paper, imagenet_modern, coco_ssdlite, voc_deeplab. Started by torchrun, all of its
+    processes train one network.
+    """
+    try:
+        from .training.loop import train as run
+        from .training.recipe import shrunk, with_settings
+        from .training.recipes import find
+    except ImportError as error:
+        raise ValueError(f"train: {error}; pip install 'mobilenet[train]'") from error
+    chosen = find(recipe)
+    run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume)
 
 
 def set_threads(threads: int | None) -> None:
