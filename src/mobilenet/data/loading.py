@@ -281,7 +281,7 @@ def _collate_training(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _collated(samples: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "image": torch.stack([sample["image"] for sample in shown]) if shown else torch.empty(0, dtype=torch.uint8),
+        "image": torch.stack([sample["image"] for sample in shown]) if shown else torch.empty(0, 3, 1, 1),
         "index": torch.tensor([sample["index"] for sample in shown], dtype=torch.int64),
         "size": [sample["size"] for sample in shown],
         "failed": [failure for sample in samples for failure in sample["failed"]],
