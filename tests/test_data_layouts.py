@@ -224,7 +224,7 @@ def test_voc_masks_of_another_size_or_missing_are_corrupt(tmp_path):
     voc(tmp_path)
     file = tmp_path / "SegmentationClass" / "one.png"
     Image.new("L", (3, 3)).save(file)
-    with pytest.raises(CorruptPicture, match="mask one.png of 3x3: the picture has 12x10"):
+    with pytest.raises(CorruptPicture, match=r"mask one\.png of 3x3: the picture has 12x10"):
         open_dataset(tmp_path, "segmentation", "val").read(0)
     file.unlink()
     with pytest.raises(CorruptPicture, match="no mask can be read"):
@@ -270,7 +270,7 @@ def test_shards_are_read_at_any_place(tmp_path):
     dataset = open_dataset(tmp_path, "classification", "train")
     assert (len(dataset), dataset.labels, dataset.targets.tolist()) == (2, ("0", "1", "2"), [2, 0])
     assert [int(dataset[index]["image"][0, 0, 0]) for index in (1, 0)] == [7, 9]
-    with pytest.raises(CorruptPicture, match="3.png"):
+    with pytest.raises(CorruptPicture, match=r"3\.png"):
         open_dataset(tmp_path, "classification", "val").read(0)
     with pytest.raises(ValueError, match="no class is called 2"):
         open_dataset(tmp_path, "classification", classes=("cat", "dog"))
@@ -413,8 +413,12 @@ def test_shapes_have_a_truth_for_the_score():
 
 @pytest.mark.parametrize(
     ("folder", "task", "train", "val", "classes"),
-    [("imagenette160", "classification", 9469, 3925, 10), ("coco", "detection", 38, 103, 80), ("voc2012", "segmentation", 72, 72, 21)],
-)  # fmt: skip
+    [
+        ("imagenette160", "classification", 9469, 3925, 10),
+        ("coco", "detection", 38, 103, 80),
+        ("voc2012", "segmentation", 72, 72, 21),
+    ],
+)
 def test_real_layouts(shared, folder, task, train, val, classes):
     for split, count in (("train", train), ("val", val)):
         dataset = open_dataset(shared / "data" / folder, task, split)

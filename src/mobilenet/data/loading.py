@@ -27,7 +27,7 @@ from .augment import (
     evaluation,
     training,
 )
-from .dataset import Dataset, Target
+from .dataset import Dataset, PicturesLost, Target
 from .mix import mix, mixes
 
 Draw = tuple[int, int]
@@ -170,8 +170,11 @@ class Loader:
         for step in range(len(self.steps)):
             begin = time.perf_counter()
             with nullcontext() if self.workers else one_thread():
-                batch = cast(Batch, next(source))
+                batch = next(source)
             self.waited += time.perf_counter() - begin
+            if isinstance(batch, PicturesLost):
+                del source  # ends the workers now, not when the error is forgotten
+                raise batch
             self.dataset.failed.update(batch["failed"])
             if len(batch["index"]):
                 yield self.finish(batch, self.skip + step)
@@ -247,7 +250,10 @@ class _Changed:
 
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
         index, lap = draw
-        sample = self.dataset[index]
+        try:
+            sample = self.dataset[index]
+        except PicturesLost as error:  # as a value: what a worker raises arrives with pages of its traceback in the message
+            return {"lost": error.with_traceback(None)}
         size = (sample["image"].shape[-2], sample["image"].shape[-1])
         found = {"index": sample["index"], "failed": sample["failed"], "size": size}
         if self.random:
@@ -267,16 +273,24 @@ def _plain(target: Target) -> Target:
     return target.as_subclass(Tensor)
 
 
-def _collate_evaluation(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _collate_evaluation(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | PicturesLost:
+    if lost := _lost(samples):
+        return lost
     shown = [sample for sample in samples if sample["image"] is not None]
     targets = [sample["target"] for sample in shown]
     classes = bool(targets) and isinstance(targets[0], Tensor) and targets[0].ndim == 0
     return {**_collated(samples, shown), "target": torch.stack(targets) if classes else targets}
 
 
-def _collate_training(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _collate_training(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | PicturesLost:
+    if lost := _lost(samples):
+        return lost
     targets = [sample["target"] for sample in samples]
     return {**_collated(samples, samples), "target": targets if isinstance(targets[0], dict) else torch.stack(targets)}
+
+
+def _lost(samples: Sequence[dict[str, Any]]) -> PicturesLost | None:
+    return next((sample["lost"] for sample in samples if "lost" in sample), None)
 
 
 def _collated(samples: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> dict[str, Any]:
