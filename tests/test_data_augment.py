@@ -305,6 +305,7 @@ def test_a_batch_divided_at_even_places_is_mixed_as_if_it_were_whole():
         (lambda: SegmentationAugmentation(step=-1), "step -1"),
         (lambda: SegmentationAugmentation(jitter=(0, 0, 0, 0.6)), "the last at most 0.5"),
         (lambda: training(DetectionAugmentation(), PAD), "fit 'pad' must be 'squash'"),
+        (lambda: training(ClassificationAugmentation(), replace(SQUASH, interpolation="lanczos")), "interpolation 'lanczos'"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, message):

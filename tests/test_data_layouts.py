@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import json
@@ -282,7 +283,7 @@ def test_shards_are_read_at_any_place(tmp_path):
 def test_hugging_face_says_what_is_missing(tmp_path):
     if importlib.util.find_spec("datasets"):
         pytest.skip("datasets is installed")
-    with pytest.raises(ValueError, match="pip install datasets"):
+    with pytest.raises(ValueError, match=r"pip install .mobilenet\[huggingface\]"):
         open_dataset("hf:beans", "classification")
 
 
@@ -290,10 +291,14 @@ def test_hugging_face_tables(tmp_path):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
     rows = {"img": [{"bytes": png((9, 0, 0)), "path": None}] * 3, "label": [1, 0, 1]}
-    datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows, features=features)}).save_to_disk(str(tmp_path / "set"))
+    table = importlib.import_module("pyarrow").table(rows, schema=features.arrow_schema)
+    datasets.DatasetDict({"train": datasets.Dataset(table, fingerprint="rows")}).save_to_disk(str(tmp_path / "set"))
     dataset = open_dataset(tmp_path / "set", "classification")
     assert (dataset.labels, dataset.targets.tolist()) == (("cat", "dog"), [1, 0, 1])
     assert int(dataset[2]["image"][0, 0, 0]) == 9
+    assert open_dataset(tmp_path / "set", "classification", classes=("dog", "cat")).targets.tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="no split is called 'val'; known: train"):
+        open_dataset(tmp_path / "set", "classification", "val")
 
 
 # What is refused at the door -------------------------------------------------------------------------------------------

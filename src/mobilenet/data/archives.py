@@ -131,7 +131,7 @@ def hugging_face(source: Path | str, split: str | None, classes: Sequence[str] |
     try:
         datasets = importlib.import_module("datasets")
     except ImportError as error:
-        raise ValueError(f"{source}: reading it needs Hugging Face's library; pip install datasets") from error
+        raise ValueError(f"{source}: reading it needs Hugging Face's library; pip install 'mobilenet[huggingface]'") from error
     if isinstance(source, Path):
         loaded = datasets.load_from_disk(str(source))
     else:

@@ -168,7 +168,8 @@ Change = Callable[[Any, Target], tuple[Any, Target]]
 def training(augmentation: Augmentation, preprocessing: Preprocessing) -> Change:
     """The random change of a sample for training; the image comes out at the preprocessing's size, uint8.
 
-    Raises ValueError for a detector whose preprocessing does not squash: its boxes would stand elsewhere than in evaluation.
+    Raises ValueError for a detector whose preprocessing does not squash (its boxes would stand elsewhere than in evaluation),
+    and for an interpolation that torchvision does not have for tensors.
     """
     if isinstance(augmentation, ClassificationAugmentation):
         return _Classification(augmentation, preprocessing)
@@ -321,6 +322,10 @@ def mean_colour(preprocessing: Preprocessing) -> list[int]:
 
 
 def _mode(preprocessing: Preprocessing) -> Any:
+    if preprocessing.interpolation not in ("nearest", "bilinear", "bicubic"):
+        raise ValueError(
+            f"preprocessing: interpolation {preprocessing.interpolation!r} must be nearest, bilinear or bicubic to train with"
+        )
     return v2.InterpolationMode(preprocessing.interpolation)
 
 

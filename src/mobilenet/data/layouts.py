@@ -32,7 +32,8 @@ def open_dataset(path: str | Path, task: Task, split: str | None = "train", clas
     - VOC (segmentation, detection): ``JPEGImages``, with ``SegmentationClass`` and ``ImageSets/Segmentation/{split}.txt``, or
       ``Annotations`` and ``ImageSets/Main/{split}.txt``.
     - WebDataset shards (classification): a tar file, or a folder of them, see `archives.Shards`.
-    - a folder of Hugging Face `datasets`' ``save_to_disk`` (classification), or ``hf:NAME`` of one on their hub.
+    - a folder of Hugging Face `datasets`' ``save_to_disk`` (classification), or ``hf:NAME`` of one on their hub; needs the
+      extra ``[huggingface]``.
 
     Args:
         path: the folder or file.

@@ -139,12 +139,12 @@ def _corners(kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _paint(shapes: list[Shape], size: int, random: np.random.Generator) -> NDArray[np.uint8]:
     """The picture (size, size, 3): texture, strokes, shapes with shading, noise."""
     cells = int(random.integers(2, 9))
-    base, contrast = random.uniform(40, 215, 3), random.uniform(10, 110)
+    base, contrast = random.uniform(40, 215, 3), random.uniform(0, 60)
     cloth = np.clip(base + random.uniform(-contrast, contrast, (cells, cells, 3)), 0, 255)
     texture = Image.fromarray(cloth.astype(np.uint8))
     picture = texture.resize((size, size), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
-    for _ in range(random.integers(0, 7)):
+    for _ in range(random.integers(0, 5)):
         ends = [tuple(point) for point in random.uniform(0, size, (2, 2)).tolist()]
         draw.line(ends, fill=_colour(random), width=int(random.integers(1, max(size // 24, 2) + 1)))
     canvas = np.asarray(picture).astype(np.float32)
@@ -153,13 +153,13 @@ def _paint(shapes: list[Shape], size: int, random: np.random.Generator) -> NDArr
             continue
         around = canvas[pixels].mean(axis=0)
         colour = np.array(_colour(random), np.float32)
-        while np.abs(colour - around).max() < 70:  # seen by somebody who looks
+        while np.abs(colour - around).max() < 100:  # seen by somebody who looks
             colour = np.array(_colour(random), np.float32)
         ramp = np.linspace(-1, 1, size, dtype=np.float32) * random.uniform(-30, 30)
         shade = ramp[:, None] if random.random() < 0.5 else ramp[None, :]
         own = 0.15 * (canvas - around) + colour + shade[..., None]  # a little of what is behind shines through
         canvas[pixels] = own[pixels]
-    level = int(random.integers(4, 40))
+    level = int(random.integers(2, 25))
     canvas += random.integers(-level, level + 1, canvas.shape, dtype=np.int8)
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
