@@ -1,7 +1,7 @@
 """Pictures of shapes, made on the fly with exact labels, boxes and masks: to learn in minutes and to test with.
 
-A picture is a texture, strokes that mean nothing, and shapes that do: five kinds, of any size, colour and angle, shaded, some
-partly behind others, all under noise. The kind is the class; colour, size, place and background say nothing about it.
+A picture is a texture, strokes that mean nothing, and shapes that do: five kinds, of any size and colour, leaning, shaded,
+some partly behind others, all under noise. The kind is the class; colour, size, place and background say nothing about it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from .augment import derived_seed
 from .dataset import Dataset, ObjectRecord, Objects, Target, object_target, to_tensor
 
 KINDS = ("circle", "square", "triangle", "star", "cross")
+
+UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2, "cross": 0.0}
+"""Angle of the first corner of a shape that stands upright."""
+
+TILT = math.radians(25)
+"""Most by which a shape leans to either side."""
 
 HIDDEN = 0.4
 """Most of a shape that those in front of it may hide."""
@@ -111,7 +117,7 @@ def _outline(kind: int, size: int, random: np.random.Generator, least: float, mo
     """The pixels (size, size) of one shape, all of it inside the picture, `least` to `most` of the side across."""
     radius = size * random.uniform(least, most) / 2
     centre = random.uniform(radius, size - radius, 2)
-    turn = random.uniform(0, 2 * math.pi)
+    turn = UPRIGHT[KINDS[kind]] + random.uniform(-TILT, TILT)
     canvas = Image.new("1", (size, size))
     draw = ImageDraw.Draw(canvas)
     if KINDS[kind] == "circle":
