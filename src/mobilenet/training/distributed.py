@@ -105,6 +105,25 @@ def synchronised(net: M, device: torch.device) -> M:
     return net
 
 
+class Summed(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of theirs, since the result entered all their losses."""
+
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor) -> Tensor:
+        everyone = mine.clone()
+        dist.all_reduce(everyone)
+        return everyone
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return Summed.forward(ctx, gradients[0])
+
+
+def summed(mine: Tensor) -> Tensor:
+    everyone: Tensor = Summed.apply(mine)
+    return everyone
+
+
 class SyncedNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm whose mean and variance are those of all processes' pictures together; each must bring as many.
 
@@ -124,13 +143,11 @@ class SyncedNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        from torch.distributed.nn.functional import all_reduce
-
         y = x.float()
         count = y.numel() // y.shape[1] * dist.get_world_size()
-        mean: Tensor = all_reduce(y.sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        mean: Tensor = summed(y.sum((0, 2, 3))) / count
         centred = y - mean[:, None, None]
-        variance: Tensor = all_reduce(centred.square().sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        variance: Tensor = summed(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             assert self.running_mean is not None
             assert self.running_var is not None

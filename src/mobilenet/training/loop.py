@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,8 +50,8 @@ def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = Fal
     """
     fabric = machine(recipe.precision, accelerator)
     try:
-        with Interruptions() as interruptions:
-            return run(fabric, interruptions, recipe, data, Path(out), resume)
+        with Interruptions() as interruptions, ExitStack() as opened_here:
+            return run(fabric, interruptions, opened_here, recipe, data, Path(out), resume)
     except (OSError, ModelFileError, PicturesLost) as error:
         whole = checkpoint.exists(Path(out))
         kept = f"the last checkpoint is whole: go on with --resume --out {out}" if whole else "there was no checkpoint yet"
@@ -59,7 +60,15 @@ def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = Fal
         close(fabric)
 
 
-def run(fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path | str | None, out: Path, resume: bool) -> Path:
+def run(
+    fabric: Fabric,
+    interruptions: Interruptions,
+    opened_here: ExitStack,
+    recipe: Recipe,
+    data: Path | str | None,
+    out: Path,
+    resume: bool,
+) -> Path:
     # 1. The folder, and what an earlier run left in it.
     first = fabric.is_global_zero
     progress = Progress(quiet=not first)
@@ -116,7 +125,7 @@ def run(fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path
         return any(asked)
 
     # 5. The steps.
-    record = Record(out, step, scored) if first else None
+    record = opened_here.enter_context(Record(out if first else None, step, scored))
     result: Scored | None = None
     waiting: deque[Step] = deque()
     progress.begin(steps, step)
@@ -131,8 +140,7 @@ def run(fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path
             if step > scored:
                 line = {"step": step, "epoch": step / epoch_steps, "metrics": result.metrics, "images": result.images,
                         "failed": result.failed, "seconds": round(time.perf_counter() - begun, 2)}  # fmt: skip
-                if record is not None:
-                    record.write(line)
+                record.write(line)
                 progress.print(score_line(line, recipe.epochs))
                 scored = step
                 save()
@@ -187,8 +195,7 @@ def run(fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path
                 means = window.taken()
                 line = {"step": step, "epoch": round(step / epoch_steps, 4), "lr": rate, "loss": means.pop("total"),
                         "parts": means, **pace.taken()}  # fmt: skip
-                if record is not None:
-                    record.write(line)
+                record.write(line)
                 progress.show(step, step / epoch_steps, recipe.epochs, line)
             if leave or at_end or step % recipe.checkpoint_steps == 0:
                 leave = drain() or leave
@@ -199,8 +206,6 @@ def run(fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path
     # 6. The model file, and pictures of the run.
     assert result is not None
     if first:
-        assert record is not None
-        record.close()
         kept = net if average is None else average.net
         model_file = trained_model(recipe, task, kept, training, result, steps)
         modelfile.write(model_file, out / MODEL)

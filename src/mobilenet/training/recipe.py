@@ -239,8 +239,8 @@ def with_settings(recipe: Recipe, given: Mapping[str, str]) -> Recipe:
     `resolution` moves the preprocessing with it, and `sizes` in proportion, to multiples of 8.
     """
     data = recipe.to_json()
-    for path, text in given.items():
-        data = settings.changed(data, path, text)
+    for path in sorted(given, key=lambda path: (path not in data, path.count("."))):  # a kind before what belongs to it
+        data = settings.changed(data, path, given[path])
     side = data["resolution"]
     if side != recipe.resolution and type(side) is int and side > 0:
         data["preprocessing"] = settings.to_json(recipe.preprocessing.at(side))

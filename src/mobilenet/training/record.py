@@ -20,37 +20,43 @@ Line = dict[str, Any]
 
 
 class Record:
-    """The log of a run in `folder`, gone on with after step `step`; a process that is not the first one keeps none.
+    """The log of a run in `folder`, gone on with after step `step`. Enter it, so that it is closed whatever happens.
 
     What an interrupted run had logged past its last checkpoint is removed, since it is about to be done again.
 
     Args:
+        folder: None for a process that is not the first one, which keeps no log.
         scored: the last step whose score stands in the checkpoint.
     """
 
-    def __init__(self, folder: Path, step: int, scored: int, tensorboard: bool = True) -> None:
+    def __init__(self, folder: Path | None, step: int, scored: int) -> None:
+        self.file: TextIO | None = None
+        if folder is None:
+            return
         self.path = folder / LOG
         kept = [line for line in read(self.path) if line["step"] <= (scored if "metrics" in line else step)]
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-        self.file: TextIO = open(self.path, "a", encoding="utf-8")  # noqa: SIM115, closed by close()
-        self.board: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter
 
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115, closed on the way out
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.board.close()
 
     def write(self, line: Line) -> None:
+        if self.file is None:
+            return
         self.file.write(json.dumps(line) + "\n")
         self.file.flush()
-        if self.board is not None:
-            for name, value in flat(line).items():
-                if isinstance(value, (int, float)) and name not in ("step", "epoch"):
-                    self.board.add_scalar(name, value, line["step"])
-
-    def close(self) -> None:
-        self.file.close()
-        if self.board is not None:
-            self.board.close()
+        for name, value in flat(line).items():
+            if isinstance(value, (int, float)) and name not in ("step", "epoch"):
+                self.board.add_scalar(name, value, line["step"])
 
 
 def flat(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from ..preprocessing import Preprocessing
 
 
 def take_weights(net: TorchNetwork, source: str, labels: tuple[str, ...], preprocessing: Preprocessing) -> tuple[int, int]:
-    """Copies into `net` every tensor of `source` that has its name and shape; (copied, all).
+    """Copies into `net` every tensor of `source` that has its name; (copied, all).
 
     The layers that decide between classes are copied only where the labels are the same. ValueError where the two networks
-    differ in what no shape shows (padding, epsilon, normalisation of pictures), or where nothing fits.
+    differ in what no shape shows (padding, epsilon, normalisation of pictures), where a shape differs, or nothing fits.
     """
     model = load_model(source)
     check_alike(net, model, source, preprocessing)
@@ -24,16 +24,16 @@ def take_weights(net: TorchNetwork, source: str, labels: tuple[str, ...], prepro
         for name, _ in layer.parameters()
     }
     wanted = net.network.tensors()
-    taken = {
-        name: value
-        for name, value in model.tensors.items()
-        if name not in deciding and wanted.get(name) == value.shape and value.dtype == "float32"
-    }
-    if not taken:
-        raise ValueError(
-            f"network.start {source!r}: none of its tensors has a name and shape of {net.network.architecture}; "
-            "start from a float model of the same family and width"
-        )
+    taken = {name: value for name, value in model.tensors.items() if name in wanted and name not in deciding}
+    for name, value in taken.items():
+        if value.shape != wanted[name]:
+            raise ValueError(
+                f"network.start {source!r}: its tensor {name!r} is {value.shape}, must be {wanted[name]}; "
+                "start from a model of the same width"
+            )
+    if not taken or model.quantization is not None:
+        reason = "it is quantised" if taken else f"none of its tensors has a name of {net.network.architecture}"
+        raise ValueError(f"network.start {source!r}: {reason}; start from a float model of the same family")
     net.load_arrays({**net.arrays(), **taken})
     return len(taken), len(wanted)
 
