@@ -91,7 +91,7 @@ class Shapes(Dataset):
         """The shapes of picture `index`, back to front, and the generator to paint them with."""
         random = np.random.default_rng([*self.stream, index])
         if self.task == "classification":
-            return [(self._label(index), _outline(self._label(index), self.size, random, 0.3, 0.8))], random
+            return [(self._label(index), _outline(self._label(index), self.size, random, 0.45, 0.9))], random
         shapes: list[Shape] = []
         whole: list[int] = []
         for _ in range(random.integers(0, 6)):
@@ -165,7 +165,7 @@ def _paint(shapes: list[Shape], size: int, random: np.random.Generator) -> NDArr
         shade = ramp[:, None] if random.random() < 0.5 else ramp[None, :]
         own = 0.15 * (canvas - around) + colour + shade[..., None]  # a little of what is behind shines through
         canvas[pixels] = own[pixels]
-    level = int(random.integers(2, 25))
+    level = int(random.integers(2, 17))
     canvas += random.integers(-level, level + 1, canvas.shape, dtype=np.int8)
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
