@@ -13,7 +13,7 @@ from ..catalogue import unknown
 from ..data import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
 from ..preprocessing import IMAGENET_TORCHVISION, Preprocessing
 from .ema import Averaging
-from .optimiser import SGD, RMSProp
+from .optimiser import SGD, AdamW, RMSProp
 from .recipe import BoxLoss, CrossEntropy, Drawn, PixelCrossEntropy, Plan, Recipe
 from .schedule import Cosine, Exponential, OneCycle, Poly, Warmup
 
@@ -226,25 +226,31 @@ def voc_deeplab() -> Recipe:
 
 
 def shapes_classify() -> Recipe:
-    """Five kinds of shapes drawn on the fly: a first training, minutes on two cores.
+    """Five kinds of shapes drawn on the fly, one on a picture: a first training, minutes on two cores.
 
-    ``mobilenet train shapes_classify --out RUN``.
+    ``mobilenet train shapes_classify --out RUN``. Five bottlenecks at strides 2 to 16 are enough, and learn sooner than all
+    seventeen.
     """
     return Recipe(
         name="shapes_classify",
-        network=Plan(settings={"width": 0.5}, dropout=0.0),
+        network=Plan(
+            settings={"width": 1.0, "rows": [[1, 16, 1, 1], [4, 24, 1, 2], [4, 32, 1, 2], [4, 64, 1, 2], [4, 96, 1, 1]]},
+            dropout=0.0,
+        ),
         resolution=64,
         preprocessing=SQUASHED.at(64),
         augmentation=ClassificationAugmentation(scale=(0.7, 1.0), ratio=(0.9, 1.1)),
-        epochs=5,
-        batch=32,
-        lr=0.1,
-        optimiser=SGD(momentum=0.9, nesterov=True),
-        schedule=OneCycle(rise=0.25, start=0.05, final=0.001),
-        weight_decay=5e-4,
+        epochs=6,
+        batch=16,
+        lr=0.004,
+        optimiser=AdamW(),
+        schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
+        weight_decay=0.02,
         averaging=Averaging(decay=0.99),
-        drawn=Drawn(train=4096, val=1024, size=64),
+        drawn=Drawn(train=8192, val=1024, size=64),
         in_memory=True,
+        workers=0,
+        score_epochs=2,
     )
 
 
@@ -253,23 +259,16 @@ def shapes_detect() -> Recipe:
 
     ``mobilenet train shapes_detect --out RUN``.
     """
-    return Recipe(
+    return replace(
+        shapes_classify(),
         name="shapes_detect",
         network=Plan("ssdlite_mobilenet_v2", {"width": 0.5, "anchors": "torchvision"}, dropout=0.0),
         resolution=128,
         preprocessing=SQUASHED,
         augmentation=DetectionAugmentation(distortion=0.0, zoom_out=0.0, iou_crop=False),
-        epochs=10,
-        batch=32,
-        lr=0.1,
-        optimiser=SGD(momentum=0.9, nesterov=True),
-        schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
-        weight_decay=5e-4,
+        lr=0.003,
         loss=BoxLoss(form="torchvision"),
-        averaging=Averaging(decay=0.99),
-        drawn=Drawn(train=2048, val=512, size=128),
-        in_memory=True,
-        score_epochs=2,
+        drawn=Drawn(train=4096, val=512, size=128),
     )
 
 
@@ -278,23 +277,13 @@ def shapes_segment() -> Recipe:
 
     ``mobilenet train shapes_segment --out RUN``.
     """
-    return Recipe(
+    return replace(
+        shapes_detect(),
         name="shapes_segment",
-        network=Plan("deeplabv3_mobilenet_v2", {"width": 0.5, "output_stride": 8}, dropout=0.0),
-        resolution=128,
-        preprocessing=SQUASHED,
+        network=Plan("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 8}, dropout=0.0),
         augmentation=SegmentationAugmentation(scale=(1.0, 1.0), step=0.0),
-        epochs=10,
-        batch=32,
-        lr=0.1,
-        optimiser=SGD(momentum=0.9, nesterov=True),
-        schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
-        weight_decay=5e-4,
         loss=PixelCrossEntropy(),
-        averaging=Averaging(decay=0.99),
         drawn=Drawn(train=2048, val=512, size=128),
-        in_memory=True,
-        score_epochs=2,
     )
 
 
