@@ -20,7 +20,21 @@ from mobilenet import modelfile
 
 PACKAGE = ROOT / "src" / "mobilenet"
 DEVICE = ("numpy", "PIL", "safetensors", "click", "platformdirs", "tabulate")
-TRAINING = ("torch", "torchvision", "timm", "transformers", "keras", "h5py", "matplotlib", "faster_coco_eval")
+TRAINING = (
+    "torch",
+    "torchvision",
+    "lightning_fabric",
+    "tensorboard",
+    "timm",
+    "transformers",
+    "keras",
+    "h5py",
+    "matplotlib",
+    "faster_coco_eval",
+)
+
+ROOMS = {"nn": "data|training|runtime|predictor", "data": "training|nn|predictor|cli", "training": "cli"}
+"""The rooms that may import torch, and what each may not import."""
 
 WITHOUT = f"import sys\nfor name in {TRAINING!r}: sys.modules[name] = None\n"
 
@@ -83,8 +97,10 @@ def test_imports_run_one_way():
 
 def test_the_device_world_never_imports_the_training_world():
     for path in PACKAGE.rglob("*.py"):
-        if "nn" in path.relative_to(PACKAGE).parts:
-            assert not any(re.match(r"mobilenet\.(data|training|runtime|predictor)\b", name) for name in imports(path, False))
+        room = path.relative_to(PACKAGE).parts[0]
+        if room in ROOMS:
+            above = [name for name in imports(path, False) if re.match(rf"mobilenet\.({ROOMS[room]})\b", name)]
+            assert not above, f"{path.name} imports {above}"
             continue
         heavy = {name for name in imports(path, top_level=True) if name.partition(".")[0] in TRAINING}
         assert not heavy, f"{path.name} imports {heavy} at its top"
@@ -119,6 +135,8 @@ def test_everything_of_the_device_world_without_torch(tmp_path):
         "    assert result.exit_code == 0, (arguments, result.output, result.exception)\n"
         "result = CliRunner().invoke(main, ['evaluate', '--data', folder + '/one', '--model', folder + '/toy.safetensors',\n"
         "                                   '--backend', 'torch'])\n"
+        "assert result.exit_code == 2 and \"pip install 'mobilenet[train]'\" in result.output, result.output\n"
+        "result = CliRunner().invoke(main, ['train', 'shapes_classify', '--out', folder + '/run'])\n"
         "assert result.exit_code == 2 and \"pip install 'mobilenet[train]'\" in result.output, result.output\n"
         "assert not any(name in sys.modules and sys.modules[name] for name in ('torch', 'torchvision'))\n"
     )
@@ -167,7 +185,7 @@ def test_the_declared_dependencies_are_those_imported():
     assert declared == {"pillow" if name == "PIL" else name for name in DEVICE}
     third_party = set()
     for path in PACKAGE.rglob("*.py"):
-        if "nn" not in path.relative_to(PACKAGE).parts:
+        if path.relative_to(PACKAGE).parts[0] not in ROOMS:
             third_party |= {name.partition(".")[0] for name in imports(path, top_level=False)}
     optional = {"h5py", "matplotlib", "faster_coco_eval", "onnx", "onnxruntime", "openvino"}
     known = {*DEVICE, *optional, "mobilenet", *sys.stdlib_module_names}

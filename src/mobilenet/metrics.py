@@ -1,7 +1,7 @@
 """What a score is made of: top-1 and top-5, COCO's mean average precision, mean intersection over union.
 
 Each score takes results one by one (`add`) and gives its metrics, fractions, at the end. None where there was nothing to
-measure (no object of that size).
+measure (no object of that size). Where several processes score a part each, `merge` takes in the `state` of another's score.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ class Accuracy:
         self.top1 += best[0] == truth
         self.top5 += truth in best
 
+    def state(self) -> tuple[int, int, int]:
+        return self.pictures, self.top1, self.top5
+
+    def merge(self, state: tuple[int, int, int]) -> None:
+        self.pictures, self.top1, self.top5 = (a + b for a, b in zip(self.state(), state, strict=True))
+
     def metrics(self) -> Metrics:
         return {"top1": self.top1 / self.pictures, "top5": self.top5 / self.pictures}
 
@@ -59,6 +65,12 @@ class MeanIoU:
             raise ValueError(f"mask with class {unknown}: the model has classes 0 to {self.classes - 1}; void is {VOID}")
         pairs = truth[meant].astype(np.int64) * self.classes + result.mask[meant]
         self.confusion += np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
+
+    def state(self) -> NDArray[np.int64]:
+        return self.confusion
+
+    def merge(self, state: NDArray[np.int64]) -> None:
+        self.confusion = self.confusion + state
 
     def per_class(self) -> NDArray[np.float64]:
         """(K,) IoU of each class, NaN where there is none."""
@@ -100,6 +112,12 @@ class MeanAP:
             if category is not None:  # a class that the data was never labelled with can be neither right nor wrong
                 box = [x0, y0, x1 - x0, y1 - y0]
                 self.found.append({"image_id": truth, "category_id": category, "bbox": box, "score": score})
+
+    def state(self) -> tuple[list[int], list[dict[str, Any]]]:
+        return self.pictures, self.found
+
+    def merge(self, state: tuple[list[int], list[dict[str, Any]]]) -> None:
+        self.pictures, self.found = self.pictures + state[0], self.found + state[1]
 
     def metrics(self) -> Metrics:
         """Over the pictures that were added, those without objects among them (what is found there is wrong)."""

@@ -6,6 +6,7 @@ on stderr; ``--debug`` shows the traceback.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import json
@@ -70,16 +71,22 @@ def parse_resolution(context: click.Context, parameter: click.Parameter, value: 
 
 def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
     """``key=value`` with the value in JSON's syntax, or as it stands."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = parse_pairs(context, parameter, values)
+    for key, value in settings.items():
+        with contextlib.suppress(ValueError):
+            settings[key] = json.loads(value)
+    return settings
+
+
+def parse_pairs(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """``key=value`` with the value as it stands; of a key given twice the last one counts."""
+    pairs: dict[str, str] = {}
     for item in values:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{item!r} must be key=value, for example shortcut=none")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
+        pairs[key] = value
+    return pairs
 
 
 model_option = click.option("--model", default="imagenet", show_default=True, help="A known model's name, or a model file.")

@@ -1,0 +1,1 @@
+"""Training: recipes, the one loop for all tasks, checkpoints that survive a kill. Needs the extra ``[train]``."""

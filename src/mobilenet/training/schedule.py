@@ -1,0 +1,132 @@
+"""Learning-rate schedules: values that turn a position in the run into a factor of the recipe's learning rate.
+
+A schedule is called with the position `t` and the length `epochs` of its part of the run, both in epochs; `factor` makes
+them from steps, and is the only place where the two units meet.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+def check(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"schedule: {name} {value!r} must be {rule}")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """1 throughout."""
+
+    def __call__(self, t: float, epochs: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """rate ** (t / every): TensorFlow's exponential decay; `staircase` cuts t / every down to an integer."""
+
+    rate: float = 0.98
+    every: float = 1.0
+    staircase: bool = True
+
+    def __post_init__(self) -> None:
+        check(0 < self.rate <= 1, "rate", self.rate, "above 0 and at most 1")
+        check(self.every > 0, "every", self.every, "a number of epochs above 0")
+
+    def __call__(self, t: float, epochs: float) -> float:
+        # A step at the end of an epoch must not miss it by a rounding of t.
+        power = math.floor(t / self.every + 1e-9) if self.staircase else t / self.every
+        return float(self.rate**power)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """gamma to the power of the milestones passed; milestones are shares of the run, 0 to 1."""
+
+    milestones: tuple[float, ...] = (0.6, 0.85)
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        check(all(0 < m < 1 for m in self.milestones), "milestones", self.milestones, "shares of the run between 0 and 1")
+        check(0 < self.gamma <= 1, "gamma", self.gamma, "above 0 and at most 1")
+
+    def __call__(self, t: float, epochs: float) -> float:
+        return float(self.gamma ** sum(t >= milestone * epochs - 1e-9 for milestone in self.milestones))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 down to `final`."""
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(0 <= self.final <= 1, "final", self.final, "0 to 1")
+
+    def __call__(self, t: float, epochs: float) -> float:
+        return eased(1.0, self.final, t / epochs)
+
+
+@dataclass(frozen=True)
+class Poly:
+    """(1 - t / epochs) ** power, from 1 down to `final`: TensorFlow's polynomial decay, DeepLab's schedule."""
+
+    power: float = 0.9
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(self.power > 0, "power", self.power, "above 0; 1 falls on a line")
+        check(0 <= self.final <= 1, "final", self.final, "0 to 1")
+
+    def __call__(self, t: float, epochs: float) -> float:
+        return float((1 - self.final) * (1 - min(t / epochs, 1.0)) ** self.power + self.final)
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """By half a cosine from `start` up to 1 in the share `rise` of the run, then by another down to `final`."""
+
+    rise: float = 0.3
+    start: float = 0.04
+    final: float = 0.000004
+
+    def __post_init__(self) -> None:
+        check(0 < self.rise < 1, "rise", self.rise, "a share between 0 and 1")
+        for name, value in (("start", self.start), ("final", self.final)):
+            check(0 <= value <= 1, name, value, "0 to 1")
+
+    def __call__(self, t: float, epochs: float) -> float:
+        share = min(t / epochs, 1.0)
+        if share < self.rise:
+            return eased(self.start, 1.0, share / self.rise)
+        return eased(1.0, self.final, (share - self.rise) / (1 - self.rise))
+
+
+Schedule = Constant | Exponential | Steps | Cosine | Poly | OneCycle
+
+
+def eased(first: float, last: float, share: float) -> float:
+    """From `first` to `last` along half a cosine."""
+    return last + (first - last) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """The factor climbs on a line from `start` to 1 in the first `epochs`; then the schedule begins, with what is left."""
+
+    epochs: float = 0.0
+    start: float = 0.01
+
+    def __post_init__(self) -> None:
+        check(self.epochs >= 0, "epochs of warm-up", self.epochs, "at least 0")
+        check(0 <= self.start <= 1, "start of warm-up", self.start, "0 to 1")
+
+
+def factor(schedule: Schedule, warmup: Warmup, step: int, epoch_steps: int, epochs: float) -> float:
+    """What the learning rate of step number `step`, from 0, is multiplied with."""
+    t = step / epoch_steps
+    if t < warmup.epochs:
+        return warmup.start + (1 - warmup.start) * t / warmup.epochs
+    return schedule(t - warmup.epochs, epochs - warmup.epochs)
