@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
 from mobilenet.cost import cost
@@ -64,7 +65,30 @@ SCORED = {
 }
 """Model and backend: what it is called, and what independent code scored with the same weights (LiteRT for `voc`)."""
 
-TABLES = {"install": install, "ledger": ledger, "vision": vision}
+
+def bench() -> str:
+    """The last record of every size and number of threads: the engine beside its peers."""
+    last: dict[tuple[str, int, int], dict[str, dict[str, Any]]] = {}
+    for line in (ROOT / "results" / "bench.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        last.setdefault((row["model"], row["resolution"][0], row["threads"]), {})[row["engine"]] = row
+    rows = []
+    for (model, side, threads), engines in sorted(last.items()):
+        peers = [engines[name] for name in ("onnxruntime", "openvino")]
+        ours, best = engines["native"], min(peer["median_ms"] for peer in peers)
+        times = (f"{row['median_ms']:.2f} ({row['min_ms']:.2f})" for row in (ours, *peers))
+        growth = (f"{row['peak_rss_delta_bytes'] / 2**20:.1f}" for row in (ours, *peers))
+        label = f"`{model}` at {side} px, {threads} thread{'s' * (threads > 1)}"
+        rows.append((label, *times, f"{ours['median_ms'] / best:.2f}", *growth, f"{ours['max_abs_error']:.0e}"))
+    header = ("", "native ms", "ONNX Runtime ms", "OpenVINO ms", "native / best", "MiB", "MiB", "MiB", "native's error")
+    return markdown(header, rows) + (
+        "\n\nMedian (least) of interleaved runs in one process; growth of the process while each runs in a child of its own, "
+        "in the same order; the largest difference of native's outputs from the numpy reference. "
+        f"{ours['machine']}, {ours['isa']}, {ours['date']}."
+    )
+
+
+TABLES = {"bench": bench, "install": install, "ledger": ledger, "vision": vision}
 
 
 def filled(text: str) -> str:
