@@ -293,6 +293,7 @@ def test_coco_scores_what_the_reference_scored(shared, coco, one_thread):
 
 def test_voc_small_scores_what_the_reference_scored(shared, voc_small, one_thread):
     """DeepLabv3-MobileNetV2 0.5 at 257 px on 72 pictures: computed once with LiteRT, mIoU 0.556, pixel accuracy 0.9075."""
+    pytest.importorskip("torch")
     from mobilenet.nn import executor
 
     score = evaluate(mobilenet.load(voc_small, executor), shared / "data" / "voc2012")

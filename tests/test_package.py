@@ -187,7 +187,7 @@ def test_the_declared_dependencies_are_those_imported():
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] not in ROOMS:
             third_party |= {name.partition(".")[0] for name in imports(path, top_level=False)}
-    optional = {"h5py", "matplotlib", "faster_coco_eval", "onnx", "onnxruntime", "openvino"}
+    optional = {"h5py", "matplotlib", "faster_coco_eval", "onnx", "onnxruntime", "openvino", "torch"}
     known = {*DEVICE, *optional, "mobilenet", *sys.stdlib_module_names}
     assert third_party <= known
 

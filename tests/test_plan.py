@@ -258,10 +258,3 @@ def test_budget_takes_the_first_that_fits():
     assert second.bytes < plans[0].bytes
     with pytest.raises(ValueError, match=rf"memory_budget {smallest - 1}: .* at least {smallest} bytes; raise the budget"):
         choose(network, (224, 224), 1, smallest - 1)
-
-
-def test_layers_without_a_step_are_refused_by_name():
-    from mobilenet.heads import deeplabv3_mobilenet_v2
-
-    with pytest.raises(ValueError, match=r"layer 'image_pool\.resize' of deeplabv3_mobilenet_v2: the engine has no Resize"):
-        fuse(deeplabv3_mobilenet_v2())
