@@ -23,6 +23,7 @@ from .shell import (
     json_option,
     main,
     model_option,
+    parse_pairs,
     progress,
     resolution_option,
     say,
@@ -321,6 +322,31 @@ def convert(
     changed = {key: network.settings[key] for key in ("width", "classes", "padding", "epsilon")}
     described_as = ", ".join(f"{key} {value}" for key, value in changed.items())
     click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({described_as}), {len(conversion.steps)} tensors")
+
+
+@command
+@click.argument("recipe")
+@click.option("--data", help="Pictures with labels: class folders, CSV, COCO, VOC; their splits are train and val.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, or begin where there is none.")
+@click.option("--smoke", is_flag=True, help="The same recipe in seconds: a few small pictures, one epoch.")
+@click.option("--set", "settings", multiple=True, callback=parse_pairs, metavar="KEY=VALUE",
+              help="A setting of the recipe, for example lr=0.05 or schedule.power=1.")  # fmt: skip
+def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, settings: dict[str, str]) -> None:
+    """Train by a recipe; the run's folder gets the model file, the log, checkpoints and pictures.
+
+    Recipes: shapes_classify, shapes_detect, shapes_segment (no --data), imagenette, imagenette_20, imagenette_80,
+    imagenette_200, finetune, imagenet_paper, imagenet_modern, coco_ssdlite, voc_deeplab. Started by torchrun, all of its
+    processes train one network.
+    """
+    try:
+        from .training.loop import train as run
+        from .training.recipe import shrunk, with_settings
+        from .training.recipes import find
+    except ImportError as error:
+        raise ValueError(f"train: {error}; pip install 'mobilenet[train]'") from error
+    chosen = find(recipe)
+    run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume)
 
 
 def engine_expected(model: str) -> bool:
