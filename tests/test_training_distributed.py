@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ def recipe(kind):
     if kind == "accumulate":
         return runs.tiny(network=replace(runs.tiny().network, dropout=0.0), accumulate=2, epochs=1, **plain)
     plain["lr"] = 1e-5  # batch norm on maps of one pixel magnifies roundings beyond all measure once weights move
-    made = runs.tiny_detector(**plain) if kind == "detect" else runs.tiny_segmenter(**plain)
+    made = runs.tiny_segmenter(**plain) if kind == "segment" else runs.tiny_detector(**plain)
+    if kind == "still":  # the detector that one process made, begun from and not moved by as much as a rounding
+        file = str(base / "detect1x1-0" / "run" / "model.safetensors")
+        return replace(made, lr=1e-30, network=replace(made.network, dropout=0.0, start=file, norm_momentum=1e-12))
     return replace(made, network=replace(made.network, dropout=0.0))
 
 def launch(kind, nodes, local, jitter=0):
@@ -95,9 +99,8 @@ for layout in json.loads(sys.argv[3]):
     launch(*layout)
 """
 
-KINDS = {"classify": tiny, "accumulate": tiny, "detect": tiny_detector, "segment": tiny_segmenter}
-LAYOUTS = [("classify", 1, 1), ("classify", 1, 2), ("classify", 2, 2), ("accumulate", 1, 1), ("accumulate", 1, 2),
-           ("detect", 1, 1), ("detect", 1, 2), ("segment", 1, 1), ("segment", 1, 2)]  # fmt: skip
+KINDS = {"classify": tiny, "accumulate": tiny, "detect": tiny_detector, "still": tiny_detector, "segment": tiny_segmenter}
+LAYOUTS = [(kind, 1, local) for kind in KINDS for local in (1, 2)] + [("classify", 2, 2)]
 SOME = 16
 JITTERED = [(kind, 1, 1, jitter) for kind in KINDS for jitter in (1, 2, 3)]
 
@@ -141,7 +144,8 @@ def test_many_processes_do_what_one_does(runs, layout):
         assert many == pytest.approx(one, abs=SOME * moved + tolerance(network, max(map(abs, one))))
     folders = [runs / f"{kind}{nodes}x{local}-0" / "run" for _, nodes, local in ((kind, 1, 1), layout)]
     first, second = (modelfile.read(folder / "model.safetensors") for folder in folders)
-    assert second.metrics == pytest.approx(first.metrics, abs=1e-9)
+    if kind != "detect":  # whose roundings one step magnifies a thousandfold and more: "still" is for its metrics
+        assert second.metrics == first.metrics
     assert second.provenance["scored"] == first.provenance["scored"] == recipe.drawn.val
 
 
@@ -154,3 +158,45 @@ def test_synced_norm_alone_is_batch_norm():
     synced, x = SyncedNorm.like(norm).eval(), torch.randn(2, 4, 3, 3)
     assert torch.equal(synced(x), norm.eval()(x))
     assert list(synced.state_dict()) == list(norm.state_dict())
+
+
+@pytest.fixture
+def two_hosts():
+    """Two network namespaces, (name, address, interface), joined by a cable; skips where they cannot be made."""
+    if shutil.which("ip") is None:
+        pytest.skip("no 'ip' to make network namespaces with")
+    hosts = [(f"mobilenet{os.getpid()}{end}", f"10.213.77.{number}", f"v{end}") for number, end in enumerate("ab", start=1)]
+    commands = [f"netns add {name}" for name, _, _ in hosts]
+    commands += [f"link add va netns {hosts[0][0]} type veth peer name vb netns {hosts[1][0]}"]
+    commands += [
+        f"-n {name} {what}"
+        for name, address, link in hosts
+        for what in (f"addr add {address}/24 dev {link}", f"link set {link} up", "link set lo up")
+    ]
+    try:
+        for command in commands:
+            done = subprocess.run(["ip", *command.split()], capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no network namespaces here: ip {command}: {done.stderr.strip()}")
+        yield hosts
+    finally:
+        for name, _, _ in hosts:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def test_two_hosts_with_addresses_of_their_own(two_hosts, tmp_path):
+    """torchrun on each, as on two machines: one network is trained, and the first one writes it."""
+    address = two_hosts[0][1]
+    running = []
+    for rank, (name, _, link) in enumerate(two_hosts):
+        command = f"ip netns exec {name} {sys.executable} -m torch.distributed.run --nnodes 2 --nproc-per-node 1"
+        command += f" --node-rank {rank} --master-addr {address} --master-port 29517"
+        command += f" -m mobilenet train shapes_classify --smoke --out {tmp_path / str(rank)}"
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": link, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        running.append(subprocess.Popen(command.split(), env=environment, stderr=subprocess.PIPE, text=True))
+    said = [each.communicate(timeout=300)[1] for each in running]
+    assert [each.returncode for each in running] == [0, 0], said
+    assert "top1" in said[0]
+    assert "top1" not in said[1]
+    assert modelfile.read(tmp_path / "0" / "model.safetensors").provenance["scored"] == 16
+    assert not (tmp_path / "1").exists()

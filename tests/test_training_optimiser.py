@@ -129,7 +129,7 @@ def test_the_average_in_closed_form():
             value.add_(4.0)
     before = {name: value.clone() for name, value in average.net.state_dict().items()}
     for step in range(1, 11):
-        average.update(net, step)
+        average.update(step)
     for name in ("weight", "running_mean"):
         wanted = net.state_dict()[name] + 0.75**5 * (before[name] - net.state_dict()[name])
         assert torch.allclose(average.net.state_dict()[name], wanted, rtol=10 * DOUBLE, atol=0)

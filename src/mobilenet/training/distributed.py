@@ -71,10 +71,14 @@ def close(fabric: Fabric) -> None:
 
 
 class Interruptions:
-    """While it is entered, Ctrl-C and SIGTERM are noted in `asked` instead of ending the process; a second one ends it."""
+    """While it is entered, Ctrl-C and SIGTERM are noted in `asked` instead of ending the process; a second one ends it.
+
+    Processes that it forks meanwhile (those that read pictures) end as always.
+    """
 
     def __init__(self) -> None:
         self.asked: str | None = None
+        self.process = os.getpid()
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruptions:
@@ -88,7 +92,7 @@ class Interruptions:
         self.before = {}
 
     def note(self, number: int, _: FrameType | None) -> None:
-        if self.asked is not None:
+        if self.asked is not None or os.getpid() != self.process:
             self.__exit__()
             os.kill(os.getpid(), number)
         self.asked = signal.Signals(number).name

@@ -37,18 +37,23 @@ class Averaging:
 
 
 class Average(Generic[M]):
-    """Holds `net`, a copy of the trained network whose parameters and running statistics are the average."""
+    """The average of a network that is being trained, whose tensors must from now on change in place.
+
+    Attributes:
+        net: a copy whose parameters and running statistics are the average.
+    """
 
     def __init__(self, net: M, averaging: Averaging) -> None:
         self.averaging = averaging
         self.net: M = copy.deepcopy(net).requires_grad_(False).eval()
+        mine, theirs = self.net.state_dict(), net.state_dict()
+        names = [name for name, value in mine.items() if value.is_floating_point()]
+        self.mine, self.theirs = [mine[name] for name in names], [theirs[name] for name in names]
 
     @torch.no_grad()
-    def update(self, net: nn.Module, step: int) -> None:
-        """Takes the weights of `net` in after `step` steps, if it is their turn."""
+    def update(self, step: int) -> None:
+        """Takes the present weights in after `step` steps, if it is their turn."""
         if step % self.averaging.every:
             return
         keep = self.averaging.share(step // self.averaging.every - 1)
-        mine, theirs = self.net.state_dict(), net.state_dict()
-        names = [name for name, value in mine.items() if value.is_floating_point()]
-        torch._foreach_lerp_([mine[name] for name in names], [theirs[name] for name in names], 1 - keep)
+        torch._foreach_lerp_(self.mine, self.theirs, 1 - keep)

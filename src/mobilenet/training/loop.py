@@ -186,7 +186,7 @@ def run(
             prepared.step()
             step += 1
             if average is not None:
-                average.update(net, step)
+                average.update(step)
             pace.pictures += recipe.batch
             pace.waited, waited = pace.waited + source.waited - waited, source.waited
             at_end = step % epoch_steps == 0

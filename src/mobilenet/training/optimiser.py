@@ -93,8 +93,8 @@ def build(kind: Optimiser, net: nn.Module, lr: float, weight_decay: float, decay
     if isinstance(kind, RMSProp):
         return TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
     if isinstance(kind, AdamW):
-        return torch.optim.AdamW(groups, lr, kind.betas, kind.epsilon)
-    return torch.optim.SGD(groups, lr, kind.momentum, nesterov=kind.nesterov)
+        return torch.optim.AdamW(groups, lr, kind.betas, kind.epsilon, fused=True)  # one pass over memory
+    return torch.optim.SGD(groups, lr, kind.momentum, nesterov=kind.nesterov, fused=True)
 
 
 def parameter_groups(net: nn.Module, weight_decay: float, decayed: Decayed) -> list[dict[str, Any]]:
