@@ -352,11 +352,12 @@ def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, s
 
 def engine_expected(model: str) -> bool:
     """Whether the engine will run a model, as far as can be known before numpy is imported, whose own threads then idle."""
-    from .weights import cache, published
+    from . import cache
+    from .weights import published
 
     path = Path(model)
     if not path.exists() and model in published.models():
-        path = cache.converted_file(published.find(model))
+        path = cache.converted_file(model, published.find(model).files[0].sha256)
     built = importlib.util.find_spec("mobilenet.runtime._core") is not None
     return built and path.is_file() and not cache.is_quantized(path)
 

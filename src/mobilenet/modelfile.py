@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import catalogue
+from .cache import FORMAT, LARGEST_HEADER
 from .detection import Decoding
 from .network import Network
 from .preprocessing import WHOLE, Preprocessing
 from .quantization import Quantization, QuantizationError, dequantized
 from .results import VOID
-from .weights.cache import FORMAT, LARGEST_HEADER
 
 SCALE = ".scale"
 SAFETENSORS = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import detection, modelfile, segmentation
+from .cache import Report, converted_file
 from .images import Source, open_image
 from .modelfile import ModelFile, ModelFileError
 from .results import Classification, Detections, Result, Segmentation
 from .runtime import backend as runtimes
 from .segmentation import ONE_VIEW, Views
-from .weights.cache import Report, converted_file
 
 if TYPE_CHECKING:
     from .weights.published import Published
@@ -194,7 +194,7 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     from .weights import published
 
     entry = published.find(str(source))
-    converted = converted_file(entry)
+    converted = converted_file(entry.name, entry.files[0].sha256)
     if converted.exists():
         try:
             return modelfile.read(converted)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import Report, cache_folder
+from ..cache import Report, cache_folder
 from .published import Carrier, File, Published
 
 GIVEN = "MOBILENET_WEIGHTS"  # the variable that names a folder of files given by hand

@@ -6,12 +6,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .published import Published
 
 FORMAT = "1"  # of model files
+READER = 2  # counts what `weights.convert` came to make differently of the same published file
 LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
 Report = Callable[[str], None]
 
@@ -28,11 +25,12 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("mobilenet", appauthor=False))
 
 
-def converted_file(entry: Published) -> Path:
-    """The model file made of a known model. Its name carries what the content depends on, so that a newer format or file
-    never meets an old cache."""
-    pinned = entry.files[0].sha256[:16] or "unpinned"
-    return cache_folder() / "models" / f"{entry.name.replace('/', '--')}-{pinned}-{FORMAT}.safetensors"
+def converted_file(name: str, sha256: str) -> Path:
+    """The model file made of a known model whose published file has this sha256.
+
+    The file's name carries what the content depends on, so that a newer format, reader or source never meets an old cache.
+    """
+    return cache_folder() / "models" / f"{name.replace('/', '--')}-{sha256[:16] or 'unpinned'}-{FORMAT}.{READER}.safetensors"
 
 
 def is_quantized(path: Path) -> bool:
