@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network import Conv, Linear, Padding, Task, padding_amounts
+from .depthwise import DepthwiseConv2d
 
 
 class ConvNorm(nn.Module):
@@ -20,7 +21,8 @@ class ConvNorm(nn.Module):
         reach = (layer.kernel - 1) * layer.dilation
         # SAME depends on the picture's size only where there is a stride; otherwise both styles pad alike.
         self.padding_style: Padding = padding if layer.stride > 1 else "pytorch"
-        self.conv = nn.Conv2d(
+        depthwise = 1 < layer.groups == layer.in_channels == layer.out_channels
+        self.conv = (DepthwiseConv2d if depthwise else nn.Conv2d)(
             layer.in_channels,
             layer.out_channels,
             layer.kernel,

@@ -22,6 +22,7 @@ from .. import modelfile, nn
 from ..data import Dataset, InMemory, PicturesLost, Shapes, loader, open_dataset
 from ..modelfile import ModelFile, ModelFileError, write_atomically
 from . import checkpoint, optimiser, pictures
+from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
 from .distributed import Interruptions, close, machine, mean_over, synchronised
 from .ema import Average
@@ -48,6 +49,7 @@ def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = Fal
     Raises ValueError for what the user can put right, TrainingError where the run cannot go on: a loss that is not finite,
     a full disk, data that vanished, Ctrl-C or SIGTERM. The last good checkpoint then stands in `out`.
     """
+    keep_freed_memory()
     fabric = machine(recipe.precision, accelerator)
     try:
         with Interruptions() as interruptions, ExitStack() as opened_here:

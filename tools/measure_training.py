@@ -1,0 +1,149 @@
+"""Images/s of `mobilenet train` beside torchvision's reference loop: same network, pictures, crops, batch, precision, readers.
+
+    python tools/measure_training.py --data IMAGENETTE160 [--precision bf16-mixed] [--batch 64] [--steps 120] [--pairs 3]
+
+Whole processes in turns. `--reference` runs the other side alone: the loop of torchvision's
+references/classification/train.py, with its transforms, loader, loss, optimiser and running accuracy, in the fewest lines. The
+first window of 20 steps warms up and does not count. Appends one row to results/training_speed.jsonl; run nothing beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+WINDOW = 20
+LR = 0.05
+
+
+def reference(data: Path, precision: str, batch: int, side: int, steps: int, workers: int, accelerator: str) -> None:
+    """Prints a JSON line for every window: images_per_second, data_share, loss."""
+    import torch
+    import torchvision
+    from torchvision.transforms import functional, transforms
+
+    device = torch.device(accelerator)
+    change = transforms.Compose([
+        transforms.RandomResizedCrop(side, interpolation=functional.InterpolationMode.BILINEAR),
+        transforms.RandomHorizontalFlip(0.5),
+        transforms.PILToTensor(),
+        transforms.ConvertImageDtype(torch.float),
+        transforms.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    ])  # fmt: skip
+    pictures = torchvision.datasets.ImageFolder(str(data / "train"), change)
+    loader = torch.utils.data.DataLoader(
+        pictures, batch_size=batch, sampler=torch.utils.data.RandomSampler(pictures), num_workers=workers, pin_memory=True
+    )
+    model = torchvision.models.mobilenet_v2(num_classes=len(pictures.classes)).to(device).train()
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9, weight_decay=4e-5)
+    begun, waited, losses, begin_wait = time.perf_counter(), 0.0, list[float](), time.perf_counter()
+    for step, (read, labels) in enumerate(loader, 1):
+        image, target = read.to(device), labels.to(device)
+        waited += time.perf_counter() - begin_wait
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            output = model(image)
+            loss = criterion(output, target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        output.topk(5, 1)[1].eq(target[:, None]).float().sum(0).tolist()  # its meters look at loss and accuracy in each step
+        losses.append(loss.item())
+        if step % WINDOW == 0:
+            seconds = time.perf_counter() - begun
+            print(json.dumps({"images_per_second": WINDOW * batch / seconds, "data_share": waited / seconds,
+                              "loss": statistics.mean(losses)}), flush=True)  # fmt: skip
+            begun, waited, losses = time.perf_counter(), 0.0, []
+        if step == steps:
+            return
+        begin_wait = time.perf_counter()
+
+
+def measured(command: list[str]) -> tuple[str, int]:
+    """What a process prints, and its largest resident memory in bytes (of those it forks, their own)."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"exit status {process.returncode} of {' '.join(command)}")
+    return printed, usage.ru_maxrss * 1024
+
+
+def summary(windows: list[dict[str, Any]], peak: list[int]) -> dict[str, Any]:
+    rates = sorted(window["images_per_second"] for window in windows)
+    return {
+        "images_per_second": round(statistics.median(rates), 1),
+        "least": round(rates[0], 1),
+        "most": round(rates[-1], 1),
+        "data_share": round(statistics.median(window["data_share"] for window in windows), 4),
+        "last_loss": round(windows[-1]["loss"], 3),
+        "peak_rss_bytes": max(peak),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--precision", choices=("bf16-mixed", "32-true"), default="bf16-mixed")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--accelerator", default="cpu")
+    parser.add_argument("--reference", action="store_true", help="run torchvision's side alone, here")
+    given = parser.parse_args()
+    if given.reference:
+        reference(given.data, given.precision, given.batch, given.side, given.steps, given.workers, given.accelerator)
+        return
+    settings: dict[str, object] = {
+        "epochs": 1, "batch": given.batch, "limit": given.batch * given.steps, "precision": given.precision, "lr": LR,
+        "schedule": "constant", "weight_decay": 4e-5, "decayed": "all", "optimiser.nesterov": False, "averaging": None,
+        "sizes": [], "resolution": given.side, "preprocessing.size": [given.side, given.side],
+        "augmentation.scale": [0.08, 1.0], "dropout": 0.2, "in_memory": False, "workers": given.workers,
+    }  # fmt: skip
+    found: dict[str, tuple[list[dict[str, Any]], list[int]]] = {"mobilenet": ([], []), "torchvision": ([], [])}
+    theirs = [sys.executable, __file__, "--reference", "--data", str(given.data), "--precision", given.precision,
+              "--batch", str(given.batch), "--side", str(given.side), "--steps", str(given.steps),
+              "--workers", str(given.workers), "--accelerator", given.accelerator]  # fmt: skip
+    for _ in range(given.pairs):
+        with tempfile.TemporaryDirectory() as folder:
+            ours = [sys.executable, "-m", "mobilenet", "train", "imagenette", "--data", str(given.data), "--out", folder]
+            ours += [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+            _, peak = measured(ours)
+            lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+        found["mobilenet"][0].extend([line for line in lines if "images_per_second" in line][1:])
+        found["mobilenet"][1].append(peak)
+        printed, peak = measured(theirs)
+        found["torchvision"][0].extend([json.loads(line) for line in printed.splitlines()][1:])
+        found["torchvision"][1].append(peak)
+    import torch
+
+    sides = {name: summary(*each) for name, each in found.items()}
+    row = {
+        "date": date.today().isoformat(),
+        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
+                                 check=True).stdout.strip(),
+        "torch": torch.__version__, "accelerator": given.accelerator, "cores": os.cpu_count(), "precision": given.precision,
+        "batch": given.batch, "side": given.side, "workers": given.workers, "steps": given.steps, "pairs": given.pairs, **sides,
+        "ratio": round(sides["mobilenet"]["images_per_second"] / sides["torchvision"]["images_per_second"], 3),
+    }  # fmt: skip
+    with open(ROOT / "results" / "training_speed.jsonl", "a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(json.dumps(row, indent=2))
+
+
+if __name__ == "__main__":
+    main()
