@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from conftest import random_tensors, tolerance
 
+from mobilenet import architecture
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
+from mobilenet.network import Add
 from mobilenet.runtime.reference import Reference
 
 torch = pytest.importorskip("torch")
@@ -106,6 +108,21 @@ def test_initialisation_as_in_the_sources():
     for wrong in ({"initialisation": "keras"}, {"dropout": 1}, {"norm_momentum": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             nn.mobilenet_v2(**wrong)
+
+
+def test_zero_residuals_make_blocks_with_a_shortcut_begin_as_the_shortcut():
+    network = architecture.mobilenet_v2(classes=4)
+    net = nn.module(network, zero_residuals=True).eval()
+    blocks = [layer.name.partition(".")[0] for layer in network.layers if isinstance(layer, Add)]
+    assert len(blocks) == 10
+    with torch.no_grad():
+        seen = net.taps(*[f"layer_{number}" for number in range(2, 19)])(torch.randn(1, 3, 64, 64))
+    for number in range(3, 19):
+        same = f"layer_{number}" in blocks
+        assert same == (seen[f"layer_{number}"].shape == seen[f"layer_{number - 1}"].shape)
+        assert not same or torch.equal(seen[f"layer_{number}"], seen[f"layer_{number - 1}"])
+    with pytest.raises(ValueError, match="no batch norm"):
+        nn.module(architecture.mobilenet_v2(epsilon=None), zero_residuals=True)
 
 
 def test_settings_reach_the_modules():

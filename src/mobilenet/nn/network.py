@@ -103,7 +103,13 @@ class TorchNetwork(nn.Module):
         self.load_state_dict({**counters, **state})
 
 
-def module(network: Network, dropout: float = 0.2, norm_momentum: float = 0.1, initialisation: str = "pytorch") -> TorchNetwork:
+def module(
+    network: Network,
+    dropout: float = 0.2,
+    norm_momentum: float = 0.1,
+    initialisation: str = "pytorch",
+    zero_residuals: bool = False,
+) -> TorchNetwork:
     """A freshly initialised torch module of any `Network`.
 
     Args:
@@ -112,6 +118,8 @@ def module(network: Network, dropout: float = 0.2, norm_momentum: float = 0.1, i
         norm_momentum: weight of the newest batch in batch norm's running statistics, in torch's sense: 0.1 is PyTorch's,
             0.003 is TensorFlow-slim's decay of 0.997.
         initialisation: "pytorch" or "tensorflow", see `blocks.initialise`; heads as `blocks.head_deviation` says.
+        zero_residuals: let each block that has a shortcut begin as the shortcut alone: the last batch norm before the sum
+            has scale 0 (arXiv 1706.02677, section 5.1; not in the paper, whose blocks all begin at scale 1).
     """
     if not 0 < norm_momentum <= 1:
         raise ValueError(f"norm_momentum {norm_momentum!r}: must be above 0 and at most 1; TensorFlow's decay 0.997 is 0.003")
@@ -120,6 +128,11 @@ def module(network: Network, dropout: float = 0.2, norm_momentum: float = 0.1, i
         if isinstance(layer, (Conv, Linear)):
             parts[layer.name] = fresh_part(layer, network.padding, norm_momentum)
             initialise(parts[layer.name], initialisation, head_deviation(layer, network.task))
+    for name in [layer.inputs[-1] for layer in network.layers if zero_residuals and isinstance(layer, Add)]:
+        norm = parts[name].get_submodule("norm")
+        if not isinstance(norm, nn.BatchNorm2d):
+            raise ValueError(f"zero_residuals: {name} has no batch norm whose scale could be 0; leave it out")
+        nn.init.zeros_(norm.weight)
     return TorchNetwork(network, parts, dropout)
 
 

@@ -88,7 +88,8 @@ def run(
     torch.manual_seed(recipe.seed)
     network = recipe.network.network(recipe.resolution, len(training.labels))
     task = task_of(recipe, network, training.labels, mean_over(fabric))
-    net = nn.module(network, recipe.network.dropout, recipe.network.norm_momentum, recipe.network.initialisation)
+    plan = recipe.network
+    net = nn.module(network, plan.dropout, plan.norm_momentum, plan.initialisation, plan.zero_residuals)
     if recipe.network.start is not None and state is None:
         taken, wanted = take_weights(net, recipe.network.start, training.labels, recipe.preprocessing)
         progress.print(f"{taken} of {wanted} tensors begin as those of {recipe.network.start!r}, the others at random")

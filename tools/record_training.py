@@ -1,0 +1,67 @@
+"""Appends finished trainings to results/training.jsonl: recipe, what was set, seed, speed, first and last losses and scores.
+
+    python tools/record_training.py RUN... [--note TEXT]
+
+All of it is read from the runs' folders; the speed is over the whole of the run, scoring apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mobilenet.training import recipes
+from mobilenet.training.loop import flat_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def row(run: Path) -> dict[str, Any]:
+    recipe = json.loads((run / "recipe.json").read_text())
+    standard = flat_settings(recipes.find(recipe["name"]).to_json())
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    steps, scores = [line for line in lines if "loss" in line], [line for line in lines if "metrics" in line]
+    if not (run / "model.safetensors").exists():
+        raise SystemExit(f"{run}: no model file; the training has not ended")
+    counts = [line["step"] - before for line, before in zip(steps, [0] + [line["step"] for line in steps], strict=False)]
+    seconds = [count * recipe["batch"] / line["images_per_second"] for count, line in zip(counts, steps, strict=True)]
+    waited = sum(line["data_share"] * each for line, each in zip(steps, seconds, strict=True))
+    return {
+        "date": date.today().isoformat(),
+        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
+                                 check=True).stdout.strip(),
+        "recipe": recipe["name"],
+        "set": {key: value for key, value in flat_settings(recipe).items() if standard.get(key) != value},
+        "seed": recipe["seed"], "epochs": recipe["epochs"], "batch": recipe["batch"], "precision": recipe["precision"],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores", "torch": torch.__version__,
+        "seconds_per_epoch": round(sum(seconds) / recipe["epochs"], 1),
+        "images_per_second": round(sum(counts) * recipe["batch"] / sum(seconds), 1),
+        "data_share": round(waited / sum(seconds), 4),
+        "training_seconds": round(sum(seconds), 1), "scoring_seconds": round(sum(line["seconds"] for line in scores), 1),
+        "losses": [round(line["loss"], 4) for line in (steps[0], steps[-1])],
+        "scored": scores[-1]["images"], "failed": scores[-1]["failed"],
+        "first": {"epoch": scores[0]["epoch"], **scores[0]["metrics"]}, "last": scores[-1]["metrics"],
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--note", help="what a reader must know, for example what else the machine did meanwhile")
+    given = parser.parse_args()
+    rows = [row(run) | ({"note": given.note} if given.note else {}) for run in given.runs]
+    with open(ROOT / "results" / "training.jsonl", "a") as file:
+        file.writelines(json.dumps(each) + "\n" for each in rows)
+    print(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()
