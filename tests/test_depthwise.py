@@ -12,23 +12,37 @@ torch = pytest.importorskip("torch")
 from mobilenet.nn import mobilenet_v2  # noqa: E402
 from mobilenet.nn.depthwise import DepthwiseConv2d, _Strided  # noqa: E402
 
-BF16 = 2.0**-8  # unit roundoff
+STRIDED = [
+    (3, 2, 1, 1, 16, False),
+    (3, 2, 1, 0, 17, True),
+    (3, 2, 1, 1, 15, False),
+    (3, 2, 2, 2, 13, True),
+    (5, 3, 1, 2, 20, False),
+]
+DILATED = [
+    (3, 1, 2, 2, 16, False),
+    (3, 1, 2, 2, 17, True),
+    (3, 1, 4, 4, 9, False),
+    (3, 1, 6, 6, 4, True),
+    (5, 1, 3, 6, 20, False),
+]
 
 
-@pytest.mark.parametrize(
-    ("kernel", "stride", "dilation", "padding", "side", "bias"),
-    [(3, 2, 1, 1, 16, False), (3, 2, 1, 0, 17, True), (3, 2, 1, 1, 15, False), (3, 2, 2, 2, 13, True), (5, 3, 1, 2, 20, False)],
-)
-def test_gradients_are_those_of_float64(kernel: int, stride: int, dilation: int, padding: int, side: int, bias: bool) -> None:
+@pytest.mark.parametrize(("kernel", "stride", "dilation", "padding", "side", "bias"), STRIDED + DILATED)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_gradients_are_those_of_float64(
+    kernel: int, stride: int, dilation: int, padding: int, side: int, bias: bool, dtype: torch.dtype
+) -> None:
     torch.manual_seed(0)
     conv = DepthwiseConv2d(8, 8, kernel, stride, padding, dilation, groups=8, bias=bias)
-    x = torch.randn(2, 8, side, side).bfloat16().float().requires_grad_()
+    x = torch.randn(2, 8, side, side).to(dtype).float().requires_grad_()
     with torch.no_grad():
-        conv.weight.copy_(conv.weight.bfloat16())
-    with torch.autocast("cpu", torch.bfloat16):
+        conv.weight.copy_(conv.weight.to(dtype))
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         y = conv(x)
-    assert y.dtype == torch.bfloat16
-    assert "_Strided" in type(y.grad_fn).__name__
+    assert y.dtype == dtype
+    ours = "_Dilated" if stride == 1 else "_Strided" if dtype == torch.bfloat16 else "Convolution"
+    assert ours in type(y.grad_fn).__name__
     pull = torch.randn_like(y)
     y.backward(pull)
 
@@ -36,19 +50,44 @@ def test_gradients_are_those_of_float64(kernel: int, stride: int, dilation: int,
     exact.load_state_dict({name: value.double() for name, value in conv.state_dict().items()})
     z = x.detach().double().requires_grad_()
     exact(z).backward(pull.double())
-    # What comes in is exact in bfloat16; what comes out is rounded to it once, and float32's sums are finer by far.
+    # What comes in is exact; what comes out is summed in float32 and rounded to `dtype` once.
+    step = torch.finfo(dtype).eps
     assert x.grad is not None
     assert z.grad is not None
-    torch.testing.assert_close(x.grad.double(), z.grad, rtol=BF16, atol=BF16 * 1e-3)
+    sums = kernel**2 * 2.0**-23 * conv.weight.detach().abs().max() * pull.abs().max()
+    assert ((x.grad.double() - z.grad).abs() <= step * z.grad.abs() + sums).all()
     places = y.shape[0] * y.shape[2] * y.shape[3]
     for mine, theirs in zip(conv.parameters(), exact.parameters(), strict=True):
         assert mine.grad is not None
         assert theirs.grad is not None
-        bound = BF16 * theirs.grad.abs() + places * 2.0**-23 * pull.abs().max() * x.abs().max()
+        bound = step * theirs.grad.abs() + places * 2.0**-23 * pull.abs().max() * x.detach().abs().max().clamp_min(1)
         assert ((mine.grad.double() - theirs.grad).abs() <= bound).all()
 
 
-def test_only_strided_depthwise_layers_in_bfloat16_leave_torchs_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_dilated_layers_in_bfloat16() -> None:
+    """DeepLab's at 513 px, where PyTorch's own gradient of the filters was found wrong."""
+    torch.manual_seed(0)
+    conv = DepthwiseConv2d(960, 960, 3, 1, 2, 2, groups=960, bias=False).bfloat16()
+    x = torch.randn(4, 960, 33, 33, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    y = conv(x)
+    y.backward(torch.ones_like(y))
+    exact = torch.nn.Conv2d(960, 960, 3, 1, 2, 2, groups=960, bias=False).double()
+    z = exact(x.double())
+    z.backward(torch.ones_like(z))
+    assert conv.weight.grad is not None
+    assert exact.weight.grad is not None
+    bound = 2.0**-8 * exact.weight.grad.abs() + 4 * 33 * 33 * 2.0**-23 * x.abs().max()
+    assert ((conv.weight.grad.double() - exact.weight.grad).abs() <= bound).all()
+
+
+def test_shapes_without_a_quick_way_stay_with_torch() -> None:
+    even = DepthwiseConv2d(4, 4, 2, 1, 1, 2, groups=4)  # padding 1 = 2 * (2 - 1) / 2, but no middle tap
+    shrinking = DepthwiseConv2d(4, 4, 3, 1, 0, 2, groups=4)
+    for conv in (even, shrinking):
+        assert "Convolution" in type(conv(torch.randn(1, 4, 9, 9)).grad_fn).__name__
+
+
+def test_only_strided_layers_in_bfloat16_leave_torchs_path(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     apply = _Strided.apply
     monkeypatch.setattr(_Strided, "apply", lambda *given: calls.append(given[1].shape[0]) or apply(*given))
@@ -82,9 +121,9 @@ import sys
 from mobilenet.training.allocator import keep_freed_memory
 import resource, torch
 kept = keep_freed_memory() if sys.argv[1] == "keep" else False
-x = torch.ones(1 << 22)
+x = torch.ones(1 << 24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(64):
+for _ in range(32):
     y = x + 1
     del y
 print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)

@@ -1,4 +1,4 @@
-"""Writes the README's tables from results/ and from the ledger: nothing in them is typed. `--check` only compares."""
+"""Writes the tables of the README and of docs/ from results/ and from the ledger: none is typed. `--check` only compares."""
 
 from __future__ import annotations
 
@@ -88,7 +88,42 @@ def bench() -> str:
     )
 
 
-TABLES = {"bench": bench, "install": install, "ledger": ledger, "vision": vision}
+def training() -> str:
+    """The last record of every recipe, seed and change of settings."""
+    lines = (ROOT / "results" / "training.jsonl").read_text().splitlines()
+    last = {(row["recipe"], json.dumps(row["set"]), row["seed"]): row for row in map(json.loads, lines)}
+    rows = []
+    for row in last.values():
+        name, first, score = next((name, row["first"][name], row["last"][name]) for name in SCORES if name in row["last"])
+        rows.append((f"`{row['recipe']}`", str(row["seed"]), str(row["epochs"]), f"{row['seconds_per_epoch']:.0f}",
+                     f"{row['images_per_second']:.0f}", f"{row['data_share']:.0%}", f"{row['losses'][0]:.2f}",
+                     f"{row['losses'][1]:.2f}", f"{first:.3f} ({row['first']['epoch']:.0f})", f"{name} {score:.3f}",
+                     str(row["scored"])))  # fmt: skip
+    header = ("recipe", "seed", "epochs", "s / epoch", "images/s", "waiting for data", "first loss", "last loss",
+              "first score (epoch)", "last score", "pictures")  # fmt: skip
+    return markdown(header, rows)
+
+
+SCORES = ("top1", "mAP50", "mIoU")
+
+
+def training_speed() -> str:
+    """The last measurement of every precision and accelerator: this loop beside torchvision's."""
+    lines = (ROOT / "results" / "training_speed.jsonl").read_text().splitlines()
+    last = {(row["accelerator"], row["precision"], row["batch"]): row for row in map(json.loads, lines)}
+    rows = []
+    for (accelerator, precision, batch), row in last.items():
+        for side in ("mobilenet", "torchvision"):
+            found = row[side]
+            rows.append((f"{side}, {accelerator}, {precision}, batch {batch}", f"{found['images_per_second']:.0f}",
+                         f"{found['least']:.0f} to {found['most']:.0f}", f"{found['data_share']:.0%}",
+                         f"{found['peak_rss_bytes'] / 2**20:,.0f}", f"{found['last_loss']:.2f}"))  # fmt: skip
+    return markdown(("", "images/s", "range", "waiting for data", "peak MiB", "loss at the end"), rows)
+
+
+TABLES = {"bench": bench, "install": install, "ledger": ledger, "training": training, "training_speed": training_speed,
+          "vision": vision}  # fmt: skip
+FILES = ("README.md", "docs/training.md")
 
 
 def filled(text: str) -> str:
@@ -99,11 +134,12 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    if "--check" in sys.argv:
-        sys.exit(0 if filled(text) == text else "README.md: its tables are not those of results/; run make figures")
-    readme.write_text(filled(text))
+    for name in FILES:
+        text = (ROOT / name).read_text()
+        if "--check" not in sys.argv:
+            (ROOT / name).write_text(filled(text))
+        elif filled(text) != text:
+            sys.exit(f"{name}: its tables are not those of results/; run make figures")
 
 
 if __name__ == "__main__":
