@@ -13,7 +13,7 @@ oneDNN (3.x, x86 with AVX-512) has quick kernels for plain depthwise layers, for
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,14 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         strided = max(self.stride) > 1 and dtype == torch.bfloat16
-        keeps_size = all(2 * p == d * (k - 1) for p, d, k in zip(self.padding, self.dilation, self.kernel_size, strict=True))
+        padding = cast(Pair, self.padding)
+        keeps_size = all(2 * p == d * (k - 1) for p, d, k in zip(padding, self.dilation, self.kernel_size, strict=True))
         dilated = max(self.stride) == 1 and max(self.dilation) > 1 and keeps_size and self.kernel_size[0] % 2 == 1
         if x.device.type != "cpu" or not torch.is_grad_enabled() or not (strided or dilated):
             return super().forward(x)
         bias = None if self.bias is None else self.bias.to(dtype)
         form = _Dilated if dilated else _Strided
-        y: Tensor = form.apply(x.to(dtype), self.weight.to(dtype), bias, self.stride, self.padding, self.dilation)
+        y: Tensor = form.apply(x.to(dtype), self.weight.to(dtype), bias, self.stride, padding, self.dilation)
         return y
 
 
@@ -52,13 +53,16 @@ class _Strided(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
-        of_weight = gradients(gradient, x, weight, *ctx.geometry, (False, True, False))[1] if wanted[1] else None
+        stride, padding, dilation = ctx.geometry
+        of_weight = None
+        if wanted[1]:
+            of_weight = gradients(gradient, x, weight, stride, padding, dilation, (False, True, False))[1]
         of_bias = gradient.sum((0, 2, 3)) if wanted[2] else None
         of_input = None
         if wanted[0]:
             like = x.new_empty(1, dtype=torch.float32).expand(x.shape)  # only its shape is asked for
-            exact = gradients(gradient.float(), like, weight.float(), *ctx.geometry, (True, False, False))[0]
-            of_input = exact.to(x.dtype)
+            of_input = gradients(gradient.float(), like, weight.float(), stride, padding, dilation, (True, False, False))[0]
+            of_input = of_input.to(x.dtype)
         return of_input, of_weight, of_bias, None, None, None
 
 
