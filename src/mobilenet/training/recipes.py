@@ -239,6 +239,7 @@ def shapes_classify() -> Recipe:
         network=Plan(
             settings={"width": 1.0, "rows": [[1, 16, 1, 1], [4, 24, 1, 2], [4, 32, 1, 2], [4, 64, 1, 2], [4, 96, 1, 1]]},
             dropout=0.0,
+            zero_residuals=True,
         ),
         resolution=64,
         preprocessing=SQUASHED.at(64),
@@ -265,7 +266,7 @@ def shapes_detect() -> Recipe:
     return replace(
         shapes_classify(),
         name="shapes_detect",
-        network=Plan("ssdlite_mobilenet_v2", {"width": 0.5, "anchors": "torchvision"}, dropout=0.0),
+        network=Plan("ssdlite_mobilenet_v2", {"width": 0.5, "anchors": "torchvision"}, dropout=0.0, zero_residuals=True),
         resolution=160,
         preprocessing=SQUASHED.at(160),
         augmentation=DetectionAugmentation(distortion=0.0, zoom_out=0.0, iou_crop=False),
@@ -277,19 +278,21 @@ def shapes_detect() -> Recipe:
 
 
 def shapes_segment() -> Recipe:
-    """The pictures of `shapes_detect` with a class for each pixel: DeepLabv3 from random weights.
+    """The pictures of `shapes_detect`, smaller, with a class for each pixel: DeepLabv3 from random weights.
 
-    ``mobilenet train shapes_segment --out RUN``.
+    ``mobilenet train shapes_segment --out RUN``. Output stride 8: the true shares of the classes in cells of 16 pixels, resized
+    to the picture, would reach an mIoU of 0.75 only; in cells of 8 pixels, 0.89.
     """
     return replace(
         shapes_detect(),
         name="shapes_segment",
-        network=Plan("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 8}, dropout=0.0),
+        network=Plan("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 8}, dropout=0.0, zero_residuals=True),
         resolution=128,
         preprocessing=SQUASHED,
         augmentation=SegmentationAugmentation(scale=(1.0, 1.0), step=0.0),
         loss=PixelCrossEntropy(),
-        drawn=Drawn(train=2048, val=512, size=128),
+        batch=8,
+        drawn=Drawn(train=4096, val=512, size=128),
     )
 
 
