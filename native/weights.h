@@ -36,6 +36,21 @@ struct Constants {
   double factor(int output) const { return scale ? scale[output] : 1.0; }
 };
 
+// Batch normalisation after a convolution, by output, folded: y = scale * convolution(x) + bias. Made in double, as
+// src/mobilenet/runtime/fold.py makes it, to the same bits.
+struct BatchNorm {
+  std::vector<double> scale;
+  std::vector<float> bias;
+
+  BatchNorm(const float* gamma, const float* beta, const float* mean, const float* variance, double epsilon, int outputs);
+};
+
+// The least and the largest of some values; both NaN where one of them is.
+struct Bounds {
+  float least, largest;
+};
+Bounds bounds(const float* values, std::size_t count);
+
 // Weights of a product. Output channels go in panels of a few blocks, the unit a task computes; inside a panel the order
 // is [part][tap][input][channels of the part], where a part is what the instruction set's registers hold at once, so a
 // kernel reads straight through.

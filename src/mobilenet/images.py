@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import reprlib
 import struct
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Source = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 LARGEST_PICTURE = 178_956_970  # pixels, 0.7 GB decoded: where Pillow turns from a warning to an error
 
@@ -29,8 +34,6 @@ UPRIGHT = {  # EXIF orientation -> what undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-Source = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
 class ImageError(ValueError):
@@ -49,8 +52,11 @@ def open_image(source: Source) -> Image.Image:
     Raises ImageError for anything else: no file, no picture, a damaged one, one past `LARGEST_PICTURE` pixels, a mode
     without a fixed range (32-bit integers, floats), an array of another shape or type.
     """
-    if isinstance(source, np.ndarray):
-        source = _from_array(source)
+    if sys.modules.get("numpy"):  # else nobody can have made an array
+        import numpy as np
+
+        if isinstance(source, np.ndarray):
+            source = _from_array(source)
     if isinstance(source, Image.Image):
         name = repr(getattr(source, "filename", "") or f"{source.mode} image {source.width}x{source.height}")
         with _refusing(name):
@@ -70,7 +76,7 @@ def open_image(source: Source) -> Image.Image:
 
 
 def _from_array(pixels: NDArray[np.uint8]) -> Image.Image:
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)) or not pixels.size:
+    if pixels.dtype != "uint8" or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)) or not pixels.size:
         raise ImageError(
             f"array of shape {pixels.shape} and type {pixels.dtype}: must be uint8, H x W, H x W x 3 or H x W x 4, "
             "and not empty; transpose or scale it first"
@@ -165,6 +171,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _high_byte(image: Image.Image) -> Image.Image:
+    import numpy as np
+
     pixels = np.asarray(image)
     grey = Image.fromarray((pixels >> 8).astype(np.uint8))
     key = image.info.get("transparency")

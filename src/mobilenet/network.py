@@ -19,6 +19,9 @@ Corners = Literal["aligned", "half_pixel"]
 Task = Literal["classification", "detection", "segmentation", "features"]
 Resolution = int | tuple[int, int]
 
+NORM = ("weight", "bias", "running_mean", "running_var")
+"""The tensors of a convolution's batch normalisation, ``layer_3.expand.norm.weight`` and on: gamma, beta, mean, variance."""
+
 LARGEST_SIDE = 16384  # pixels; a picture side past this is a mistake more often than a wish
 
 

@@ -11,7 +11,6 @@ Stages follow one another with a barrier between; within a stage no thread reads
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ..network import Conv, Linear, Network, Shape
 from .fuse import Block, Join, Pool, PooledProduct, Product, Scale, Stem, Unit, fuse, residual_of, sources
@@ -105,7 +104,7 @@ class _Planner:
 
     def read(self, name: str) -> str:
         """Keeps the buffer alive through the stage under way."""
-        buffer = self.buffers[name] = replace(self.buffers[name], last=len(self.stages))
+        buffer = self.buffers[name] = self.buffers[name]._replace(last=len(self.stages))
         if buffer.host:
             self.read(buffer.host)
         return name
