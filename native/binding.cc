@@ -73,11 +73,11 @@ struct Layer {
   }
 };
 
-std::shared_ptr<ProductWeights> product_weights(Array weight, After after, int panel_blocks, const std::string& isa) {
+std::shared_ptr<ProductWeights> product_weights(Array weight, After after, int panel_blocks, const std::string& isa, Slab* slab) {
   const Layer layer(weight, after);
   require(panel_blocks >= 1 && panel_blocks <= 1024, "panel_blocks " + std::to_string(panel_blocks) + ": must be 1 to 1024");
   return std::make_shared<ProductWeights>(layer.constants, layer.outputs, layer.inputs, layer.kernel, panel_blocks,
-                                          kernels_for(isa));
+                                          kernels_for(isa), slab);
 }
 
 std::shared_ptr<DepthwiseWeights> depthwise_weights(Array weight, After after) {
@@ -170,8 +170,10 @@ NB_MODULE(_core, m) {
         "Planes of float32 from pixels of three bytes, each looked up in its colour's 256 levels.");
 
   nb::class_<BatchNorm>(m, "BatchNorm").def(nb::new_(&batch_norm), "gamma"_a, "beta"_a, "mean"_a, "variance"_a, "epsilon"_a);
+  nb::class_<Slab>(m, "Slab").def(nb::init<>());
   nb::class_<ProductWeights>(m, "ProductWeights")
-      .def(nb::new_(&product_weights), "weight"_a, "after"_a, "panel_blocks"_a, "isa"_a = "")
+      .def(nb::new_(&product_weights), "weight"_a, "after"_a, "panel_blocks"_a, "isa"_a = "",
+           "slab"_a = nb::none())
       .def_prop_ro("panels", [](const ProductWeights& w) { return w.panels.size(); })
       .def_prop_ro("bytes", [](const ProductWeights& w) { return w.weights.size() * sizeof(float); });
   nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "after"_a);

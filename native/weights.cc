@@ -6,10 +6,13 @@
 #include <limits>
 #include <new>
 
+#include <sys/mman.h>
+
 namespace mobilenet {
 namespace {
 
-constexpr std::size_t kLine = 64;
+constexpr std::size_t kLine = 64, kLargePage = std::size_t{1} << 21;
+constexpr std::size_t kPiece = 8 * kLargePage;  // of which only what is written becomes memory
 
 // Rows of some outputs, side by side: 16 columns of theirs at a time are scaled row by row and leave as columns, so that
 // both ends are met a line of the cache at a time. `column(c)` is where column c goes, a value for each output.
@@ -73,21 +76,45 @@ Bounds bounds(const float* values, std::size_t count) {
   return {*std::min_element(least, least + kBlock), *std::max_element(largest, largest + kBlock)};
 }
 
-Floats::Floats(std::size_t count) : size_(count) {
+std::shared_ptr<void> Slab::take(std::size_t bytes) {
+  bytes = (bytes + kLine - 1) / kLine * kLine;
+  if (bytes > size_ - used_) {
+    const std::size_t size = std::max((bytes + kLargePage - 1) / kLargePage * kLargePage, kPiece), mapped = size + kLargePage;
+    void* start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) throw std::bad_alloc();
+    const std::shared_ptr<void> whole(start, [mapped](void* p) { munmap(p, mapped); });
+    const auto first = (reinterpret_cast<std::uintptr_t>(start) + kLargePage - 1) / kLargePage * kLargePage;
+#ifdef MADV_HUGEPAGE
+    (void)madvise(reinterpret_cast<void*>(first), size, MADV_HUGEPAGE);  // where it cannot, small ones do
+#endif
+    piece_ = std::shared_ptr<void>(whole, reinterpret_cast<void*>(first));
+    used_ = 0, size_ = size;
+  }
+  std::shared_ptr<void> taken(piece_, static_cast<char*>(piece_.get()) + used_);
+  used_ += bytes;
+  return taken;
+}
+
+Floats::Floats(std::size_t count, Slab* slab) : size_(count) {
   if (count > SIZE_MAX / sizeof(float) - kLine) throw std::bad_alloc();
-  memory_.reset(std::calloc(count * sizeof(float) + kLine, 1));  // large ones come zeroed from the system, untouched
+  if (slab) {
+    memory_ = slab->take(count * sizeof(float));
+    data_ = static_cast<float*>(memory_.get());
+    return;
+  }
+  memory_.reset(std::calloc(count * sizeof(float) + kLine, 1), std::free);  // large ones come zeroed from the system, untouched
   if (!memory_) throw std::bad_alloc();
   const auto start = reinterpret_cast<std::uintptr_t>(memory_.get());
   data_ = reinterpret_cast<float*>((start + kLine - 1) / kLine * kLine);
 }
 
 ProductWeights::ProductWeights(const Constants& constants, int outputs_, int inputs_, int kernel_, int panel_blocks,
-                               const Kernels& kernels)
+                               const Kernels& kernels, Slab* slab)
     : inputs(inputs_), outputs(outputs_), kernel(kernel_), depth((inputs_ + 3) / 4 * 4), lanes(kernels.lanes),
       bias(by_block(constants.bias, nullptr, outputs_, 1)) {
   const int taps = kernel * kernel, all = blocks_of(outputs);
   const bool half = panel_blocks <= 2 && outputs - (all - 1) * kBlock <= kBlock / 2;
-  weights = Floats(static_cast<std::size_t>(all) * kBlock * taps * depth);
+  weights = Floats(static_cast<std::size_t>(all) * kBlock * taps * depth, slab);
   float* packed = weights.data();
   for (int first = 0; first < all;) {
     // An odd block stands alone at the start where the last one is a half: halves do best beside a full block.

@@ -236,9 +236,7 @@ def test_levels_round_as_arrays_do(monkeypatch, core):
     if not core:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     pixels = np.arange(256 * 3, dtype=np.uint8).reshape(16, 16, 3)
-    policy = replace(
-        IMAGENET_TORCHVISION, size=(16, 16), fit="squash", resize=None, mean=(0.1, 0.485, 0.7), std=(0.3, 1.0, 0.229)
-    )
+    policy = Preprocessing(size=(16, 16), fit="squash", mean=(0.1, 0.485, 0.7), std=(0.3, 1.0, 0.229))
     x = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     x -= np.array(policy.mean, np.float32)[:, None, None]
     x /= np.array(policy.std, np.float32)[:, None, None]

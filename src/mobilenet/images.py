@@ -9,12 +9,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -193,7 +194,14 @@ def find_inputs(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     left out; a pattern (``*``, ``?``, ``[]``, ``**`` for any depth) for the files and folders it matches, as in a shell,
     again only those with a picture's suffix. ImageError names an input that stands for nothing, and the nearest name.
     """
-    found: dict[str, Path] = {}
+    from pathlib import Path
+
+    return [Path(path) for path in find_files(inputs)]
+
+
+def find_files(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """As `find_inputs`, in pathlib's own writing but without its import, which costs as much as a picture."""
+    found: dict[str, str] = {}
     for given in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
         paths = list(_expanded(os.fsdecode(given)))
         if not paths:
@@ -203,24 +211,36 @@ def find_inputs(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return list(found.values())
 
 
-def _expanded(given: str) -> Iterator[Path]:
+def _expanded(given: str) -> Iterator[str]:
     if os.path.isdir(given):
         yield from _pictures_below(given)
     elif os.path.exists(given):  # before patterns: 'cat[1].jpg' may be a file
-        yield Path(given)
+        yield _tidy(given)
     elif any(sign in given for sign in "*?["):
         from glob import glob
+        from pathlib import Path
 
         for match in sorted(map(Path, glob(given, recursive=True))):
             if match.is_dir():
                 yield from _pictures_below(match)
             elif _is_picture(match.name):
-                yield match
+                yield str(match)
     else:
         raise ImageError(f"{given!r}: no such file or folder; {_nearest(given)}")
 
 
-def _pictures_below(folder: str | Path) -> list[Path]:
+def _tidy(path: str) -> str:
+    """As pathlib writes it."""
+    if "//" not in path and "./" not in path:
+        return path
+    from pathlib import Path
+
+    return str(Path(path))
+
+
+def _pictures_below(folder: str | Path) -> list[str]:
+    from pathlib import Path
+
     def unreadable(error: OSError) -> None:
         raise ImageError(f"{error.filename!r}: the folder cannot be read ({error.strerror}); change its mode") from error
 
@@ -228,7 +248,7 @@ def _pictures_below(folder: str | Path) -> list[Path]:
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(here, name) for name in files if _is_picture(name)]
-    return sorted(found)
+    return [str(path) for path in sorted(found)]
 
 
 def _is_picture(name: str) -> bool:
@@ -238,6 +258,8 @@ def _is_picture(name: str) -> bool:
 
 def _nearest(path: str) -> str:
     """What to try instead of a path that does not exist: the nearest name where the path first goes wrong."""
+    from pathlib import Path
+
     missing = Path(path)
     while not os.path.isdir(missing.parent) and missing != missing.parent:
         missing = missing.parent
@@ -255,6 +277,7 @@ def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
 
     The file appears whole or not at all: it is written beside `path` and then renamed. ImageError where it cannot be.
     """
+    from pathlib import Path
     from secrets import token_hex
 
     target = Path(path)

@@ -17,7 +17,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from . import catalogue
@@ -29,6 +28,8 @@ from .runtime.backend import bounds
 from .tensors import FORMATS, Tensors, kind, plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from .detection import Decoding
@@ -164,7 +165,7 @@ def write(model: ModelFile, path: str | Path) -> None:
         scales = {name + SCALE: model.quantization.scales[name] for name in order if name in model.quantization.scales}
         tensors = {**tensors, **scales}
         order = sorted([*order, *scales], key=lambda name: tensors[name].itemsize, reverse=True)  # so that all are aligned
-    write_atomically(Path(path), serialised(tensors, metadata, order))
+    write_atomically(path, serialised(tensors, metadata, order))
 
 
 def serialised(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], order: list[str]) -> bytes:
@@ -185,12 +186,13 @@ def little(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("<"))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes) -> None:
     """Replaces `path` with `content` in one step, after the bytes are on disk."""
     from tempfile import mkstemp
 
     try:
-        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        folder, name = os.path.split(path)
+        handle, temporary = mkstemp(dir=folder or ".", prefix=f".{name}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -215,7 +217,7 @@ def current_umask() -> int:
 
 def read(path: str | Path) -> ModelFile:
     """The model in `path`. Raises ModelFileError for anything that is not a whole, sane model file."""
-    tensors, metadata = read_safetensors(Path(path))
+    tensors, metadata = read_safetensors(path)
     if metadata.get("mobilenet") != FORMAT:
         found = metadata.get("mobilenet")
         what = "has no mobilenet metadata" if found is None else f"is of format {found!r:.40}, this version reads {FORMAT!r}"
@@ -266,7 +268,7 @@ def strings(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+def read_safetensors(path: str | Path) -> tuple[Tensors, dict[str, str]]:
     """Tensors and metadata of any safetensors file; ModelFileError where it is not one.
 
     A file that is plainly sound is read straight; of every other the library has the word.

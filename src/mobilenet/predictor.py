@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import modelfile
 from .cache import Report, converted_file
+from .collector import uncollected
 from .images import open_image
 from .modelfile import ModelFile, ModelFileError
 from .results import Classification, Detections, Result, Segmentation
@@ -17,6 +18,8 @@ from .runtime import backend as runtimes
 from .views import ONE_VIEW, Views
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
     from .images import Source
@@ -197,27 +200,27 @@ def load(
         raise ValueError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
     if not isinstance(backend, str):
         refuse("a given backend", threads, memory_budget)
-    model = source if isinstance(source, ModelFile) else load_model(source)
-    executor = BACKENDS[backend](model, threads, memory_budget) if isinstance(backend, str) else backend(model)
-    return Predictor(model, executor, views)
+    with uncollected():
+        model = source if isinstance(source, ModelFile) else load_model(source)
+        executor = BACKENDS[backend](model, threads, memory_budget) if isinstance(backend, str) else backend(model)
+        return Predictor(model, executor, views)
 
 
 def load_model(source: str | Path, report: Report = lambda line: None) -> ModelFile:
     """The content of a model file, or of a known model: fetched, verified and converted on first use, then cached."""
-    path = Path(source)
-    if path.suffix == ".safetensors" or path.exists():
-        return modelfile.read(path)
+    if os.fspath(source).endswith(".safetensors") or os.path.exists(source):
+        return modelfile.read(source)
     from .weights import published
 
     entry = published.find(str(source))
     converted = converted_file(entry.name, entry.files[0].sha256)
-    if converted.exists():
+    if os.path.exists(converted):
         try:
             return modelfile.read(converted)
         except ModelFileError as error:
             report(f"{entry.name}: the cached model file is damaged ({error}); making it again")
     model = convert_published(entry, report)
-    converted.parent.mkdir(parents=True, exist_ok=True)
+    os.makedirs(os.path.dirname(converted), exist_ok=True)
     modelfile.write(model, converted)
     return model
 

@@ -133,7 +133,7 @@ class Program(NamedTuple):
 
 def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:
     """The weights of every layer as the kernels of `isa` read them; the core folds batch normalisation in."""
-    given, packed = plain(tensors), dict[str, Any]()
+    given, packed, slab = plain(tensors), dict[str, Any](), _core.Slab()
     for name, (unit, layer) in weighted(network).items():
         owner = name if isinstance(layer, Linear) else f"{name}.conv"
         weight, after = given[f"{owner}.weight"], after_products(layer, given)
@@ -142,7 +142,7 @@ def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str,
         elif isinstance(layer, Conv) and layer.depthwise:
             packed[name] = _core.DepthwiseWeights(weight, after)
         else:
-            packed[name] = _core.ProductWeights(weight, after, panel_blocks(unit, layer), isa)
+            packed[name] = _core.ProductWeights(weight, after, panel_blocks(unit, layer), isa, slab)
     return packed
 
 
