@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .collector import uncollected
+from .collector import settle, uncollected
 from .shell import (
     A_HANDFUL,
     FilePath,
@@ -83,6 +83,7 @@ def predict(
         if threads is None and len(paths) <= A_HANDFUL:
             threads = 1  # a few pictures are done before more threads pay for themselves
         predictor = load_predictor(model, backend, threads, memory_budget)
+        settle()
     task = predictor.model.network.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold

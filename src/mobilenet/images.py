@@ -13,6 +13,8 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
+from .collector import uncollected
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -118,7 +120,8 @@ def _read_header(file: IO[bytes], name: str) -> Image.Image:
 
 def _jpeg() -> None:
     """Makes Pillow know JPEG; `preinit` adds four common formats, `init` all others, which takes longer each time."""
-    from PIL import JpegImagePlugin  # noqa: F401
+    with uncollected():
+        from PIL import JpegImagePlugin  # noqa: F401
 
 
 @contextmanager
