@@ -88,7 +88,29 @@ def bench() -> str:
     )
 
 
-TABLES = {"bench": bench, "install": install, "ledger": ledger, "vision": vision}
+STARTED = {"mobilenet predict": "`mobilenet predict`", "import mobilenet": "`import mobilenet` and a call",
+           "onnxruntime": "ONNX Runtime, numpy, Pillow"}  # fmt: skip
+
+
+def start() -> str:
+    """The last measured starts of a process, to its answer on one photo."""
+    row = json.loads((ROOT / "results" / "start.jsonl").read_text().splitlines()[-1])
+    theirs, rows = row["onnxruntime"], []
+    for name, title in STARTED.items():
+        found = row[name]
+        times = (f"{found[key]['median']:.0f} ({found[key]['min']:.0f})" for key in ("answer_ms", "end_ms", "cpu_ms"))
+        share = f"{found['answer_ms']['median'] / theirs['answer_ms']['median']:.2f}"
+        rows.append((title, *times, f"{found['peak_rss_bytes'] / 2**20:.0f}", share))
+    versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+    header = ("one photo, 1 thread", "to the answer ms", "to the end ms", "processor ms", "MiB", "answer / ONNX Runtime")
+    return markdown(header, rows) + (
+        f"\n\nMedian (least) of {row['pairs']} processes each, in turns, from their start on a warm disk, Python's own "
+        f"{row['python']['answer_ms']['median']:.0f} ms included; the most memory they held. {row['machine']}, {row['isa']}, "
+        f"{versions}, {row['date']}."
+    )
+
+
+TABLES = {"bench": bench, "install": install, "ledger": ledger, "start": start, "vision": vision}
 
 
 def filled(text: str) -> str:
