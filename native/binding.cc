@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <variant>
 
+#include "code.h"
 #include "isa.h"
 #include "picture.h"
 #include "runner.h"
@@ -159,6 +160,7 @@ Range range_of(std::pair<float, float> p) { return {p.first, p.second}; }
 NB_MODULE(_core, m) {
   using namespace mobilenet;
   nb::set_leak_warnings(false);
+  bring_code_in();
   m.doc() = "The native core: packed weights, programs of typed steps, runners. See docs/engine.md.";
   m.attr("BLOCK") = kBlock;
   m.def("isas", &available_isas, "Instruction sets this processor and this build have, slowest first.");

@@ -46,12 +46,12 @@ def test_rows():
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not report peaks")
-def test_growth_is_what_was_planned():
-    """At a size where the plan outweighs code and stacks."""
-    network = mobilenet_v2(1.0, resolution=700)
-    growth = benching.growth("native", network, random_tensors(network), 1)
+@pytest.mark.parametrize(("resolution", "threads"), [(224, 1), (224, 2), (700, 1)])
+def test_growth_is_what_was_planned(resolution, threads):
+    network = mobilenet_v2(1.0, resolution=resolution)
+    growth = benching.growth("native", network, random_tensors(network), threads)
     assert growth is not None
-    assert 0.85 <= growth / planned_bytes(network) <= 1.15
+    assert 0.85 <= growth / planned_bytes(network, threads) <= 1.15
 
 
 def test_refusals(monkeypatch):
