@@ -52,8 +52,10 @@ struct Workers::Pool {
     const int count = static_cast<int>(parts.size());
     for (int i = 0; i < count; ++i) {
       const int part = (thread + i) % count;
-      std::uint64_t expected = now;
-      if (!parts[part].taken.compare_exchange_strong(expected, now + 1, std::memory_order_acq_rel)) continue;
+      std::uint64_t expected = now;  // looked at before it is tried: a trial takes the line from the core that owns it
+      if (parts[part].taken.load(std::memory_order_relaxed) != now ||
+          !parts[part].taken.compare_exchange_strong(expected, now + 1, std::memory_order_acq_rel))
+        continue;
       task(context, static_cast<int>(now - base), part, thread);
       if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         left.store(count, std::memory_order_relaxed);

@@ -242,7 +242,9 @@ def bench(
         raise ValueError(reasons["native"])
     content = load_model(model, say).dequantized()
     if layers:
-        times = benching.layer_times(content.network, content.tensors, resolution)
+        from .roofline import layer_times
+
+        times = layer_times(content.network, content.tensors, resolution)
         click.echo(json.dumps([asdict(row) for row in times], indent=2) if as_json else layer_table(times))
         return
     for reason in filter(None, reasons.values()):
