@@ -10,9 +10,10 @@
 namespace mobilenet {
 namespace {
 
-// Checks (of some 10 nanoseconds) before a thread that waits for another's part offers its core to others: past any part's
-// length, for on a busy machine the core comes back milliseconds later. And before an idle worker sleeps.
-constexpr int kSpins = 50000, kIdleSpins = 20000;
+// Checks (of some 10 nanoseconds) before a thread looks for parts that nobody has begun: where all are at work there are none,
+// and looking disturbs them. Before one that waits for another's part offers its core to others: past any part's length, for
+// on a busy machine the core comes back milliseconds later. And before an idle worker sleeps.
+constexpr int kMoment = 100, kSpins = 50000, kIdleSpins = 20000;
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -47,30 +48,30 @@ struct Workers::Pool {
 
   bool idle() const { return stage.load(std::memory_order_acquire) == end.load(std::memory_order_acquire); }
 
-  // Does one part of the stage `now`, `thread`'s own or another; false where all are taken.
-  bool take(std::uint64_t now, int thread) {
-    const int count = static_cast<int>(parts.size());
-    for (int i = 0; i < count; ++i) {
-      const int part = (thread + i) % count;
-      std::uint64_t expected = now;  // looked at before it is tried: a trial takes the line from the core that owns it
-      if (parts[part].taken.load(std::memory_order_relaxed) != now ||
-          !parts[part].taken.compare_exchange_strong(expected, now + 1, std::memory_order_acq_rel))
-        continue;
-      task(context, static_cast<int>(now - base), part, thread);
-      if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        left.store(count, std::memory_order_relaxed);
-        stage.store(now + 1, std::memory_order_release);
-      }
-      return true;
+  // Does a part of the stage `now`; false where somebody else has begun it.
+  bool take(std::uint64_t now, int part, int thread) {
+    std::uint64_t expected = now;  // looked at before it is tried: a trial takes the line from the core that owns it
+    if (parts[part].taken.load(std::memory_order_relaxed) != now ||
+        !parts[part].taken.compare_exchange_strong(expected, now + 1, std::memory_order_acq_rel))
+      return false;
+    task(context, static_cast<int>(now - base), part, thread);
+    if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      left.store(static_cast<int>(parts.size()), std::memory_order_relaxed);
+      stage.store(now + 1, std::memory_order_release);
     }
-    return false;
+    return true;
   }
 
-  // Takes part in the run under way, to its end.
+  bool over(std::uint64_t now) const { return stage.load(std::memory_order_acquire) != now; }
+
+  // Takes part in the run under way, to its end: a thread's own part, in a moment those of others, then waiting.
   void join(int thread) {
+    const int count = static_cast<int>(parts.size());
     for (std::uint64_t now; (now = stage.load(std::memory_order_acquire)) != end.load(std::memory_order_acquire);) {
-      if (take(now, thread)) continue;
-      for (int i = 0; stage.load(std::memory_order_acquire) == now; ++i) i < kSpins ? relax() : std::this_thread::yield();
+      take(now, thread, thread);
+      for (int i = 0; i < kMoment && !over(now); ++i) relax();
+      for (int i = 1; i < count && !over(now); ++i) take(now, (thread + i) % count, thread);
+      for (int i = 0; !over(now); ++i) i < kSpins ? relax() : std::this_thread::yield();
     }
   }
 
