@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -189,6 +188,8 @@ def cost(
     network = described(arch_or_file, settings)
     ledger = ledgers.cost(network, resolution, precision)
     if precision == "fp32":
+        from dataclasses import replace
+
         ledger = replace(ledger, planned_bytes=planned_bytes(ledger.network))
     if save is not None:
         ledgers.save_figure(ledger, save)

@@ -13,13 +13,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """The collector rests inside, where it was at work."""
+    """The collector rests inside, where it was at work. What was made meanwhile counts as old to it afterwards."""
     working = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if working:
+            if not gc.get_freeze_count():  # its next round would go through all that is new: this moves it, unseen
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

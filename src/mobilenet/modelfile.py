@@ -16,7 +16,6 @@ import mmap
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from . import catalogue
@@ -26,6 +25,7 @@ from .preprocessing import WHOLE, Preprocessing
 from .results import VOID
 from .runtime.backend import bounds
 from .tensors import FORMATS, Tensors, kind, plain
+from .values import Value, field, replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +44,7 @@ class ModelFileError(ValueError):
     """A model file, or what should become one, is not as it must be; the message names file, value, rule and remedy."""
 
 
-@dataclass(frozen=True)
-class ModelFile:
+class ModelFile(Value):
     """A model: network, tensors and how to feed and read it.
 
     Attributes:

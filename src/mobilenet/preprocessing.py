@@ -6,7 +6,6 @@ import math
 import reprlib
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from PIL import Image
@@ -14,6 +13,7 @@ from PIL import Image
 from .images import LARGEST_PICTURE, ImageError, check_rgb
 from .network import LARGEST_SIDE
 from .runtime.backend import planes
+from .values import Value, as_dict, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,7 @@ WHOLE: tuple[Fit, ...] = ("squash", "pad")  # the fits that show a network all o
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
-@dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(Value):
     """How a picture becomes the input of a network: resize and crop on 8 bits, then normalise. A model file stores it.
 
     Attributes:
@@ -79,7 +78,7 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """All fields that the fit uses, in JSON's types."""
-        kept = {key: value for key, value in asdict(self).items() if value is not None}
+        kept = {key: value for key, value in as_dict(self).items() if value is not None}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
 
     @classmethod
@@ -87,7 +86,7 @@ class Preprocessing:
         """The reverse of `to_json`. Raises ValueError where a key is unknown, missing or has no fit value."""
         entries = data.items() if isinstance(data, Mapping) else ()
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
-        known = [field.name for field in fields(cls)]
+        known = list(cls.value_fields)
         for key in known:
             if key not in given and key not in ("resize", "fraction", "fill", "enlarge"):
                 raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")

@@ -6,9 +6,10 @@ All three results have `task`, `top(n)` for the best predictions, and `size`-fre
 from __future__ import annotations
 
 from array import array
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from .values import Value, as_dict, field
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 VOID = 255  # in a mask: no class is meant here
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(Value):
     """One answer: the label, its index among the model's labels, its score from 0 to 1.
 
     `box`: for a detection x0, y0, x1, y1 in pixels of the picture, measured to the edges. `share`: for a segmentation the
@@ -32,11 +32,10 @@ class Prediction:
     share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in as_dict(self).items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Classification:
+class Classification(Value):
     """What a classifier says of one picture: `probabilities` (K,) float32 that sum to 1, and a label for each."""
 
     probabilities: array[float] | NDArray[np.float32] = field(repr=False)
@@ -69,8 +68,7 @@ class Classification:
         return ", ".join(self.lines())
 
 
-@dataclass(frozen=True)
-class Detections:
+class Detections(Value):
     """Objects found on one picture, best first.
 
     Attributes:
@@ -106,8 +104,7 @@ class Detections:
         return ", ".join(f"{p.label} {p.score:.0%}".replace("%", " %") for p in self.top(threshold=0.5)) or "nothing found"
 
 
-@dataclass(frozen=True)
-class Segmentation:
+class Segmentation(Value):
     """The class of every pixel of one picture.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from .values import Value
 
 
-@dataclass(frozen=True)
-class Views:
+class Views(Value):
     """The views of one picture whose probabilities are averaged (section 6.3: six scales, each with its mirror image).
 
     Attributes:

@@ -5,8 +5,7 @@ the rows its successor still needs. A chain runs in bands of a few output rows; 
 made just then. Small pictures (14 x 14 and below) run *whole* instead, panel by panel of the expanded channels. Every
 output is computed by the same arithmetic however rows, bands and threads are cut, so all plans give the same bits.
 
-Stages follow one another with a barrier between; within a stage no part reads what another writes. The parts are named by
-thread, but the engine lets any thread take any of them.
+Stages follow one another; within one, no part reads what another writes, and any thread may run any part.
 """
 
 from __future__ import annotations
@@ -105,7 +104,9 @@ class _Planner:
 
     def read(self, name: str) -> str:
         """Keeps the buffer alive through the stage under way."""
-        buffer = self.buffers[name] = self.buffers[name]._replace(last=len(self.stages))
+        buffer = self.buffers[name]
+        if buffer.last != len(self.stages):
+            self.buffers[name] = buffer._replace(last=len(self.stages))
         if buffer.host:
             self.read(buffer.host)
         return name
@@ -193,9 +194,7 @@ class _Planner:
             starts.insert(0, self.window(unit).first(starts[0]))
         done, expanded = list(starts), [self.window(unit).first(y) for unit, y in zip(chain, starts, strict=True)]
         rings: dict[str, int] = {}  # slots that a ring between two units needs
-        names = [
-            unit.target if unit is chain[-1] else f"{unit.target}/{thread}" for unit in chain
-        ]  # buffers that the units write
+        names = [unit.target if unit is chain[-1] else f"{unit.target}/{thread}" for unit in chain]  # buffers they write
 
         def reads(index: int, first: int) -> None:
             """The unit reads rows of its source from `first` on: they must not have been overwritten."""
