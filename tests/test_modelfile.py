@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import os
+import pickle
 import random
 import struct
 import subprocess
@@ -264,3 +266,7 @@ def test_tensors_of_a_file_are_its_memory(tmp_path):
     assert set(tensors) == set(modelfile.read(model).network.tensors())
     with pytest.raises(KeyError):
         tensors["nothing"]
+    read = modelfile.read(model)
+    for same in (copy.deepcopy(read), pickle.loads(pickle.dumps(read))):
+        assert same.network == read.network
+        np.testing.assert_array_equal(same.tensors[name], read.tensors[name])

@@ -99,10 +99,10 @@ def start() -> str:
     for name, title in STARTED.items():
         found = row[name]
         times = (f"{found[key]['median']:.0f} ({found[key]['min']:.0f})" for key in ("answer_ms", "end_ms", "cpu_ms"))
-        share = f"{found['answer_ms']['median'] / theirs['answer_ms']['median']:.2f}"
-        rows.append((title, *times, f"{found['peak_rss_bytes'] / 2**20:.0f}", share))
+        shares = (f"{found[key]['median'] / theirs[key]['median']:.2f}" for key in ("answer_ms", "end_ms", "cpu_ms"))
+        rows.append((title, *times, f"{found['peak_rss_bytes'] / 2**20:.0f}", ", ".join(shares)))
     versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
-    header = ("one photo, 1 thread", "to the answer ms", "to the end ms", "processor ms", "MiB", "answer / ONNX Runtime")
+    header = ("one photo, 1 thread", "to the answer ms", "to the end ms", "processor ms", "MiB", "of ONNX Runtime's")
     return markdown(header, rows) + (
         f"\n\nMedian (least) of {row['pairs']} processes each, in turns, from their start on a warm disk, Python's own "
         f"{row['python']['answer_ms']['median']:.0f} ms included; the most memory they held. {row['machine']}, {row['isa']}, "

@@ -66,9 +66,9 @@ def predict(
     memory_budget: int | None,
 ) -> None:
     """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
-    set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
     failed, paths = 0, list[str]()
     with uncollected():
+        set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
         from .images import ImageError, find_files, open_image
         from .results import Segmentation
         from .tables import prediction_line

@@ -47,6 +47,9 @@ class Tensors(Mapping[str, "NDArray[Any]"]):
     def __len__(self) -> int:
         return len(self.views)
 
+    def __reduce__(self) -> tuple[type[Tensors], tuple[dict[str, NDArray[Any]]]]:
+        return Tensors, (dict(self),)  # memory of a file is neither copied nor pickled; arrays are
+
 
 def plain(tensors: Mapping[str, NDArray[Any]]) -> Mapping[str, Plain]:
     """The same tensors without making arrays of them."""
