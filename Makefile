@@ -30,6 +30,7 @@ sanitize: $(TESTS)/ready
 # The measurements behind the README's tables, and the tables.
 figures: $(TESTS)/ready
 	$(TESTS)/bin/python tools/measure_install.py
+	$(TESTS)/bin/python tools/measure_start.py
 	$(TESTS)/bin/python tools/tables.py
 
 $(DEVICE)/ready: pyproject.toml CMakeLists.txt $(shell find src native -name '*.py' -o -name '*.tsv' -o -name '*.cc' -o -name '*.h')

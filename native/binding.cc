@@ -1,17 +1,19 @@
 // The only file that knows Python. It checks shapes, releases the GIL, and hands plain pointers on.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <limits>
-#include <optional>
 #include <stdexcept>
+#include <variant>
 
+#include "code.h"
 #include "isa.h"
+#include "picture.h"
 #include "runner.h"
 
 namespace nb = nanobind;
@@ -22,55 +24,85 @@ namespace {
 
 using Array = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Result = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-using Factors = std::optional<nb::ndarray<const double, nb::c_contig, nb::device::cpu>>;
+using Bytes = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
+using After = std::variant<const BatchNorm*, Array>;  // what follows a layer's products: batch normalisation, or a bias
 using Pair = std::pair<int, int>;
 
 void require(bool holds, const std::string& what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
-std::string shape_of(const Array& a) {
+template <class A>
+std::string shape_of(const A& a) {
   std::string text = "(";
   for (std::size_t i = 0; i < a.ndim(); ++i) text += (i ? ", " : "") + std::to_string(a.shape(i));
   return text + ")";
 }
 
-// A weight (outputs, inputs, kernel, kernel) or (outputs, inputs), with its bias (outputs,).
-int square_kernel(const Array& weight, const Array& bias) {
-  require(weight.ndim() == 2 || (weight.ndim() == 4 && weight.shape(2) == weight.shape(3)),
-          "weight " + shape_of(weight) + ": must be (out, in) or (out, in, kernel, kernel)");
-  require(weight.size() > 0 && weight.size() < (std::size_t{1} << 31), "weight " + shape_of(weight) + ": empty or too large");
-  require(bias.ndim() == 1 && bias.shape(0) == weight.shape(0),
-          "bias " + shape_of(bias) + ": must have one value for each output of weight " + shape_of(weight));
-  const std::size_t kernel = weight.ndim() == 4 ? weight.shape(2) : 1;
-  require(kernel <= kMostKernel, "kernel " + std::to_string(kernel) + ": must be at most " + std::to_string(kMostKernel));
-  return static_cast<int>(kernel);
+std::shared_ptr<BatchNorm> batch_norm(Array gamma, Array beta, Array mean, Array variance, double epsilon) {
+  for (const Array* part : {&gamma, &beta, &mean, &variance})
+    require(part->ndim() == 1 && part->shape(0) == gamma.shape(0) && part->shape(0) < (std::size_t{1} << 31),
+            "batch normalisation " + shape_of(*part) + ": its parts must be (out,) each");
+  return std::make_shared<BatchNorm>(gamma.data(), beta.data(), mean.data(), variance.data(), epsilon,
+                                     static_cast<int>(gamma.shape(0)));
 }
 
-Constants constants_of(const Array& weight, const Array& bias, const Factors& scale) {
-  require(!scale || (scale->ndim() == 1 && scale->shape(0) == weight.shape(0)),
-          "scale: must have one value for each output of weight " + shape_of(weight));
-  return {weight.data(), scale ? scale->data() : nullptr, bias.data()};
-}
+// What a layer brings, its sizes checked: a weight (outputs, inputs, kernel, kernel) or (outputs, inputs), and a value of
+// what follows for each output.
+struct Layer {
+  Constants constants;
+  int outputs, inputs, kernel;
 
-std::shared_ptr<ProductWeights> product_weights(Array weight, Array bias, int panel_blocks, const std::string& isa,
-                                                Factors scale) {
-  const int kernel = square_kernel(weight, bias);
+  Layer(const Array& weight, const After& after) {
+    require(weight.ndim() == 2 || (weight.ndim() == 4 && weight.shape(2) == weight.shape(3)),
+            "weight " + shape_of(weight) + ": must be (out, in) or (out, in, kernel, kernel)");
+    require(weight.size() > 0 && weight.size() < (std::size_t{1} << 31), "weight " + shape_of(weight) + ": empty or too large");
+    const std::size_t side = weight.ndim() == 4 ? weight.shape(2) : 1;
+    require(side <= kMostKernel, "kernel " + std::to_string(side) + ": must be at most " + std::to_string(kMostKernel));
+    const BatchNorm* const* norm = std::get_if<const BatchNorm*>(&after);
+    if (norm) {
+      require(*norm && (*norm)->bias.size() == weight.shape(0),
+              "batch normalisation: must have one value for each output of weight " + shape_of(weight));
+      constants = {weight.data(), (*norm)->scale.data(), (*norm)->bias.data()};
+    } else {
+      const Array& bias = std::get<Array>(after);
+      require(bias.ndim() == 1 && bias.shape(0) == weight.shape(0),
+              "bias " + shape_of(bias) + ": must have one value for each output of weight " + shape_of(weight));
+      constants = {weight.data(), nullptr, bias.data()};
+    }
+    outputs = static_cast<int>(weight.shape(0)), inputs = static_cast<int>(weight.shape(1)), kernel = static_cast<int>(side);
+  }
+};
+
+std::shared_ptr<ProductWeights> product_weights(Array weight, After after, int panel_blocks, const std::string& isa, Slab* slab) {
+  const Layer layer(weight, after);
   require(panel_blocks >= 1 && panel_blocks <= 1024, "panel_blocks " + std::to_string(panel_blocks) + ": must be 1 to 1024");
-  return std::make_shared<ProductWeights>(constants_of(weight, bias, scale), static_cast<int>(weight.shape(0)),
-                                          static_cast<int>(weight.shape(1)), kernel, panel_blocks, kernels_for(isa));
+  return std::make_shared<ProductWeights>(layer.constants, layer.outputs, layer.inputs, layer.kernel, panel_blocks,
+                                          kernels_for(isa), slab);
 }
 
-std::shared_ptr<DepthwiseWeights> depthwise_weights(Array weight, Array bias, Factors scale) {
-  const int kernel = square_kernel(weight, bias);
-  require(weight.shape(1) == 1, "weight " + shape_of(weight) + ": a depthwise weight is (channels, 1, kernel, kernel)");
-  return std::make_shared<DepthwiseWeights>(constants_of(weight, bias, scale), static_cast<int>(weight.shape(0)), kernel);
+std::shared_ptr<DepthwiseWeights> depthwise_weights(Array weight, After after) {
+  const Layer layer(weight, after);
+  require(layer.inputs == 1, "weight " + shape_of(weight) + ": a depthwise weight is (channels, 1, kernel, kernel)");
+  return std::make_shared<DepthwiseWeights>(layer.constants, layer.outputs, layer.kernel);
 }
 
-std::shared_ptr<StemWeights> stem_weights(Array weight, Array bias, Factors scale) {
-  const int kernel = square_kernel(weight, bias);
-  require(weight.shape(1) == 3, "weight " + shape_of(weight) + ": a stem's weight is (out, 3, kernel, kernel)");
-  return std::make_shared<StemWeights>(constants_of(weight, bias, scale), static_cast<int>(weight.shape(0)), kernel);
+std::shared_ptr<StemWeights> stem_weights(Array weight, After after) {
+  const Layer layer(weight, after);
+  require(layer.inputs == kPlanes, "weight " + shape_of(weight) + ": a stem's weight is (out, 3, kernel, kernel)");
+  return std::make_shared<StemWeights>(layer.constants, layer.outputs, layer.kernel);
+}
+
+std::pair<float, float> bounds_of(Array values) {
+  const Bounds found = bounds(values.data(), values.size());
+  return {found.least, found.largest};
+}
+
+void fill_planes(Bytes pixels, Array levels, Result target) {
+  require(levels.size() == kPlanes * kLevels, "levels " + shape_of(levels) + ": must be (3, 256)");
+  require(pixels.size() == target.size() && pixels.size() % kPlanes == 0,
+          "pixels " + shape_of(pixels) + ": must be 3 bytes for each pixel, and target " + shape_of(target) + " as many floats");
+  planes(pixels.data(), static_cast<long>(pixels.size()) / kPlanes, levels.data(), target.data());
 }
 
 // Marks the runner as running; made and undone under Python's lock.
@@ -128,20 +160,26 @@ Range range_of(std::pair<float, float> p) { return {p.first, p.second}; }
 NB_MODULE(_core, m) {
   using namespace mobilenet;
   nb::set_leak_warnings(false);
+  bring_code_in();
   m.doc() = "The native core: packed weights, programs of typed steps, runners. See docs/engine.md.";
   m.attr("BLOCK") = kBlock;
   m.def("isas", &available_isas, "Instruction sets this processor and this build have, slowest first.");
   m.def("isa", [](const std::string& name) { return std::string(kernels_for(name).name); }, "name"_a = "",
         "The instruction set that `name` selects; the best where it is empty.");
 
+  m.def("bounds", &bounds_of, "values"_a, "The least and the largest of float32 values; both NaN where one of them is.");
+  m.def("planes", &fill_planes, "pixels"_a, "levels"_a, "target"_a,
+        "Planes of float32 from pixels of three bytes, each looked up in its colour's 256 levels.");
+
+  nb::class_<BatchNorm>(m, "BatchNorm").def(nb::new_(&batch_norm), "gamma"_a, "beta"_a, "mean"_a, "variance"_a, "epsilon"_a);
+  nb::class_<Slab>(m, "Slab").def(nb::init<>());
   nb::class_<ProductWeights>(m, "ProductWeights")
-      .def(nb::new_(&product_weights), "weight"_a, "bias"_a, "panel_blocks"_a, "isa"_a = "",
-           "scale"_a = nb::none())
+      .def(nb::new_(&product_weights), "weight"_a, "after"_a, "panel_blocks"_a, "isa"_a = "",
+           "slab"_a = nb::none())
       .def_prop_ro("panels", [](const ProductWeights& w) { return w.panels.size(); })
       .def_prop_ro("bytes", [](const ProductWeights& w) { return w.weights.size() * sizeof(float); });
-  nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "bias"_a,
-                                                                "scale"_a = nb::none());
-  nb::class_<StemWeights>(m, "StemWeights").def(nb::new_(&stem_weights), "weight"_a, "bias"_a, "scale"_a = nb::none());
+  nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "after"_a);
+  nb::class_<StemWeights>(m, "StemWeights").def(nb::new_(&stem_weights), "weight"_a, "after"_a);
   nb::class_<Window>(m, "Window")
       .def("__init__", [](Window* w, int kernel, int stride, int dilation, int top,
                           int left) { new (w) Window{kernel, stride, dilation, top, left}; },

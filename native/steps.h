@@ -141,10 +141,7 @@ struct EmitStep {
   Rows rows;
 };
 
-// Waits until all threads are here.
-struct BarrierStep {};
-
 using Step = std::variant<PadStep, StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, ProductPoolStep, PoolStep, AddStep,
-                          ResizeStep, ConcatStep, EmitStep, BarrierStep>;
+                          ResizeStep, ConcatStep, EmitStep>;
 
 }  // namespace mobilenet

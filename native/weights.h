@@ -9,19 +9,29 @@
 
 namespace mobilenet {
 
-// Zeroed floats on a cache line's boundary.
+// Where the constants of one model lie, one behind another, in pieces that the system may back with its large pages: 14 MiB
+// in pages of 4 KiB take as long to come as to fill. A piece lives as long as anything in it.
+class Slab {
+ public:
+  std::shared_ptr<void> take(std::size_t bytes);  // zeroed, on a cache line's boundary
+
+ private:
+  std::shared_ptr<void> piece_;
+  std::size_t used_ = 0, size_ = 0;
+};
+
+// Zeroed floats on a cache line's boundary, in a slab or in memory of their own.
 class Floats {
  public:
   Floats() = default;
-  explicit Floats(std::size_t count);
+  explicit Floats(std::size_t count, Slab* slab = nullptr);
+  Floats(Floats&&) = default;
+  Floats& operator=(Floats&&) = default;
   float* data() const { return data_; }
   std::size_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(void* p) const { std::free(p); }
-  };
-  std::unique_ptr<void, Free> memory_;
+  std::shared_ptr<void> memory_;
   float* data_ = nullptr;
   std::size_t size_ = 0;
 };
@@ -35,6 +45,21 @@ struct Constants {
 
   double factor(int output) const { return scale ? scale[output] : 1.0; }
 };
+
+// Batch normalisation after a convolution, by output, folded: y = scale * convolution(x) + bias. Made in double, as
+// src/mobilenet/runtime/fold.py makes it, to the same bits.
+struct BatchNorm {
+  std::vector<double> scale;
+  std::vector<float> bias;
+
+  BatchNorm(const float* gamma, const float* beta, const float* mean, const float* variance, double epsilon, int outputs);
+};
+
+// The least and the largest of some values; both NaN where one of them is.
+struct Bounds {
+  float least, largest;
+};
+Bounds bounds(const float* values, std::size_t count);
 
 // Weights of a product. Output channels go in panels of a few blocks, the unit a task computes; inside a panel the order
 // is [part][tap][input][channels of the part], where a part is what the instruction set's registers hold at once, so a
@@ -52,7 +77,8 @@ struct ProductWeights {
   Floats weights, bias;
 
   // `weight` is (outputs, inputs, kernel, kernel).
-  ProductWeights(const Constants& constants, int outputs, int inputs, int kernel, int panel_blocks, const Kernels& kernels);
+  ProductWeights(const Constants& constants, int outputs, int inputs, int kernel, int panel_blocks, const Kernels& kernels,
+                 Slab* slab = nullptr);
 };
 
 struct DepthwiseWeights {

@@ -6,6 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import random_tensors
 from test_cli import run
@@ -16,6 +17,7 @@ from mobilenet.architecture import mobilenet_v2
 
 pytest.importorskip("mobilenet.runtime._core", reason="the native core is not built")
 from mobilenet import bench as benching
+from mobilenet import roofline
 from mobilenet.runtime.backend import planned_bytes
 
 NETWORK = mobilenet_v2(0.35, resolution=33, classes=10)
@@ -46,12 +48,12 @@ def test_rows():
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not report peaks")
-def test_growth_is_what_was_planned():
-    """At a size where the plan outweighs code and stacks."""
-    network = mobilenet_v2(1.0, resolution=700)
-    growth = benching.growth("native", network, random_tensors(network), 1)
+@pytest.mark.parametrize(("resolution", "threads"), [(224, 1), (224, 2), (700, 1)])
+def test_growth_is_what_was_planned(resolution, threads):
+    network = mobilenet_v2(1.0, resolution=resolution)
+    growth = benching.growth("native", network, random_tensors(network), threads)
     assert growth is not None
-    assert 0.85 <= growth / planned_bytes(network) <= 1.15
+    assert 0.85 <= growth / planned_bytes(network, threads) <= 1.15
 
 
 def test_refusals(monkeypatch):
@@ -104,9 +106,12 @@ def test_picture(tmp_path):
 
 
 def test_layer_times():
-    rows = benching.layer_times(NETWORK, random_tensors(NETWORK), rounds=3)
+    rows = roofline.layer_times(NETWORK, random_tensors(NETWORK), rounds=3)
     assert [row.name for row in rows][::19] == ["layer_1", "classifier"]
     assert sum(row.madds for row in rows) == sum(
         layer.madds([NETWORK.shapes()[name] for name in layer.inputs]) for layer in NETWORK.layers
     )
-    assert all(0 < row.peak < 1.5 for row in rows[:-1])
+    assert all(0 < row.peak < 1.5 for row in rows)
+    assert {row.bound for row in rows} == {"products", "memory"}
+    parameters = sum(int(np.prod(shape)) for shape in NETWORK.parameters().values())
+    assert sum(row.bytes for row in rows) > 4 * (parameters + 3 * 33 * 33)

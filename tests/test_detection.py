@@ -21,7 +21,7 @@ from mobilenet.network import Network
 from mobilenet.predictor import Predictor
 from mobilenet.preprocessing import Preprocessing
 from mobilenet.results import Detections
-from mobilenet.segmentation import Views
+from mobilenet.views import Views
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 HALF = (0.5, 0.5, 0.5)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from array import array
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from mobilenet.heads import (
     ssdlite_mobilenet_v2,
 )
 from mobilenet.network import Concat, Conv, GlobalPool, Linear, Network, Resize
+from mobilenet.runtime.fold import fold
 from mobilenet.runtime.reference import Reference
 
 _core = pytest.importorskip("mobilenet.runtime._core", reason="the native core is not built")
@@ -307,6 +309,30 @@ def test_nan_passes():
     assert np.isnan(Native(network, random_tensors(network))(np.full((1, 3, 33, 33), np.nan, np.float32))["classifier"]).all()
 
 
+def test_memoryviews_do_as_well_as_arrays():
+    network = mobilenet_v2(0.35, **SMALL)
+    native, x = Native(network, random_tensors(network)), images(network)
+    found = native(memoryview(x))
+    assert all(isinstance(value, memoryview) for value in found.values())
+    for name, value in native(x).items():
+        np.testing.assert_array_equal(found[name], value)
+    with pytest.raises(ValueError, match="images uint8"):
+        native(memoryview(bytes(4)).cast("B", (1, 1, 2, 2)))
+
+
+def test_the_core_folds_as_the_reference_does():
+    """To the bit: weights folded by numpy and handed over with a bias give the same outputs."""
+    network = mobilenet_v2(0.35, **SMALL)
+    tensors = random_tensors(network)
+    folded = mobilenet_v2(0.35, **SMALL, epsilon=None)
+    given = {}
+    for name, (weight, bias) in fold(network, tensors).items():
+        owner = name if name == "classifier" else f"{name}.conv"
+        given |= {f"{owner}.weight": weight, f"{owner}.bias": bias}
+    x = images(network)
+    np.testing.assert_array_equal(Native(network, tensors)(x)["classifier"], Native(folded, given)(x)["classifier"])
+
+
 def test_weights_are_checked():
     ok = np.ones((8, 4, 1, 1), np.float32)
     for weight, bias in ((ok, np.ones(7, np.float32)), (np.ones((8, 4, 3, 1), np.float32), np.ones(8, np.float32))):
@@ -314,6 +340,14 @@ def test_weights_are_checked():
             _core.ProductWeights(weight, bias, 2)
     with pytest.raises(ValueError, match="panel_blocks 0"):
         _core.ProductWeights(ok, np.ones(8, np.float32), 0)
+    with pytest.raises(ValueError, match="batch normalisation: must have one value"):
+        _core.ProductWeights(ok, _core.BatchNorm(*np.ones((4, 7), np.float32), 1e-5), 2)
+    with pytest.raises(ValueError, match="its parts must be"):
+        _core.BatchNorm(*np.ones((3, 8), np.float32), np.ones(7, np.float32), 1e-5)
+    with pytest.raises(ValueError, match="levels"):
+        _core.planes(bytes(12), array("f", [0] * 12), np.zeros(12, np.float32))
+    with pytest.raises(ValueError, match="3 bytes for each pixel"):
+        _core.planes(bytes(12), array("f", [0] * 768), np.zeros(9, np.float32))
     with pytest.raises(ValueError, match="depthwise weight"):
         _core.DepthwiseWeights(ok, np.ones(8, np.float32))
     with pytest.raises(ValueError, match="stem's weight"):

@@ -6,7 +6,6 @@ Under the address sanitizer (`make sanitize`) a step outside a buffer would end 
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,8 +73,8 @@ def mutated(plan: Plan, generator: random.Random) -> Plan:
     if generator.random() < 0.4:
         at = generator.randrange(len(plan.buffers))
         field = generator.choice(["channels", "height", "width", "slots", "left", "right", "offset"])
-        buffer: Buffer = replace(plan.buffers[at], **{field: other(getattr(plan.buffers[at], field))})
-        return replace(plan, buffers=(*plan.buffers[:at], buffer, *plan.buffers[at + 1 :]))
+        buffer: Buffer = plan.buffers[at]._replace(**{field: other(getattr(plan.buffers[at], field))})
+        return plan._replace(buffers=(*plan.buffers[:at], buffer, *plan.buffers[at + 1 :]))
     stages = [[list(steps) for steps in stage] for stage in plan.stages]
     steps = generator.choice([steps for stage in stages for steps in stage if steps])
     at = generator.randrange(len(steps))
@@ -84,7 +83,7 @@ def mutated(plan: Plan, generator: random.Random) -> Plan:
     value = getattr(steps[at], field)
     changed = generator.choice(plan.buffers).name if isinstance(value, str) else other(value)
     steps[at] = steps[at]._replace(**{field: changed})
-    return replace(plan, stages=tuple(tuple(map(tuple, stage)) for stage in stages))
+    return plan._replace(stages=tuple(tuple(map(tuple, stage)) for stage in stages))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import json
 import os
+import pickle
 import random
 import struct
 import subprocess
@@ -19,6 +22,8 @@ from mobilenet import modelfile
 from mobilenet.architecture import mobilenet_v1, mobilenet_v2
 from mobilenet.modelfile import ModelFile, ModelFileError
 from mobilenet.preprocessing import Preprocessing
+from mobilenet.runtime import backend
+from mobilenet.tensors import Tensors
 
 
 def small(**changes) -> ModelFile:
@@ -231,3 +236,37 @@ def test_a_kill_in_mid_write_leaves_the_old_file(tmp_path, content):
     code = KILLED.format(tests=os.path.dirname(__file__))
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_bounds(monkeypatch, core):
+    if not core:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    values = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
+    for count in (1, 15, 16, 17, 35):
+        part = values.ravel()[:count]
+        assert backend.bounds(part) == (part.min(), part.max())
+        for place in (0, count - 1):
+            for bad in (np.nan, np.inf, -np.inf):
+                spoilt = part.copy()
+                spoilt[place] = bad
+                np.testing.assert_array_equal(backend.bounds(spoilt), (spoilt.min(), spoilt.max()))
+
+
+def test_tensors_of_a_file_are_its_memory(tmp_path):
+    """Views that arrays share, the same ones at every look."""
+    model = tmp_path / "small.safetensors"
+    modelfile.write(small(), model)
+    tensors = modelfile.read(model).tensors
+    assert isinstance(tensors, Tensors)
+    name = next(iter(tensors))
+    assert tensors.views[name].format == "f"
+    tensors[name][:] = 3
+    assert (tensors[name] == 3).all()
+    assert set(tensors) == set(modelfile.read(model).network.tensors())
+    with pytest.raises(KeyError):
+        tensors["nothing"]
+    read = modelfile.read(model)
+    for same in (copy.deepcopy(read), pickle.loads(pickle.dumps(read))):
+        assert same.network == read.network
+        np.testing.assert_array_equal(same.tensors[name], read.tensors[name])

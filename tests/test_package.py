@@ -175,6 +175,21 @@ def test_help_loads_nothing_heavy():
     assert python(code + f"print(set({heavy}) & sys.modules.keys())").strip().endswith("set()")
 
 
+def test_a_photo_is_named_without_numpy(tmp_path):
+    """Its import would take longer than all the rest."""
+    pytest.importorskip("mobilenet.runtime._core", reason="the native core is not built")
+    modelfile.write(toy(), tmp_path / "toy.safetensors")
+    PICTURE.save(tmp_path / "p.jpg")
+    code = (
+        "import sys; sys.modules['numpy'] = None\n"
+        "import mobilenet; from mobilenet.cli import main\n"
+        "model, photo = sys.argv[1] + '/toy.safetensors', sys.argv[1] + '/p.jpg'\n"
+        "print(mobilenet.load(model, threads=1)(photo).top(2))\n"
+        "main(['predict', photo, '--model', model, '--json'], standalone_mode=False)\n"
+    )
+    assert python(code, str(tmp_path)).count("label") == 5
+
+
 def test_the_declared_dependencies_are_those_imported():
     try:
         import tomllib

@@ -217,12 +217,11 @@ def test_replay(network, threads, style):
 
 def test_a_row_too_few_is_noticed():
     """The replay itself: a ring one slot short must fail."""
-    from dataclasses import replace
 
     network = mobilenet_v2(resolution=64, classes=None)
     plan = make_plan(network, (64, 64), 1, Style(whole=0, stream=0))
     ring = next(b for b in plan.buffers if b.name == "layer_3.project.ring/0")
-    short = replace(plan, buffers=tuple(replace(b, slots=b.slots - 1) if b is ring else b for b in plan.buffers))
+    short = plan._replace(buffers=tuple(b._replace(slots=b.slots - 1) if b is ring else b for b in plan.buffers))
     with pytest.raises(AssertionError, match="stands in its slot"):
         Replay(network, short)
 

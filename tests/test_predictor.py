@@ -49,6 +49,12 @@ def test_ties_go_to_the_lower_index():
     assert [p.index for p in Classification(scores, tuple("wxyz")).top(9)] == [1, 2, 0, 3]
 
 
+def test_what_is_no_number_comes_last():
+    scores = np.array([np.nan, 0.3, 0.7], np.float32)
+    assert [p.index for p in Classification(scores, tuple("xyz")).top(9)] == [2, 1]
+    assert [p.index for p in Classification(scores, tuple("xyz")).top(9, threshold=0.7)] == [2]
+
+
 def test_softmax_of_extreme_logits():
     assert predictor.softmax(np.array([1e4, -1e4, 0], np.float32)).tolist() == [1, 0, 0]
     assert predictor.softmax(np.array([-1e4, -1e4], np.float32)).tolist() == [0.5, 0.5]

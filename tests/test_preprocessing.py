@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import numpy as np
@@ -227,3 +228,18 @@ def test_at_for_other_shapes_and_fits():
     for resolution in (0, -1, True, 20000, (224,), (224, 0), "224", None, 224.0):
         with pytest.raises(ValueError, match="size"):
             POLICIES[2].at(resolution)
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_levels_round_as_arrays_do(monkeypatch, core):
+    """The input made of a table of 256 values, by the core or by numpy, is numpy's own arithmetic on every byte."""
+    if not core:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    pixels = np.arange(256 * 3, dtype=np.uint8).reshape(16, 16, 3)
+    policy = Preprocessing(size=(16, 16), fit="squash", mean=(0.1, 0.485, 0.7), std=(0.3, 1.0, 0.229))
+    x = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    x -= np.array(policy.mean, np.float32)[:, None, None]
+    x /= np.array(policy.std, np.float32)[:, None, None]
+    found = policy(Image.fromarray(pixels))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, x)

@@ -22,7 +22,8 @@ from mobilenet.predictor import Predictor
 from mobilenet.preprocessing import Preprocessing
 from mobilenet.results import Segmentation
 from mobilenet.runtime.reference import Reference
-from mobilenet.segmentation import Views, probabilities, scaled, segment
+from mobilenet.segmentation import probabilities, scaled, segment
+from mobilenet.views import Views
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 HALF = (0.5, 0.5, 0.5)

@@ -121,8 +121,30 @@ def training_speed() -> str:
     return markdown(("", "images/s", "range", "waiting for data", "peak MiB", "loss at the end"), rows)
 
 
-TABLES = {"bench": bench, "install": install, "ledger": ledger, "training": training, "training_speed": training_speed,
-          "vision": vision}  # fmt: skip
+STARTED = {"mobilenet predict": "`mobilenet predict`", "import mobilenet": "`import mobilenet` and a call",
+           "onnxruntime": "ONNX Runtime, numpy, Pillow"}  # fmt: skip
+
+
+def start() -> str:
+    """The last measured starts of a process, to its answer on one photo."""
+    row = json.loads((ROOT / "results" / "start.jsonl").read_text().splitlines()[-1])
+    theirs, rows = row["onnxruntime"], []
+    for name, title in STARTED.items():
+        found = row[name]
+        times = (f"{found[key]['median']:.0f} ({found[key]['min']:.0f})" for key in ("answer_ms", "end_ms", "cpu_ms"))
+        shares = (f"{found[key]['median'] / theirs[key]['median']:.2f}" for key in ("answer_ms", "end_ms", "cpu_ms"))
+        rows.append((title, *times, f"{found['peak_rss_bytes'] / 2**20:.0f}", ", ".join(shares)))
+    versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+    header = ("one photo, 1 thread", "to the answer ms", "to the end ms", "processor ms", "MiB", "of ONNX Runtime's")
+    return markdown(header, rows) + (
+        f"\n\nMedian (least) of {row['pairs']} processes each, in turns, from their start on a warm disk, Python's own "
+        f"{row['python']['answer_ms']['median']:.0f} ms included; the most memory they held. {row['machine']}, {row['isa']}, "
+        f"{versions}, {row['date']}."
+    )
+
+
+TABLES = {"bench": bench, "install": install, "ledger": ledger, "start": start, "training": training,
+          "training_speed": training_speed, "vision": vision}  # fmt: skip
 FILES = ("README.md", "docs/training.md")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from .predictor import Predictor, load
     from .results import Classification, Detections, Prediction, Segmentation
-    from .segmentation import Views
+    from .views import Views
 
 HOMES = {
     "Classification": "results",
@@ -32,7 +32,7 @@ HOMES = {
     "Prediction": "results",
     "Predictor": "predictor",
     "Segmentation": "results",
-    "Views": "segmentation",
+    "Views": "views",
     "deeplabv3_mobilenet_v1": "heads",
     "deeplabv3_mobilenet_v2": "heads",
     "load": "predictor",
@@ -63,4 +63,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in HOMES:
         raise AttributeError(f"module 'mobilenet' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)
+    from .collector import uncollected
+
+    with uncollected():
+        return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)

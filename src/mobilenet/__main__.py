@@ -1,3 +1,16 @@
-from .cli import main
+"""Where the command ``mobilenet`` begins, and ``python -m mobilenet``."""
 
-main(prog_name="mobilenet")
+import atexit
+
+from .collector import settle, uncollected
+
+
+def run() -> None:
+    with uncollected():
+        from .cli import main
+    atexit.register(settle)
+    main(prog_name="mobilenet")
+
+
+if __name__ == "__main__":
+    run()

@@ -237,61 +237,6 @@ def _status(field: str) -> int:
     raise OSError(f"the system does not report {field}")
 
 
-@dataclass(frozen=True)
-class LayerTime:
-    """One fused unit's time beside what this machine could do: `peak` is the fraction of the products' best rate."""
-
-    name: str
-    milliseconds: float
-    madds: int
-    peak: float
-
-
-def layer_times(
-    network: Network, tensors: Mapping[str, Floats], resolution: Resolution | None = None, rounds: int = 50
-) -> list[LayerTime]:
-    """Our time for each fused unit on one thread (the median of `rounds`), and the last row for writing the outputs."""
-    from .runtime.engine import Native
-    from .runtime.fuse import fuse
-
-    size = checked_resolution(resolution) if resolution is not None else network.resolution
-    network = network.at(size)
-    engine, best, shapes = Native(network, tensors), product_rate(), network.shapes()
-    picture = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
-    labels = engine.plan(size).labels
-    times = np.zeros((rounds, len(labels)))
-    for row in times:
-        engine.run(picture, row)
-    madds = [sum(x.madds([shapes[name] for name in x.inputs]) for x in unit.layers) for unit in fuse(network)] + [0]
-    medians = np.median(times, axis=0)
-    return [
-        LayerTime(name, 1e3 * float(t), count, count / (float(t) * best) if t else 0.0)
-        for name, t, count in zip(labels, medians, madds, strict=True)
-    ]
-
-
-def product_rate(seconds: float = 0.2) -> float:
-    """Multiply-adds a second of this machine's best case: a product whose operands stay in the first-level cache."""
-    from .runtime import _core
-
-    pixels, inputs, outputs = 96, 64, 48
-    weights = _core.ProductWeights(np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), 3)
-    program = _core.Program("", 1, 1, 1, (inputs + outputs) * pixels, 0)
-    source = program.buffer(offset=0, channels=inputs, height=1, width=pixels, slots=1)
-    target = program.buffer(offset=inputs * pixels, channels=outputs, height=1, width=pixels, slots=1)
-    repeats = 500
-    for _ in range(repeats):
-        program.product(_core.Place(0, 0), weights=weights, window=_core.Window(), source=source, target=target,
-                        rows=(0, 1), panels=(0, 1), range=(0.0, 6.0))  # fmt: skip
-    runner, image, best = _core.Runner(1), np.zeros((1, 3, 1, 1), np.float32), float("inf")
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        before = time.perf_counter()
-        runner.run(program, image, [])
-        best = min(best, time.perf_counter() - before)
-    return repeats * pixels * inputs * outputs / best
-
-
 def save_figure(rows: Sequence[Record], path: Path) -> None:
     """Latency against memory as a picture (.png, .svg or .pdf). Needs matplotlib, the extra ``[plot]``."""
     try:

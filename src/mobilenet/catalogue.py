@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -28,8 +27,10 @@ def build(name: Any, /, **settings: Any) -> Network:
     if not isinstance(name, str) or name not in ARCHITECTURES:
         raise ValueError(unknown("architecture", name, ARCHITECTURES))
     function = ARCHITECTURES[name]
+    code = function.__code__
+    accepted = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for key in settings:
-        if key not in (accepted := inspect.signature(function).parameters):
+        if key not in accepted:
             raise ValueError(unknown(f"setting of {name}", key, accepted))
     if isinstance(settings.get("resolution"), list):
         settings["resolution"] = tuple(settings["resolution"])

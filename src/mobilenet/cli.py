@@ -8,32 +8,35 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .collector import settle, uncollected
 from .shell import (
     A_HANDFUL,
+    FilePath,
     command,
     json_option,
     main,
     model_option,
     parse_pairs,
+    process_peak,
     progress,
     resolution_option,
     say,
     set_option,
     set_threads,
     threads_option,
-    uncollected,
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .network import Network
     from .predictor import Predictor
 
@@ -45,7 +48,7 @@ BACKEND_HELP = "What runs it: native, reference, dequantized, torch."
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option
 @json_option
-@click.option("--save", type=click.Path(file_okay=False, path_type=Path), help="Write the pictures here, answers drawn on.")
+@click.option("--save", type=FilePath(file_okay=False), help="Write the pictures here, answers drawn on.")
 @click.option("--top", type=click.IntRange(1), help="How many labels to give; default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least score to give; default 0.5 of a detector, else 0.")
 @threads_option
@@ -63,22 +66,23 @@ def predict(
     memory_budget: int | None,
 ) -> None:
     """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
-    set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
-    failed, paths = 0, list[Path]()
+    failed, paths = 0, list[str]()
     with uncollected():
-        from .images import ImageError, find_inputs, open_image
+        set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
+        from .images import ImageError, find_files, open_image
         from .results import Segmentation
         from .tables import prediction_line
 
         for given in inputs:
             try:
-                paths += [path for path in find_inputs([given]) if path not in paths]
+                paths += [path for path in find_files([given]) if path not in paths]
             except ImageError as error:
                 failed += 1
                 say(f"mobilenet: {error}")
         if threads is None and len(paths) <= A_HANDFUL:
             threads = 1  # a few pictures are done before more threads pay for themselves
         predictor = load_predictor(model, backend, threads, memory_budget)
+        settle()
     task = predictor.model.network.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
@@ -92,7 +96,7 @@ def predict(
             result = predictor(picture)
             took.append(time.perf_counter() - start)
             kept = result.top(top, threshold)
-            answers.append({"input": str(path), "task": task, "predictions": [p.to_json() for p in kept]})
+            answers.append({"input": path, "task": task, "predictions": [p.to_json() for p in kept]})
             if save is not None:
                 from .drawing import draw, write_mask
                 from .images import write_image
@@ -100,7 +104,7 @@ def predict(
                 target = save / fresh_name(path, names)
                 write_image(draw(picture, result, kept), target)
                 if isinstance(result, Segmentation):
-                    mask = save / fresh_name(target.with_suffix(".mask.png"), names)
+                    mask = save / fresh_name(str(target.with_suffix(".mask.png")), names)
                     write_mask(result, mask)
                     answers[-1]["mask"] = str(mask)
         except ImageError as error:
@@ -129,7 +133,7 @@ def predict(
 
 @command
 @model_option
-@click.option("--data", type=click.Path(path_type=Path), required=True,
+@click.option("--data", type=FilePath(), required=True,
               help="Class folders, or a folder in COCO's or VOC's layout.")  # fmt: skip
 @click.option("--backend", default="native", show_default=True, help=BACKEND_HELP)
 @threads_option
@@ -160,7 +164,7 @@ def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json:
 @click.option("--precision", default="fp32", show_default=True, help="fp32, fp16 or int8, for the memory columns.")
 @set_option
 @json_option
-@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Draw memory and MAdds (.png, .svg, .pdf).")
+@click.option("--save", type=FilePath(dir_okay=False), help="Draw memory and MAdds (.png, .svg, .pdf).")
 def cost(
     arch_or_file: str,
     width: float | None,
@@ -184,6 +188,8 @@ def cost(
     network = described(arch_or_file, settings)
     ledger = ledgers.cost(network, resolution, precision)
     if precision == "fp32":
+        from dataclasses import replace
+
         ledger = replace(ledger, planned_bytes=planned_bytes(ledger.network))
     if save is not None:
         ledgers.save_figure(ledger, save)
@@ -194,7 +200,7 @@ def described(arch_or_file: str, settings: dict[str, Any]) -> Network:
     """An architecture's network with `settings`, or a model file's with them over its own."""
     from . import catalogue, modelfile
 
-    if arch_or_file not in catalogue.ARCHITECTURES and Path(arch_or_file).is_file():
+    if arch_or_file not in catalogue.ARCHITECTURES and os.path.isfile(arch_or_file):
         return catalogue.from_description({**modelfile.read(arch_or_file).network.description, **settings})
     return catalogue.build(arch_or_file, **settings)
 
@@ -208,7 +214,7 @@ def described(arch_or_file: str, settings: dict[str, Any]) -> Network:
 @click.option("--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Timed runs of each engine.")
 @click.option("--layers", is_flag=True, help="Our own time step by step instead, on one thread.")
 @json_option
-@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Draw latency against memory (.png, .svg, .pdf).")
+@click.option("--save", type=FilePath(dir_okay=False), help="Draw latency against memory (.png, .svg, .pdf).")
 @click.option("--record", is_flag=True, help="Append the rows to results/bench.jsonl of the checkout this runs in.")
 def bench(
     model: str,
@@ -237,7 +243,9 @@ def bench(
         raise ValueError(reasons["native"])
     content = load_model(model, say).dequantized()
     if layers:
-        times = benching.layer_times(content.network, content.tensors, resolution)
+        from .roofline import layer_times
+
+        times = layer_times(content.network, content.tensors, resolution)
         click.echo(json.dumps([asdict(row) for row in times], indent=2) if as_json else layer_table(times))
         return
     for reason in filter(None, reasons.values()):
@@ -247,6 +255,8 @@ def bench(
     if save is not None:
         benching.save_figure(rows, save)
     if record:
+        from pathlib import Path
+
         say(f"appended to {benching.append_rows(rows, model, Path.cwd())}")
     click.echo(json.dumps([row.to_json() for row in rows], indent=2) if as_json else bench_table(rows))
 
@@ -291,9 +301,9 @@ def fetch(name: str) -> None:
 
 
 @command
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The model file to write.")
-@click.option("--labels", type=click.Path(path_type=Path), help="A text file with a label on each line.")
+@click.argument("source", type=FilePath())
+@click.option("--out", type=FilePath(dir_okay=False), required=True, help="The model file to write.")
+@click.option("--labels", type=FilePath(), help="A text file with a label on each line.")
 @resolution_option
 @click.option("--entry", help="Key of the state dict, where a checkpoint holds several.")
 @set_option
@@ -328,7 +338,7 @@ def convert(
 @command
 @click.argument("recipe")
 @click.option("--data", help="Pictures with labels: class folders, CSV, COCO, VOC; their splits are train and val.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
+@click.option("--out", type=FilePath(file_okay=False), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, or begin where there is none.")
 @click.option("--smoke", is_flag=True, help="The same recipe in seconds: a few small pictures, one epoch.")
 @click.option("--set", "settings", multiple=True, callback=parse_pairs, metavar="KEY=VALUE",
@@ -355,11 +365,11 @@ def engine_expected(model: str) -> bool:
     from . import cache
     from .weights import published
 
-    path = Path(model)
-    if not path.exists() and model in published.models():
+    path = model
+    if not os.path.exists(path) and model in published.models():
         path = cache.converted_file(model, published.find(model).files[0].sha256)
     built = importlib.util.find_spec("mobilenet.runtime._core") is not None
-    return built and path.is_file() and not cache.is_quantized(path)
+    return built and os.path.isfile(path) and not cache.is_quantized(path)
 
 
 def load_predictor(model: str, backend: str, threads: int | None, memory_budget: int | None = None) -> Predictor:
@@ -377,20 +387,13 @@ def load_predictor(model: str, backend: str, threads: int | None, memory_budget:
     return load(content, executor, memory_budget=memory_budget)
 
 
-def fresh_name(path: Path, taken: set[str]) -> str:
+def fresh_name(given: str, taken: set[str]) -> str:
     """The picture's own name, numbered where another folder brought the same one."""
+    from pathlib import Path
+
+    path = Path(given)
     name, number = path.name, 2
     while name.casefold() in taken:
         name, number = f"{path.stem}-{number}{path.suffix}", number + 1
     taken.add(name.casefold())
     return name
-
-
-def process_peak() -> str:
-    """The most memory this process has held, as the system counts it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return "not measured here"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return f"{peak / 2**20:.0f} MiB"

@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import reprlib
 import struct
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from .collector import uncollected
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Source = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 LARGEST_PICTURE = 178_956_970  # pixels, 0.7 GB decoded: where Pillow turns from a warning to an error
 
@@ -29,8 +37,6 @@ UPRIGHT = {  # EXIF orientation -> what undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-Source = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
 class ImageError(ValueError):
@@ -49,8 +55,11 @@ def open_image(source: Source) -> Image.Image:
     Raises ImageError for anything else: no file, no picture, a damaged one, one past `LARGEST_PICTURE` pixels, a mode
     without a fixed range (32-bit integers, floats), an array of another shape or type.
     """
-    if isinstance(source, np.ndarray):
-        source = _from_array(source)
+    if sys.modules.get("numpy"):  # else nobody can have made an array
+        import numpy as np
+
+        if isinstance(source, np.ndarray):
+            source = _from_array(source)
     if isinstance(source, Image.Image):
         name = repr(getattr(source, "filename", "") or f"{source.mode} image {source.width}x{source.height}")
         with _refusing(name):
@@ -70,7 +79,7 @@ def open_image(source: Source) -> Image.Image:
 
 
 def _from_array(pixels: NDArray[np.uint8]) -> Image.Image:
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)) or not pixels.size:
+    if pixels.dtype != "uint8" or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)) or not pixels.size:
         raise ImageError(
             f"array of shape {pixels.shape} and type {pixels.dtype}: must be uint8, H x W, H x W x 3 or H x W x 4, "
             "and not empty; transpose or scale it first"
@@ -111,7 +120,8 @@ def _read_header(file: IO[bytes], name: str) -> Image.Image:
 
 def _jpeg() -> None:
     """Makes Pillow know JPEG; `preinit` adds four common formats, `init` all others, which takes longer each time."""
-    from PIL import JpegImagePlugin  # noqa: F401
+    with uncollected():
+        from PIL import JpegImagePlugin  # noqa: F401
 
 
 @contextmanager
@@ -165,6 +175,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _high_byte(image: Image.Image) -> Image.Image:
+    import numpy as np
+
     pixels = np.asarray(image)
     grey = Image.fromarray((pixels >> 8).astype(np.uint8))
     key = image.info.get("transparency")
@@ -185,7 +197,14 @@ def find_inputs(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     left out; a pattern (``*``, ``?``, ``[]``, ``**`` for any depth) for the files and folders it matches, as in a shell,
     again only those with a picture's suffix. ImageError names an input that stands for nothing, and the nearest name.
     """
-    found: dict[str, Path] = {}
+    from pathlib import Path
+
+    return [Path(path) for path in find_files(inputs)]
+
+
+def find_files(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """As `find_inputs`, in pathlib's own writing but without its import, which costs as much as a picture."""
+    found: dict[str, str] = {}
     for given in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
         paths = list(_expanded(os.fsdecode(given)))
         if not paths:
@@ -195,24 +214,36 @@ def find_inputs(inputs: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return list(found.values())
 
 
-def _expanded(given: str) -> Iterator[Path]:
+def _expanded(given: str) -> Iterator[str]:
     if os.path.isdir(given):
         yield from _pictures_below(given)
     elif os.path.exists(given):  # before patterns: 'cat[1].jpg' may be a file
-        yield Path(given)
+        yield _tidy(given)
     elif any(sign in given for sign in "*?["):
         from glob import glob
+        from pathlib import Path
 
         for match in sorted(map(Path, glob(given, recursive=True))):
             if match.is_dir():
                 yield from _pictures_below(match)
             elif _is_picture(match.name):
-                yield match
+                yield str(match)
     else:
         raise ImageError(f"{given!r}: no such file or folder; {_nearest(given)}")
 
 
-def _pictures_below(folder: str | Path) -> list[Path]:
+def _tidy(path: str) -> str:
+    """As pathlib writes it."""
+    if "//" not in path and "./" not in path:
+        return path
+    from pathlib import Path
+
+    return str(Path(path))
+
+
+def _pictures_below(folder: str | Path) -> list[str]:
+    from pathlib import Path
+
     def unreadable(error: OSError) -> None:
         raise ImageError(f"{error.filename!r}: the folder cannot be read ({error.strerror}); change its mode") from error
 
@@ -220,7 +251,7 @@ def _pictures_below(folder: str | Path) -> list[Path]:
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(here, name) for name in files if _is_picture(name)]
-    return sorted(found)
+    return [str(path) for path in sorted(found)]
 
 
 def _is_picture(name: str) -> bool:
@@ -230,6 +261,8 @@ def _is_picture(name: str) -> bool:
 
 def _nearest(path: str) -> str:
     """What to try instead of a path that does not exist: the nearest name where the path first goes wrong."""
+    from pathlib import Path
+
     missing = Path(path)
     while not os.path.isdir(missing.parent) and missing != missing.parent:
         missing = missing.parent
@@ -247,6 +280,7 @@ def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
 
     The file appears whole or not at all: it is written beside `path` and then renamed. ImageError where it cannot be.
     """
+    from pathlib import Path
     from secrets import token_hex
 
     target = Path(path)

@@ -14,39 +14,43 @@ import json
 import math
 import mmap
 import os
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any
 
 from . import catalogue
 from .cache import FORMAT, LARGEST_HEADER
-from .detection import Decoding
 from .network import Network
 from .preprocessing import WHOLE, Preprocessing
-from .quantization import Quantization, QuantizationError, dequantized
 from .results import VOID
+from .runtime.backend import bounds
+from .tensors import FORMATS, Tensors, kind, plain
+from .values import Value, field, replace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .detection import Decoding
+    from .quantization import Quantization
 
 SCALE = ".scale"
 SAFETENSORS = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
-TYPES = {kind: np.dtype(name).newbyteorder("<") for name, kind in SAFETENSORS.items()}
-Floats = NDArray[np.float32]
+CODES = {SAFETENSORS[name]: code for name, code in FORMATS.items()}
 
 
 class ModelFileError(ValueError):
     """A model file, or what should become one, is not as it must be; the message names file, value, rule and remedy."""
 
 
-@dataclass(frozen=True)
-class ModelFile:
+class ModelFile(Value):
     """A model: network, tensors and how to feed and read it.
 
     Attributes:
         network: the value, with its own resolution.
         tensors: every parameter and running statistic by canonical name; float32, or the integers of a quantised model.
+            Those of a file are its own memory, seen as an array when one is asked for (`tensors.Tensors`).
         labels: name of each class, in the order of the outputs (a detector's without its background slot); none for a
             backbone without a head.
         label_ids: an identifier for each label (ImageNet's WordNet ids), or empty.
@@ -59,7 +63,7 @@ class ModelFile:
     """
 
     network: Network
-    tensors: dict[str, NDArray[Any]] = field(repr=False)
+    tensors: Mapping[str, NDArray[Any]] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     preprocessing: Preprocessing
     label_ids: tuple[str, ...] = field(default=(), repr=False)
@@ -95,6 +99,8 @@ class ModelFile:
         """The same model with float32 weights; of a quantised one what its integers stand for, each rounded once."""
         if self.quantization is None:
             return self
+        from .quantization import dequantized
+
         return replace(self, tensors=dequantized(self.network, self.quantization, self.tensors), quantization=None)
 
 
@@ -102,34 +108,32 @@ def check_tensors(
     network: Network, tensors: Mapping[str, NDArray[Any]], source: str, quantization: Quantization | None = None
 ) -> None:
     """Every tensor the network names and no other, in its shape and type, finite; else ModelFileError names the tensor."""
-    expected = network.tensors()
-    if missing := [name for name in expected if name not in tensors]:
+    expected, found = network.tensors(), plain(tensors)
+    if missing := [name for name in expected if name not in found]:
         raise ModelFileError(f"{source}: no tensor {listed(missing)}, which {network.architecture} needs")
-    if extra := [name for name in tensors if name not in expected]:
+    if extra := [name for name in found if name not in expected]:
         raise ModelFileError(f"{source}: tensor {listed(extra)} has no place in {network.architecture}")
     for name, shape in expected.items():
-        if tensors[name].shape != shape:
-            raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].shape}, must be {shape}")
-        kind = "float32" if quantization is None else "int32" if name.endswith(".bias") else quantization.dtype
-        if tensors[name].dtype != kind:
-            raise ModelFileError(f"{source}: tensor {name!r} is {tensors[name].dtype}, must be {kind}")
-        if not finite(tensors[name]):
+        tensor = found[name]
+        if tensor.shape != shape:
+            raise ModelFileError(f"{source}: tensor {name!r} is {tensor.shape}, must be {shape}")
+        wanted = "float32" if quantization is None else "int32" if name.endswith(".bias") else quantization.dtype
+        if kind(tensor) != wanted:
+            raise ModelFileError(f"{source}: tensor {name!r} is {kind(tensor)}, must be {wanted}")
+        if wanted != "float32":
+            continue
+        least, largest = bounds(tensor)
+        if not (math.isfinite(least) and math.isfinite(largest)):
             raise ModelFileError(f"{source}: tensor {name!r} holds NaN or infinity; the file is damaged or training diverged")
-        if name.endswith("running_var") and (tensors[name] < 0).any():
+        if name.endswith("running_var") and least < 0:
             raise ModelFileError(f"{source}: tensor {name!r} holds a negative variance; the file is damaged")
     if quantization is not None:
+        from .quantization import QuantizationError
+
         try:
             quantization.check(network, tensors)
         except QuantizationError as error:
             raise ModelFileError(f"{source}: {error}") from error
-
-
-def finite(values: NDArray[Any]) -> bool:
-    """Whether no value is NaN or infinite: then so is their sum, which is quicker to make, unless it overflows."""
-    if values.dtype.kind != "f":
-        return True
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(np.add.reduce(values, axis=None)) or np.isfinite(values).all())
 
 
 def listed(names: list[str]) -> str:
@@ -154,13 +158,13 @@ def write(model: ModelFile, path: str | Path) -> None:
     }
     if model.decoding is not None:
         metadata["decoding"] = json.dumps(model.decoding.to_json())
-    tensors, order = model.tensors, list(model.network.tensors())
+    tensors, order = dict(model.tensors), list(model.network.tensors())
     if model.quantization is not None:
         metadata["quantization"] = json.dumps(model.quantization.to_json())
         scales = {name + SCALE: model.quantization.scales[name] for name in order if name in model.quantization.scales}
         tensors = {**tensors, **scales}
         order = sorted([*order, *scales], key=lambda name: tensors[name].itemsize, reverse=True)  # so that all are aligned
-    write_atomically(Path(path), serialised(tensors, metadata, order))
+    write_atomically(path, serialised(tensors, metadata, order))
 
 
 def serialised(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], order: list[str]) -> bytes:
@@ -181,12 +185,13 @@ def little(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("<"))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes) -> None:
     """Replaces `path` with `content` in one step, after the bytes are on disk."""
     from tempfile import mkstemp
 
     try:
-        handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        folder, name = os.path.split(path)
+        handle, temporary = mkstemp(dir=folder or ".", prefix=f".{name}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -211,7 +216,7 @@ def current_umask() -> int:
 
 def read(path: str | Path) -> ModelFile:
     """The model in `path`. Raises ModelFileError for anything that is not a whole, sane model file."""
-    tensors, metadata = read_safetensors(Path(path))
+    tensors, metadata = read_safetensors(path)
     if metadata.get("mobilenet") != FORMAT:
         found = metadata.get("mobilenet")
         what = "has no mobilenet metadata" if found is None else f"is of format {found!r:.40}, this version reads {FORMAT!r}"
@@ -225,22 +230,30 @@ def read(path: str | Path) -> ModelFile:
             raise ModelFileError(f"{path}: metadata {key!r} {reason}; the file is damaged, make it again") from error
 
     network = entry("network", catalogue.from_description)
-    quantization = None
-    if "quantization" in metadata:
-        scales = {name.removesuffix(SCALE): tensors.pop(name) for name in list(tensors) if name.endswith(SCALE)}
-        quantization = entry("quantization", lambda value: Quantization.from_json(value, scales))
     order = {name: i for i, name in enumerate(network.tensors())}  # the file sorts by size and name
+    views = {name: tensors.views[name] for name in sorted(tensors, key=lambda name: order.get(name, -1))}
+    quantization = decoding = None
+    if "quantization" in metadata:
+        from .quantization import Quantization
+
+        scales = {name.removesuffix(SCALE): tensors[name] for name in tensors if name.endswith(SCALE)}
+        views = {name: view for name, view in views.items() if not name.endswith(SCALE)}
+        quantization = entry("quantization", lambda value: Quantization.from_json(value, scales))
+    if network.task == "detection" or "decoding" in metadata:
+        from .detection import Decoding
+
+        decoding = entry("decoding", Decoding.from_json)
     try:
         return ModelFile(
             network=network,
-            tensors=dict(sorted(tensors.items(), key=lambda item: order.get(item[0], -1))),
+            tensors=Tensors(views),
             labels=entry("labels", strings),
             label_ids=entry("label_ids", strings),
             background=entry("background", lambda value: value if value is None else int(value)),
             preprocessing=entry("preprocessing", Preprocessing.from_json),
             provenance=entry("provenance", dict),
             metrics=entry("metrics", dict),
-            decoding=entry("decoding", Decoding.from_json) if network.task == "detection" or "decoding" in metadata else None,
+            decoding=decoding,
             quantization=quantization,
         )
     except ModelFileError as error:
@@ -254,7 +267,7 @@ def strings(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def read_safetensors(path: str | Path) -> tuple[Tensors, dict[str, str]]:
     """Tensors and metadata of any safetensors file; ModelFileError where it is not one.
 
     A file that is plainly sound is read straight; of every other the library has the word.
@@ -275,38 +288,38 @@ def read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str
 
     try:
         with safe_open(path, framework="numpy") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}
+            return Tensors({name: archive.get_tensor(name) for name in archive.keys()}), archive.metadata() or {}
     except (SafetensorError, OSError, ValueError, TypeError, MemoryError, AttributeError) as error:
         raise ModelFileError(f"{path}: not a readable safetensors file ({error}); fetch or convert it again") from error
 
 
-def read_plainly(file: IO[bytes], length: int, size: int) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+def read_plainly(file: IO[bytes], length: int, size: int) -> tuple[Tensors, dict[str, str]] | None:
     """Tensors, all in one piece of memory, and metadata of an open file whose header of `length` bytes comes next.
 
     The memory is the file's own, mapped: a file in use may be replaced, but not written into. None for whatever is not of the
     usual types, or not exactly as the format wants it: tensors that follow one another without a hole to the file's end.
     """
-    tensors: list[tuple[int, int, str, np.dtype[Any], tuple[int, ...]]] = []
+    tensors: list[tuple[int, int, str, str, tuple[int, ...]]] = []
     try:
         header = json.loads(file.read(length))
         metadata = header.pop("__metadata__", {})
         for name, entry in header.items():
             (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
-            if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+            if not all(type(number) is int and number > 0 for number in (begin + 1, end, *shape)):
                 return None
-            tensors.append((begin, end, name, TYPES[entry["dtype"]], shape))
+            tensors.append((begin, end, name, CODES[entry["dtype"]], shape))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         return None
     tensors.sort(key=lambda tensor: tensor[:2])
     start = 0
-    for begin, end, _, kind, shape in tensors:
-        aligned = (begin + 8 + length) % kind.itemsize == 0
-        if begin != start or not aligned or end - begin != math.prod(shape) * kind.itemsize:
+    for begin, end, _, code, shape in tensors:
+        width = 4 if code in "fi" else 1
+        if begin != start or (begin + 8 + length) % width or end - begin != math.prod(shape) * width:
             return None
         start = end
-    if start != size - 8 - length:
+    if start != size - 8 - length or sys.byteorder != "little" or any(len(shape) > 4 for *_, shape in tensors):
         return None
-    content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), np.uint8)[8 + length :]
-    return {name: content[a:b].view(kind).reshape(shape) for a, b, name, kind, shape in tensors}, metadata
+    content: Any = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))[8 + length :]
+    return Tensors({name: content[a:b].cast(code, shape) for a, b, name, code, shape in tensors}), metadata

@@ -10,14 +10,18 @@ Names: a layer called ``layer_3.expand`` is the part ``expand`` of the block ``l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
+
+from .values import Value, field, replace
 
 Activation = Literal["linear", "relu6", "relu"]
 Padding = Literal["tensorflow", "pytorch"]
 Corners = Literal["aligned", "half_pixel"]
 Task = Literal["classification", "detection", "segmentation", "features"]
 Resolution = int | tuple[int, int]
+
+NORM = ("weight", "bias", "running_mean", "running_var")
+"""The tensors of a convolution's batch normalisation, ``layer_3.expand.norm.weight`` and on: gamma, beta, mean, variance."""
 
 LARGEST_SIDE = 16384  # pixels; a picture side past this is a mistake more often than a wish
 
@@ -34,8 +38,7 @@ class Shape(NamedTuple):
         return self.channels * self.height * self.width
 
 
-@dataclass(frozen=True)
-class Conv:
+class Conv(Value):
     """Convolution, then batch normalisation (or a bias where `epsilon` is None), then the activation."""
 
     name: str
@@ -75,8 +78,7 @@ class Conv:
         return y.elements * self.kernel**2 * (self.in_channels // self.groups)
 
 
-@dataclass(frozen=True)
-class Add:
+class Add(Value):
     """Sum of two tensors of one shape: the shortcut."""
 
     name: str
@@ -96,8 +98,7 @@ class Add:
         return 0
 
 
-@dataclass(frozen=True)
-class GlobalPool:
+class GlobalPool(Value):
     """Mean over all rows and columns: (C, H, W) -> (C, 1, 1)."""
 
     name: str
@@ -115,8 +116,7 @@ class GlobalPool:
         return 0
 
 
-@dataclass(frozen=True)
-class Linear:
+class Linear(Value):
     """Fully connected layer with bias on a pooled tensor: (C, 1, 1) -> (K, 1, 1)."""
 
     name: str
@@ -138,8 +138,7 @@ class Linear:
         return self.in_channels * self.out_channels
 
 
-@dataclass(frozen=True)
-class Concat:
+class Concat(Value):
     """Tensors of equal rows and columns joined along their channels, in order."""
 
     name: str
@@ -158,8 +157,7 @@ class Concat:
         return 0
 
 
-@dataclass(frozen=True)
-class Resize:
+class Resize(Value):
     """The first input, bilinearly, at the rows and columns of the second (``input`` is the picture itself).
 
     `corners` says which points of the two grids coincide: "aligned" the centres of their corner pixels (TensorFlow's and
@@ -187,8 +185,7 @@ Layer = Conv | Add | GlobalPool | Linear | Concat | Resize
 TASKS: dict[str, Task] = {"classifier": "classification", "box_0.predict": "detection", "upsample": "segmentation"}
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(Value):
     """A network from picture to outputs.
 
     `architecture` and `settings` are the builder's name and all its arguments, in JSON's types: the description a model

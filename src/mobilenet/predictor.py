@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import math
+import os
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from . import detection, modelfile, segmentation
+from . import modelfile
 from .cache import Report, converted_file
-from .images import Source, open_image
+from .collector import uncollected
+from .images import open_image
 from .modelfile import ModelFile, ModelFileError
 from .results import Classification, Detections, Result, Segmentation
 from .runtime import backend as runtimes
-from .segmentation import ONE_VIEW, Views
+from .views import ONE_VIEW, Views
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+    from .images import Source
+    from .runtime.fold import Floats
     from .weights.published import Published
 
-Floats = NDArray[np.float32]
-Executor = Callable[[Floats], Mapping[str, Floats]]
-"""Runs a network: (N, 3, H, W) float32 -> each output by name."""
+Executor = Callable[[Any], Mapping[str, Any]]
+"""Runs a network: (N, 3, H, W) float32 -> each output by name, arrays both. The engine takes memoryviews as well."""
 
 
 def native(model: ModelFile, threads: int | None = None, memory_budget: int | None = None) -> Executor:
@@ -96,7 +100,9 @@ class Predictor:
         answers = {"classification": self.classify, "detection": self.detect, "segmentation": self.segment}
         self.answer = answers[task]
         if task == "detection":
-            self.defaults = detection.default_boxes(model.network)
+            from .detection import default_boxes
+
+            self.defaults = default_boxes(model.network)
 
     def __call__(self, image: Source) -> Result:
         """`image`: path, PIL image, or (H, W, 3) uint8 array. Raises `images.ImageError` for what is no picture.
@@ -125,10 +131,17 @@ class Predictor:
         return self.model.preprocessing(open_image(image))
 
     def classify(self, picture: Image.Image) -> Classification:
-        (logits,) = self.executor(self.model.preprocessing(picture)[None])["classifier"]
+        batch: Any = self.model.preprocessing.batch(picture)
+        if self.runtime != "native":
+            import numpy as np
+
+            batch = np.asarray(batch)
+        (logits,) = self.executor(batch)["classifier"].tolist()
         return Classification(softmax(logits), self.model.labels)
 
     def detect(self, picture: Image.Image) -> Detections:
+        from . import detection
+
         network, preprocessing, decoding = self.model.network, self.model.preprocessing, self.model.decoding
         assert decoding is not None
         logits, codes = detection.raw_scores(self.executor(preprocessing(picture)[None]), network)
@@ -136,6 +149,10 @@ class Predictor:
         return detection.detect(logits, codes, self.defaults, decoding, picture.size, window, self.model.labels)
 
     def segment(self, picture: Image.Image) -> Segmentation:
+        import numpy as np
+
+        from . import segmentation
+
         columns, rows = self.model.preprocessing.content(picture.size)
         mean = np.zeros((len(self.model.labels), rows, columns), np.float32)
         views = list(self.views)
@@ -150,10 +167,12 @@ class Predictor:
         return segmentation.segment(mean, picture.size, self.model.labels, self.model.background)
 
 
-def softmax(logits: Floats) -> Floats:
-    """(K,) probabilities, made in float64 so that they sum to 1 within a float32 rounding."""
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)
+def softmax(logits: Sequence[float]) -> array[float]:
+    """(K,) probabilities, made in double precision so that they sum to 1 within a float32 rounding."""
+    most = max(logits)
+    powers = [math.exp(logit - most) for logit in logits]
+    total = math.fsum(powers)
+    return array("f", [power / total for power in powers])
 
 
 def load(
@@ -181,27 +200,27 @@ def load(
         raise ValueError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
     if not isinstance(backend, str):
         refuse("a given backend", threads, memory_budget)
-    model = source if isinstance(source, ModelFile) else load_model(source)
-    executor = BACKENDS[backend](model, threads, memory_budget) if isinstance(backend, str) else backend(model)
-    return Predictor(model, executor, views)
+    with uncollected():
+        model = source if isinstance(source, ModelFile) else load_model(source)
+        executor = BACKENDS[backend](model, threads, memory_budget) if isinstance(backend, str) else backend(model)
+        return Predictor(model, executor, views)
 
 
 def load_model(source: str | Path, report: Report = lambda line: None) -> ModelFile:
     """The content of a model file, or of a known model: fetched, verified and converted on first use, then cached."""
-    path = Path(source)
-    if path.suffix == ".safetensors" or path.exists():
-        return modelfile.read(path)
+    if os.fspath(source).endswith(".safetensors") or os.path.exists(source):
+        return modelfile.read(source)
     from .weights import published
 
     entry = published.find(str(source))
     converted = converted_file(entry.name, entry.files[0].sha256)
-    if converted.exists():
+    if os.path.exists(converted):
         try:
             return modelfile.read(converted)
         except ModelFileError as error:
             report(f"{entry.name}: the cached model file is damaged ({error}); making it again")
     model = convert_published(entry, report)
-    converted.parent.mkdir(parents=True, exist_ok=True)
+    os.makedirs(os.path.dirname(converted), exist_ok=True)
     modelfile.write(model, converted)
     return model
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 import reprlib
+from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from .images import LARGEST_PICTURE, ImageError, check_rgb
 from .network import LARGEST_SIDE
+from .runtime.backend import planes
+from .values import Value, as_dict, replace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .tensors import View
 
 Fit = Literal["center_crop", "central_fraction", "central_part", "squash", "pad"]
 WHOLE: tuple[Fit, ...] = ("squash", "pad")  # the fits that show a network all of a picture
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
-@dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(Value):
     """How a picture becomes the input of a network: resize and crop on 8 bits, then normalise. A model file stores it.
 
     Attributes:
@@ -73,7 +78,7 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """All fields that the fit uses, in JSON's types."""
-        kept = {key: value for key, value in asdict(self).items() if value is not None}
+        kept = {key: value for key, value in as_dict(self).items() if value is not None}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
 
     @classmethod
@@ -81,7 +86,7 @@ class Preprocessing:
         """The reverse of `to_json`. Raises ValueError where a key is unknown, missing or has no fit value."""
         entries = data.items() if isinstance(data, Mapping) else ()
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
-        known = [field.name for field in fields(cls)]
+        known = list(cls.value_fields)
         for key in known:
             if key not in given and key not in ("resize", "fraction", "fill", "enlarge"):
                 raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")
@@ -135,12 +140,22 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
         """An RGB picture of any size -> the input, float32 (3, H, W), C-contiguous. ImageError for other modes."""
-        pixels = np.asarray(self.crop_picture(image)).transpose(2, 0, 1)
-        x = np.ascontiguousarray(pixels, dtype=np.float32)
-        x /= 255  # three roundings in this order, as torchvision's ToTensor and Normalize have them
-        x -= np.array(self.mean, np.float32)[:, None, None]
-        x /= np.array(self.std, np.float32)[:, None, None]
+        import numpy as np
+
+        x: NDArray[np.float32] = np.asarray(self.batch(image))[0]
         return x
+
+    def batch(self, image: Image.Image) -> View:
+        """The same as a batch of one, (1, 3, H, W), made without numpy."""
+        return planes(self.crop_picture(image).tobytes(), self.size, self.levels())
+
+    def levels(self) -> array[float]:
+        """What the values 0 to 255 of red, then green, then blue become: (768,) float32."""
+        floats, levels = array("f", [value / 255 for value in range(256)]), array("f")
+        for mean, std in zip(array("f", self.mean), array("f", self.std), strict=True):
+            centred = array("f", [x - mean for x in floats])
+            levels.extend(x / std for x in centred)  # three roundings, as torchvision's ToTensor and Normalize have them
+        return levels
 
 
 def _is_side(value: object) -> bool:

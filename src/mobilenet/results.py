@@ -5,17 +5,20 @@ All three results have `task`, `top(n)` for the best predictions, and `size`-fre
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from array import array
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from .values import Value, as_dict, field
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 VOID = 255  # in a mask: no class is meant here
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(Value):
     """One answer: the label, its index among the model's labels, its score from 0 to 1.
 
     `box`: for a detection x0, y0, x1, y1 in pixels of the picture, measured to the edges. `share`: for a segmentation the
@@ -29,22 +32,30 @@ class Prediction:
     share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in as_dict(self).items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Classification:
-    """What a classifier says of one picture: `scores` (K,) float32 probabilities that sum to 1, and a label for each."""
+class Classification(Value):
+    """What a classifier says of one picture: `probabilities` (K,) float32 that sum to 1, and a label for each."""
 
-    scores: NDArray[np.float32] = field(repr=False)
+    probabilities: array[float] | NDArray[np.float32] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
 
     task = "classification"
 
+    @cached_property
+    def scores(self) -> NDArray[np.float32]:
+        """The probabilities as an array of numpy's."""
+        import numpy as np
+
+        return np.asarray(self.probabilities, np.float32)
+
     def top(self, n: int | None = 5, threshold: float = 0.0) -> list[Prediction]:
         """The `n` likeliest (all for None) of at least `threshold`, best first; equal scores by lower index."""
-        best = np.argsort(-self.scores, kind="stable")[:n]
-        return [Prediction(self.labels[i], int(i), float(self.scores[i])) for i in best if self.scores[i] >= threshold]
+        scores = self.probabilities.tolist()
+        (least,) = array("f", [threshold])  # as exact as they are
+        best = sorted(range(len(scores)), key=lambda i: scores[i] if scores[i] == scores[i] else -1.0, reverse=True)
+        return [Prediction(self.labels[i], i, scores[i]) for i in best[:n] if scores[i] >= least]
 
     def to_json(self, top: int = 5) -> list[dict[str, Any]]:
         return [prediction.to_json() for prediction in self.top(top)]
@@ -57,8 +68,7 @@ class Classification:
         return ", ".join(self.lines())
 
 
-@dataclass(frozen=True)
-class Detections:
+class Detections(Value):
     """Objects found on one picture, best first.
 
     Attributes:
@@ -94,8 +104,7 @@ class Detections:
         return ", ".join(f"{p.label} {p.score:.0%}".replace("%", " %") for p in self.top(threshold=0.5)) or "nothing found"
 
 
-@dataclass(frozen=True)
-class Segmentation:
+class Segmentation(Value):
     """The class of every pixel of one picture.
 
     Attributes:
@@ -114,6 +123,8 @@ class Segmentation:
 
     def shares(self) -> NDArray[np.float64]:
         """(K,): the part of the picture that each class covers; they sum to 1."""
+        import numpy as np
+
         counts = np.zeros(256, np.int64)
         for row in np.array_split(self.mask, max(self.mask.size >> 20, 1)):  # bincount copies to 8 bytes a pixel
             counts += np.bincount(row.ravel(), minlength=256)
@@ -121,10 +132,11 @@ class Segmentation:
 
     def top(self, n: int | None = None, threshold: float = 0.0) -> list[Prediction]:
         """The `n` largest classes (all for None) but the background, those of at least `threshold` confidence."""
-        shares = self.shares()
-        largest = [i for i in np.argsort(-shares, kind="stable") if shares[i] and i != self.background]
+        shares = self.shares().tolist()
+        largest = sorted(range(len(shares)), key=shares.__getitem__, reverse=True)
+        largest = [i for i in largest if shares[i] and i != self.background]
         return [
-            Prediction(self.labels[i], int(i), float(self.confidence[i]), share=float(shares[i]))
+            Prediction(self.labels[i], i, float(self.confidence[i]), share=shares[i])
             for i in largest[:n]
             if self.confidence[i] >= threshold
         ]

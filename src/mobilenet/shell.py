@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -48,6 +46,15 @@ def command(function: Callable[..., None]) -> click.Command:
 
     option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     return main.command(name=function.__name__)(option(guarded))
+
+
+class FilePath(click.Path):
+    """click's, as a `pathlib.Path`, which is not imported before an option needs it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 def stop(message: str, status: int) -> None:
@@ -97,16 +104,6 @@ set_option = click.option("--set", "settings", multiple=True, callback=parse_set
 threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Threads of the runtime; default all cores.")
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the garbage collector, which finds nothing while modules are imported and a model is read."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def set_threads(threads: int | None) -> None:
     """numpy's linear algebra reads its thread count when it is loaded, so this comes before the first import of it."""
     if threads is not None:
@@ -120,3 +117,13 @@ def progress(items: Sequence[T], label: str) -> Iterable[T]:
         return
     with click.progressbar(items, label=label, file=sys.stderr, show_pos=True) as bar:
         yield from bar
+
+
+def process_peak() -> str:
+    """The most memory this process has held, as the system counts it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "not measured here"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return f"{peak / 2**20:.0f} MiB"

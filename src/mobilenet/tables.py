@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bench import LayerTime, Record
+    from .bench import Record
     from .cost import Cost
+    from .roofline import LayerTime
 
 
 def ledger_table(ledger: Cost) -> str:
@@ -49,10 +50,15 @@ def bench_table(rows: Sequence[Record]) -> str:
 
 
 def layer_table(rows: Sequence[LayerTime]) -> str:
-    lines = [(row.name, f"{row.milliseconds:.3f}", f"{row.madds:,}", f"{row.peak:.0%}") for row in rows]
-    total = (sum(row.milliseconds for row in rows), sum(row.madds for row in rows))
-    lines.append(("all", f"{total[0]:.3f}", f"{total[1]:,}", ""))
-    return table(lines, ("step", "ms", "MAdds", "of the best rate"), ("left", "right", "right", "right"))
+    lines = [
+        (row.name, f"{row.milliseconds:.3f}", f"{row.madds:,}", f"{row.bytes / 1024:,.0f}", row.bound, f"{row.peak:.0%}")
+        for row in rows
+    ]
+    least = sum(row.milliseconds * row.peak for row in rows)
+    ms, madds, size = (sum(getattr(row, name) for row in rows) for name in ("milliseconds", "madds", "bytes"))
+    lines.append(("all", f"{ms:.3f}", f"{madds:,}", f"{size / 1024:,.0f}", "", f"{least / ms:.0%}"))
+    header = ("step", "ms", "MAdds", "KiB", "bound by", "of the best rate")
+    return table(lines, header, ("left", "right", "right", "right", "left", "right"))
 
 
 def prediction_line(prediction: dict[str, Any]) -> str:

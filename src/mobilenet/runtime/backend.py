@@ -1,16 +1,21 @@
-"""Which runtime runs a network: the native engine, or the reference where the core was not built."""
+"""What does the work: the native core, or numpy where the core was not built. Neither is imported before it is needed."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import warnings
+from array import array
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from ..network import Network
-from .fold import Floats
+from ..tensors import zeros
 
-Runtime = Callable[[Floats], dict[str, Floats]]
+if TYPE_CHECKING:
+    from ..network import Network
+    from ..tensors import Plain, View
+    from .fold import Floats
+
+Runtime = Callable[[Any], dict[str, Any]]
 """(N, 3, H, W) float32 -> each output by name."""
 
 
@@ -37,7 +42,40 @@ def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, me
     return Native(network, tensors, threads, memory_budget)
 
 
+def bounds(values: Plain) -> tuple[float, float]:
+    """The least and the largest of float32 values, which are at least one; NaN where one of them is."""
+    if built():
+        from . import _core
+
+        return _core.bounds(values)
+    import numpy as np
+
+    array = np.asarray(values)
+    return float(array.min()), float(array.max())
+
+
+def planes(pixels: bytes, size: tuple[int, int], levels: array[float]) -> View:
+    """A batch of one picture, (1, 3, H, W) float32, from the H x W x 3 bytes of its `size` (H, W).
+
+    `levels`: what the 256 values of a byte become in red, green and blue, (768,) float32.
+    """
+    batch = zeros((1, 3, *size))
+    if built():
+        from . import _core
+
+        _core.planes(pixels, levels, batch)
+        return batch
+    import numpy as np
+
+    colours = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
+    for plane, level in enumerate(np.asarray(levels).reshape(3, 256)):
+        np.asarray(batch)[0, plane] = level[colours[:, :, plane]]
+    return batch
+
+
 def warn_of_the_reference() -> None:
+    import warnings
+
     warnings.warn(
         "the native core was not built when mobilenet was installed; the numpy reference runs in its place, many "
         "times slower. Install a C++17 compiler, then reinstall mobilenet",

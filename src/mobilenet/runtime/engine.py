@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from ..network import Conv, Linear, Network, Resolution, Shape, checked_resolution
+from ..network import NORM, Conv, Linear, Network, Resolution, Shape, checked_resolution
+from ..tensors import kind, plain, zeros
 from . import _core
 from .budget import choose
-from .fold import Floats, scaled
 from .fuse import Stem, weighted
 from .geometry import panel_blocks
 from .steps import (
@@ -31,17 +30,25 @@ from .steps import (
     Window,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..tensors import Plain
+    from .fold import Floats
+
 MOST_PLANS = 32  # plans kept, one for each picture size; past that all go
 
-RANGES = {"linear": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
+RANGES = {"linear": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 
 
 class Native:
     """Runs `network` with the tensors of a model file on the native core.
 
-    `Native(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name, as `Reference` does.
-    It may be called from several threads at once; each call then has an arena and workers of its own. After a fork the
-    child may go on calling it: its workers start anew.
+    `Native(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name, as `Reference` does:
+    arrays for an array. For a memoryview it gives memoryviews, and does without numpy. It may be called from several
+    threads at once; each call then has an arena and workers of its own. After a fork the child may go on calling it: its
+    workers start anew.
 
     Args:
         threads: that work on one picture, the caller's included.
@@ -65,21 +72,30 @@ class Native:
         self._programs: dict[tuple[int, int], Program] = {}
         self._runners: list[Any] = []  # idle ones; append and pop are atomic, so no lock that a fork could leave locked
 
-    def __call__(self, images: Floats) -> dict[str, Floats]:
+    def __call__(self, images: Any) -> dict[str, Any]:
         return self.run(images)
 
-    def run(self, images: Floats, seconds: np.ndarray[Any, np.dtype[np.float64]] | None = None) -> dict[str, Floats]:
-        """As a call; adds to `seconds` the time of each of `plan(...).labels`, where that is given."""
-        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
-            raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+    def run(self, images: Any, seconds: NDArray[np.float64] | None = None) -> dict[str, Any]:
+        """As a call; adds to `seconds` (float64) the time of each of `plan(...).labels`, where that is given."""
+        if images.ndim != 4 or images.shape[1] != 3 or kind(images) != "float32" or 0 in images.shape:
+            raise ValueError(f"images {kind(images)}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+        empty = zeros
+        if not isinstance(images, memoryview):
+            import numpy as np
+
+            images = np.ascontiguousarray(images)
+
+            def empty(shape: tuple[int, ...]) -> Any:
+                return np.empty(shape, np.float32)
+
         program = self._program((images.shape[2], images.shape[3]))
-        outputs = {name: np.empty((len(images), *shape), np.float32) for name, shape in program.outputs}
+        outputs = {name: empty((len(images), *shape)) for name, shape in program.outputs}
         try:
             runner = self._runners.pop()
         except IndexError:
             runner = _core.Runner(self.threads)
         try:
-            runner.run(program.native, np.ascontiguousarray(images), list(outputs.values()), seconds)
+            runner.run(program.native, images, list(outputs.values()), seconds)
         finally:
             self._runners.append(runner)
         return outputs
@@ -116,19 +132,28 @@ class Program(NamedTuple):
 
 
 def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:
-    """The weights of every layer, batch normalisation folded in, as the kernels of `isa` read them."""
-    unfolded = scaled(network, tensors)
-    packed: dict[str, Any] = {}
+    """The weights of every layer as the kernels of `isa` read them; the core folds batch normalisation in."""
+    given, packed, slab = plain(tensors), dict[str, Any](), _core.Slab()
     for name, (unit, layer) in weighted(network).items():
-        weight, scale, bias = unfolded[name]
-        weight, bias = np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(bias, np.float32)
+        owner = name if isinstance(layer, Linear) else f"{name}.conv"
+        weight, after = given[f"{owner}.weight"], after_products(layer, given)
         if isinstance(unit, Stem):
-            packed[name] = _core.StemWeights(weight, bias, scale)
+            packed[name] = _core.StemWeights(weight, after)
         elif isinstance(layer, Conv) and layer.depthwise:
-            packed[name] = _core.DepthwiseWeights(weight, bias, scale)
+            packed[name] = _core.DepthwiseWeights(weight, after)
         else:
-            packed[name] = _core.ProductWeights(weight, bias, panel_blocks(unit, layer), isa, scale)
+            packed[name] = _core.ProductWeights(weight, after, panel_blocks(unit, layer), isa, slab)
     return packed
+
+
+def after_products(layer: Conv | Linear, given: Mapping[str, Plain]) -> Any:
+    """The bias of a layer, or its batch normalisation."""
+    if isinstance(layer, Linear):
+        return given[f"{layer.name}.bias"]
+    if layer.epsilon is None:
+        return given[f"{layer.name}.conv.bias"]
+    gamma, beta, mean, variance = (given[f"{layer.name}.norm.{part}"] for part in NORM)
+    return _core.BatchNorm(gamma, beta, mean, variance, layer.epsilon)
 
 
 def compile_plan(plan: Plan, weights: Mapping[str, Any], isa: str) -> Any:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 BLOCK = 16  # channels that lie next to each other; see native/block.h
 FLOAT = 4  # bytes
 ALIGNMENT = 16  # floats: a cache line
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(NamedTuple):
     """Rows of one tensor in the arena, from the stage that first writes it to the one that last reads it.
 
     `slots` rows are kept, row y in slot y % slots: all `height` of them for a whole tensor, fewer for a ring. `left` and
@@ -68,13 +67,13 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
             if offset + buffer.floats <= other.offset:
                 break
             offset = max(offset, other.offset + other.floats)
-        placed.append(replace(buffer, offset=-(-offset // ALIGNMENT) * ALIGNMENT))
+        placed.append(buffer._replace(offset=-(-offset // ALIGNMENT) * ALIGNMENT))
     by_name = {b.name: b for b in placed}
     parts = {b.name: b for b in buffers if b.host}
 
     def within(part: Buffer) -> Buffer:
         host = by_name.get(part.host) or within(parts[part.host])
-        by_name[part.name] = replace(part, offset=host.offset + part.channel // BLOCK * host.block_floats)
+        by_name[part.name] = part._replace(offset=host.offset + part.channel // BLOCK * host.block_floats)
         return by_name[part.name]
 
     for part in parts.values():

@@ -5,13 +5,12 @@ the rows its successor still needs. A chain runs in bands of a few output rows; 
 made just then. Small pictures (14 x 14 and below) run *whole* instead, panel by panel of the expanded channels. Every
 output is computed by the same arithmetic however rows, bands and threads are cut, so all plans give the same bits.
 
-Stages follow one another with a barrier between; within a stage no thread reads what another writes.
+Stages follow one another; within one, no part reads what another writes, and any thread may run any part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ..network import Conv, Linear, Network, Shape
 from .fuse import Block, Join, Pool, PooledProduct, Product, Scale, Stem, Unit, fuse, residual_of, sources
@@ -105,7 +104,9 @@ class _Planner:
 
     def read(self, name: str) -> str:
         """Keeps the buffer alive through the stage under way."""
-        buffer = self.buffers[name] = replace(self.buffers[name], last=len(self.stages))
+        buffer = self.buffers[name]
+        if buffer.last != len(self.stages):
+            self.buffers[name] = buffer._replace(last=len(self.stages))
         if buffer.host:
             self.read(buffer.host)
         return name
@@ -193,9 +194,7 @@ class _Planner:
             starts.insert(0, self.window(unit).first(starts[0]))
         done, expanded = list(starts), [self.window(unit).first(y) for unit, y in zip(chain, starts, strict=True)]
         rings: dict[str, int] = {}  # slots that a ring between two units needs
-        names = [
-            unit.target if unit is chain[-1] else f"{unit.target}/{thread}" for unit in chain
-        ]  # buffers that the units write
+        names = [unit.target if unit is chain[-1] else f"{unit.target}/{thread}" for unit in chain]  # buffers they write
 
         def reads(index: int, first: int) -> None:
             """The unit reads rows of its source from `first` on: they must not have been overwritten."""

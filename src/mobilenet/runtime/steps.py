@@ -5,7 +5,6 @@ A step computes some rows of one buffer from rows of others, which it names; nat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..network import Conv, Corners, Linear, Shape
@@ -154,8 +153,7 @@ Step = (
 Stage = tuple[tuple[Step, ...], ...]  # steps of each thread
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """Choices that change speed and memory, never a bit of the result."""
 
     band: int = 2  # output rows of a fused block's band, at least
@@ -164,8 +162,7 @@ class Style:
     stream: int | None = 12000  # rows stream on through tensors of more pixels than this; None: a block is a chain
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything a run needs to know but the weights. `stages` hold `threads` lists of steps each."""
 
     resolution: tuple[int, int]

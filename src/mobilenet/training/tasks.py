@@ -84,7 +84,7 @@ class Classifying(Task):
         return losses.distillation(outputs, taught, target, teacher.weight, teacher.temperature, self.settings.smoothing)
 
     def decode(self, outputs: Outputs, number: int, size: Size) -> Classification:
-        return Classification(softmax(outputs["classifier"][number]), self.labels)
+        return Classification(softmax(outputs["classifier"][number].tolist()), self.labels)
 
     def truth(self, target: Tensor, index: int) -> int:
         return int(target)

@@ -48,7 +48,7 @@ class Fetched:
 
 
 def raw_folder(model: Published) -> Path:
-    return cache_folder() / "published" / model.name.replace("/", "--")
+    return Path(cache_folder()) / "published" / model.name.replace("/", "--")
 
 
 def is_cached(model: Published) -> bool:

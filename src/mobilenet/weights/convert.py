@@ -166,7 +166,8 @@ def read_tensors(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
     if start.startswith(HDF5):
         tensors = read_keras(path)
     elif start[8:9] == b"{":  # before the others: a safetensors file may begin with any length
-        tensors, metadata = read_safetensors(path)
+        found, metadata = read_safetensors(path)
+        tensors = dict(found)
         if "mobilenet" in metadata:
             raise LayoutError(f"{path}: is a model file already; use it as it is")
     elif start.startswith((ZIP, PICKLE)):

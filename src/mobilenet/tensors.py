@@ -1,0 +1,66 @@
+"""Tensors by name as plain memory: numpy comes in where somebody asks for an array, not before.
+
+A classifier's way from a photo to its answer needs no arithmetic of numpy's, whose import takes longer than all the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    View = memoryview[Any]
+    Plain = View | NDArray[Any]
+    """What the native core reads: float32 and the like as C-contiguous memory with a shape."""
+
+FORMATS = {"float32": "f", "int32": "i", "int8": "b", "uint8": "B"}
+"""The types of a model file's tensors, as memoryview has them."""
+NAMES = {code: name for name, code in FORMATS.items()}
+
+
+class Tensors(Mapping[str, "NDArray[Any]"]):
+    """Arrays by name; `views` are the same as they lie in memory, mostly memoryviews of a file.
+
+    >>> tensors = Tensors({"x": memoryview(bytes(8)).cast("f", (1, 2))})
+    >>> tensors["x"].shape
+    (1, 2)
+    """
+
+    def __init__(self, views: Mapping[str, Plain]) -> None:
+        self.views = views
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        view = self.views[name]
+        import numpy as np
+
+        return np.asarray(view)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.views)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __reduce__(self) -> tuple[type[Tensors], tuple[dict[str, NDArray[Any]]]]:
+        return Tensors, (dict(self),)  # memory of a file is neither copied nor pickled; arrays are
+
+
+def plain(tensors: Mapping[str, NDArray[Any]]) -> Mapping[str, Plain]:
+    """The same tensors without making arrays of them."""
+    return tensors.views if isinstance(tensors, Tensors) else tensors
+
+
+def kind(tensor: Plain) -> str:
+    """A tensor's type by numpy's name, for example ``float32``."""
+    return NAMES.get(tensor.format, tensor.format) if isinstance(tensor, memoryview) else str(tensor.dtype)
+
+
+def zeros(shape: tuple[int, ...]) -> View:
+    """Float32 zeros."""
+    return memoryview(bytearray(4 * math.prod(shape))).cast("f", shape)

@@ -1,0 +1,74 @@
+"""Values are frozen dataclasses to everyone who asks."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import pickle
+
+import pytest
+
+from mobilenet.network import Add, Concat, Conv
+from mobilenet.values import Value, field, replace
+
+
+class Point(Value):
+    x: int
+    y: int = 0
+    notes: dict[str, int] = field(default_factory=dict, hash=False)
+    secret: str = field(default="s", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.y < 0:
+            raise ValueError(f"y {self.y}: must be 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    x: int
+    y: int = 0
+    notes: dict[str, int] = dataclasses.field(default_factory=dict, hash=False)
+    secret: str = dataclasses.field(default="s", repr=False)
+
+
+def test_they_are_what_dataclasses_are():
+    point, twin = Point(1, y=2, notes={"a": 1}), Twin(1, y=2, notes={"a": 1})
+    assert repr(point) == repr(twin).replace("Twin", "Point")
+    assert hash(point) == hash(twin)
+    assert dataclasses.asdict(point) == dataclasses.asdict(twin)
+    assert [(f.name, f.type, f.default) for f in dataclasses.fields(Point)] == [
+        (f.name, f.type, f.default) for f in dataclasses.fields(Twin)
+    ]
+    assert inspect.signature(Point) == inspect.signature(Twin)
+    assert dataclasses.is_dataclass(Point)
+    assert Point(1).notes is not Point(1).notes
+    assert point == Point(1, 2, {"a": 1})
+    assert point != Point(1, 2)
+    assert Point(1) != twin
+    for same in (copy.deepcopy(point), pickle.loads(pickle.dumps(point)), dataclasses.replace(point), replace(point)):
+        assert same == point
+        assert same is not point
+    assert replace(point, y=5).y == dataclasses.replace(point, y=5).y == 5
+
+
+def test_they_are_frozen_and_checked():
+    point = Point(1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        point.x = 2
+    with pytest.raises(AttributeError):
+        del point.x
+    for change in (replace, dataclasses.replace):
+        with pytest.raises(ValueError, match="y -1"):
+            change(point, y=-1)
+        with pytest.raises(TypeError):
+            change(point, z=1)
+    for args, given in (((), {}), ((1, 2, {}, "", 5), {}), ((1,), {"x": 2}), ((1,), {"z": 2})):
+        with pytest.raises(TypeError, match="Point"):
+            Point(*args, **given)
+
+
+def test_kinds_differ():
+    assert Add("a", ("x", "y")) != Concat("a", ("x", "y"))
+    assert Conv("a", ("x",), 3, 8) == Conv("a", ("x",), 3, 8, kernel=1)
+    assert len({Conv("a", ("x",), 3, 8), Conv("a", ("x",), 3, 8), Conv("a", ("x",), 3, 9)}) == 2
