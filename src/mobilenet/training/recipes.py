@@ -116,16 +116,8 @@ def imagenette() -> Recipe:
 
 
 def imagenette_20() -> Recipe:
-    """`imagenette` for 20 epochs, with harder crops."""
-    return replace(
-        imagenette(),
-        name="imagenette_20",
-        epochs=20,
-        batch=32,
-        lr=0.05,
-        augmentation=ClassificationAugmentation(scale=(0.25, 1.0)),
-        score_epochs=5,
-    )
+    """`imagenette` for 20 epochs; the weights shrink twice as fast."""
+    return replace(imagenette(), name="imagenette_20", epochs=20, weight_decay=2e-3, score_epochs=5)
 
 
 def imagenette_80() -> Recipe:
@@ -136,6 +128,7 @@ def imagenette_80() -> Recipe:
         epochs=80,
         batch=64,
         lr=0.1,
+        weight_decay=5e-4,
         augmentation=ClassificationAugmentation(scale=(0.2, 1.0), policy="trivial", erasing=0.1, cutmix=1.0, mixup=0.2),
         averaging=Averaging(decay=0.998),
     )
