@@ -90,9 +90,8 @@ def run(
     task = task_of(recipe, network, training.labels, mean_over(fabric))
     plan = recipe.network
     net = nn.module(network, plan.dropout, plan.norm_momentum, plan.initialisation, plan.zero_residuals)
-    if recipe.network.start is not None and state is None:
-        taken, wanted = take_weights(net, recipe.network.start, training.labels, recipe.preprocessing)
-        progress.print(f"{taken} of {wanted} tensors begin as those of {recipe.network.start!r}, the others at random")
+    if plan.start is not None and state is None:
+        progress.print(take_weights(net, plan.start, training.labels, training.label_ids, recipe.preprocessing))
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     if recipe.sync_norm and fabric.world_size > 1:

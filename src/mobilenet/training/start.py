@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..modelfile import ModelFile
 from ..network import Conv, Linear, decides
 from ..nn import TorchNetwork
@@ -9,22 +11,25 @@ from ..predictor import load_model
 from ..preprocessing import Preprocessing
 
 
-def take_weights(net: TorchNetwork, source: str, labels: tuple[str, ...], preprocessing: Preprocessing) -> tuple[int, int]:
-    """Copies into `net` every tensor of `source` that has its name; (copied, all).
+def take_weights(
+    net: TorchNetwork, source: str, labels: tuple[str, ...], ids: tuple[str, ...], preprocessing: Preprocessing
+) -> str:
+    """Copies into `net` every tensor of `source` that has its name; says how many of them, in a sentence.
 
-    The layers that decide between classes are copied only where the labels are the same. ValueError where the two networks
-    differ in what no shape shows (padding, epsilon, normalisation of pictures), where a shape differs, or nothing fits.
+    The layers that decide between classes are copied where the labels are the same. Otherwise they begin at random, but for
+    the rows of a classifier's classes that `source` knows too, by id or by label.
+
+    ValueError where the two networks differ in what no shape shows (padding, epsilon, normalisation of pictures), where a
+    shape differs, or nothing fits.
     """
     model = load_model(source)
     check_alike(net, model, source, preprocessing)
-    deciding = {
-        name
-        for layer in net.network.layers
-        if isinstance(layer, (Conv, Linear)) and decides(layer) and labels != model.labels
-        for name, _ in layer.parameters()
-    }
+    deciding = [
+        layer for layer in net.network.layers if isinstance(layer, (Conv, Linear)) and decides(layer) and labels != model.labels
+    ]
+    fresh = {name for layer in deciding for name, _ in layer.parameters()}
     wanted = net.network.tensors()
-    taken = {name: value for name, value in model.tensors.items() if name in wanted and name not in deciding}
+    taken = {name: value for name, value in model.tensors.items() if name in wanted and name not in fresh}
     for name, value in taken.items():
         if value.shape != wanted[name]:
             raise ValueError(
@@ -34,8 +39,27 @@ def take_weights(net: TorchNetwork, source: str, labels: tuple[str, ...], prepro
     if not taken or model.quantization is not None:
         reason = "it is quantised" if taken else f"none of its tensors has a name of {net.network.architecture}"
         raise ValueError(f"network.start {source!r}: {reason}; start from a float model of the same family")
-    net.load_arrays({**net.arrays(), **taken})
-    return len(taken), len(wanted)
+    said = f"{len(taken)} of {len(wanted)} tensors begin as those of {source!r}, the others at random"
+    begun = net.arrays()
+    mine, theirs = known_classes(labels, ids, model)
+    for layer in deciding if mine else ():
+        if isinstance(layer, Linear):
+            for name, _ in layer.parameters():
+                taken[name] = begun[name].copy()
+                taken[name][mine] = model.tensors[name][theirs]
+            said += f", but for {len(mine)} of {len(labels)} classes, which it knows"
+    net.load_arrays({**begun, **taken})
+    return said
+
+
+def known_classes(labels: tuple[str, ...], ids: tuple[str, ...], model: ModelFile) -> tuple[list[int], list[int]]:
+    """The places of classes that both have: among `labels`, and in the model. ImageNet has two cranes; neither is meant."""
+    counts = Counter(model.labels)
+    theirs = {label: place for place, label in enumerate(model.labels) if counts[label] == 1}
+    theirs |= {each: place for place, each in enumerate(model.label_ids)}
+    names = [next((name for name in both if name in theirs), None) for both in zip(ids or labels, labels, strict=True)]
+    pairs = [(place, theirs[name]) for place, name in enumerate(names) if name is not None]
+    return [mine for mine, _ in pairs], [their for _, their in pairs]
 
 
 def check_alike(net: TorchNetwork, model: ModelFile, source: str, preprocessing: Preprocessing) -> None:

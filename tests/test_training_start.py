@@ -1,0 +1,54 @@
+"""Where a network's weights come from: all of another one's, and the rows of the classes that both know."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import random_tensors
+
+from mobilenet import modelfile
+from mobilenet.architecture import mobilenet_v2
+from mobilenet.modelfile import ModelFile
+from mobilenet.preprocessing import Preprocessing
+
+pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+
+from mobilenet import nn  # noqa: E402
+from mobilenet.training.start import take_weights  # noqa: E402
+
+PICTURES = Preprocessing(size=(32, 32), fit="squash")
+
+
+def settings(classes: int) -> dict:
+    return {"width": 0.35, "resolution": 32, "classes": classes, "rows": [[1, 8, 1, 1], [6, 8, 2, 2]]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "ids", "mine", "theirs"),
+    [
+        (("dog", "crane", "cup"), (), [0, 2], [1, 0]),  # by label, where that says which
+        (("n3", "n9", "n0"), ("n3", "n9", "n0"), [0, 2], [3, 0]),  # folders named by id
+        (("a cup", "other"), ("n0", "n7"), [0], [0]),  # by id where the labels are written otherwise
+        (("wolf", "ant"), (), [], []),
+    ],
+)
+def test_known_classes_keep_their_rows(tmp_path, labels, ids, mine, theirs):
+    network = mobilenet_v2(**settings(4))
+    source = ModelFile(
+        network=network, tensors=random_tensors(network), labels=("cup", "dog", "crane", "crane"),
+        label_ids=("n0", "n1", "n2", "n3"), background=None, preprocessing=PICTURES,
+    )  # fmt: skip
+    modelfile.write(source, tmp_path / "source.safetensors")
+    net = nn.module(mobilenet_v2(**settings(len(labels))))
+    before = net.arrays()
+    said = take_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PICTURES)
+    after = net.arrays()
+    assert (f"{len(mine)} of {len(labels)} classes" in said) == bool(mine)
+    for part in ("weight", "bias"):
+        name = f"classifier.{part}"
+        assert np.array_equal(after[name][mine], source.tensors[name][theirs])
+        others = [place for place in range(len(labels)) if place not in mine]
+        assert np.array_equal(after[name][others], before[name][others])
+    for name, value in after.items():
+        assert name.startswith("classifier.") or np.array_equal(value, source.tensors[name]), name
