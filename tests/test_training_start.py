@@ -14,8 +14,8 @@ from mobilenet.preprocessing import Preprocessing
 pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from mobilenet import nn  # noqa: E402
-from mobilenet.training.start import take_weights  # noqa: E402
+from mobilenet import nn
+from mobilenet.training.start import take_weights
 
 PICTURES = Preprocessing(size=(32, 32), fit="squash")
 
