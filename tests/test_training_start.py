@@ -11,11 +11,15 @@ from mobilenet.architecture import mobilenet_v2
 from mobilenet.modelfile import ModelFile
 from mobilenet.preprocessing import Preprocessing
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from mobilenet import nn
-from mobilenet.training.start import take_weights
+from training_runs import tiny  # noqa: E402
+
+from mobilenet import nn  # noqa: E402
+from mobilenet.nn.blocks import FixedNorm, replace_norms  # noqa: E402
+from mobilenet.training.recipe import Plan  # noqa: E402
+from mobilenet.training.start import take_weights  # noqa: E402
 
 PICTURES = Preprocessing(size=(32, 32), fit="squash")
 
@@ -52,3 +56,28 @@ def test_known_classes_keep_their_rows(tmp_path, labels, ids, mine, theirs):
         assert np.array_equal(after[name][others], before[name][others])
     for name, value in after.items():
         assert name.startswith("classifier.") or np.array_equal(value, source.tensors[name]), name
+
+
+def test_fixed_norms_keep_their_statistics_and_learn_their_scale():
+    net = nn.module(mobilenet_v2(**settings(3)), dropout=0.0)
+    network = net.network
+    net.load_arrays(random_tensors(network))
+    replace_norms(net, FixedNorm.like)
+    images, before = torch.randn(2, 3, 32, 32), net.arrays()
+    expected = net.eval()(images)
+    answers = net.train()(images)
+    assert torch.equal(answers, expected)
+    answers.square().sum().backward()
+    after = net.arrays()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    scales = [p for name, p in net.named_parameters() if name.endswith("norm.weight")]
+    assert scales
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in scales)
+
+
+def test_fixed_norms_are_refused_where_they_mean_nothing():
+    for given, said in (({}, "network.start"), ({"start": "imagenet", "norm_momentum": 0.01}, "norm_momentum")):
+        with pytest.raises(ValueError, match=said):
+            Plan(fixed_norms=True, **given)
+    with pytest.raises(ValueError, match="sync_norm"):
+        tiny(network=Plan(settings={"width": 0.35}, start="imagenet", fixed_norms=True), sync_norm=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,6 +49,28 @@ class ConvNorm(nn.Module):
             x = F.pad(x, (*columns, *rows))
         activated: Tensor = self.activation(self.norm(self.conv(x)))
         return activated
+
+
+class FixedNorm(nn.BatchNorm2d):
+    """Batch norm that keeps to its running statistics in training too; scale and shift still learn."""
+
+    @classmethod
+    def like(cls, norm: nn.BatchNorm2d) -> FixedNorm:
+        """The same parameters and statistics."""
+        made = cls(norm.num_features, norm.eps, norm.momentum)
+        made._parameters, made._buffers = norm._parameters, norm._buffers
+        return made
+
+    def train(self, mode: bool = True) -> FixedNorm:
+        return super().train(False)
+
+
+def replace_norms(net: nn.Module, make: Callable[[nn.BatchNorm2d], nn.Module]) -> None:
+    """Puts what `make` makes of it in the place of every batch norm of `net`."""
+    for part in list(net.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(part, name, make(child))
 
 
 class Block(nn.Module):

@@ -22,6 +22,8 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
+from ..nn.blocks import replace_norms
+
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
 
@@ -102,10 +104,7 @@ def synchronised(net: M, device: torch.device) -> M:
     """`net` with batch norm over the pictures of all processes; on GPUs PyTorch's own, which the CPU has not."""
     if device.type == "cuda":
         return cast(M, nn.SyncBatchNorm.convert_sync_batchnorm(net))  # type: ignore[no-untyped-call]
-    for part in list(net.modules()):
-        for name, child in part.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(part, name, SyncedNorm.like(child))
+    replace_norms(net, SyncedNorm.like)
     return net
 
 

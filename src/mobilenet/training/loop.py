@@ -21,6 +21,7 @@ from torch import Tensor
 from .. import modelfile, nn
 from ..data import Dataset, InMemory, PicturesLost, Shapes, loader, open_dataset
 from ..modelfile import ModelFile, ModelFileError, write_atomically
+from ..nn.blocks import FixedNorm, replace_norms
 from . import checkpoint, optimiser, pictures
 from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
@@ -92,6 +93,8 @@ def run(
     net = nn.module(network, plan.dropout, plan.norm_momentum, plan.initialisation, plan.zero_residuals)
     if plan.start is not None and state is None:
         progress.print(take_weights(net, plan.start, training.labels, training.label_ids, recipe.preprocessing))
+    if plan.fixed_norms:
+        replace_norms(net, FixedNorm.like)
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     if recipe.sync_norm and fabric.world_size > 1:

@@ -34,6 +34,7 @@ class Plan:
         zero_residuals: blocks with a shortcut begin as the shortcut alone (their last batch norm at scale 0).
         start: a known model or a model file whose weights are the beginning, as far as names and shapes agree; None begins
             with random ones.
+        fixed_norms: batch norm keeps to the statistics that it starts with. For `start` only.
     """
 
     architecture: str = "mobilenet_v2"
@@ -43,11 +44,18 @@ class Plan:
     initialisation: Literal["pytorch", "tensorflow"] = "pytorch"
     zero_residuals: bool = False
     start: str | None = None
+    fixed_norms: bool = False
 
     def __post_init__(self) -> None:
         for key, owner in (("resolution", "recipe's 'resolution'"), ("classes", "data")):
             if key in self.settings:
                 raise ValueError(f"setting {key!r} of the network: the {owner} says it; leave it out")
+        if self.fixed_norms and self.norm_momentum != 0.1:
+            raise ValueError(
+                f"norm_momentum {self.norm_momentum}: fixed_norms leave nothing for it to move; leave one of them out"
+            )
+        if self.fixed_norms and self.start is None:
+            raise ValueError("fixed_norms true: statistics of a network that begins at random mean nothing; give network.start")
 
     def network(self, resolution: int, classes: int | None) -> Network:
         given = {} if classes is None else {"classes": classes}
@@ -204,6 +212,7 @@ class Recipe:
             ("teacher", self.teacher is None or task == "classification", "null but for classification"),
             ("lr", self.lr > 0, "above 0"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
+            ("sync_norm", not (self.sync_norm and self.network.fixed_norms), "false with fixed_norms"),
             ("clip", self.clip is None or self.clip > 0, "above 0, or null"),
             ("limit", self.limit is None or self.limit > 0, "above 0, or null"),
             ("accumulate", self.accumulate >= 1 and self.batch % self.accumulate == 0, f"a divisor of the batch, {self.batch}"),
