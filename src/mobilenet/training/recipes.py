@@ -143,18 +143,19 @@ def finetune() -> Recipe:
     """The published `imagenet` weights on your own class folders, at 160 px.
 
     ``mobilenet train finetune --data PICTURES --out RUN``, PICTURES with ``train`` and ``val`` of class folders. Two epochs
-    over some thousand pictures are minutes on two cores.
+    over some thousand pictures are minutes on two cores. Small steps and mild crops: on Imagenette, whose ten classes the
+    weights know, SGD or crops down to a third of the picture ended below what the weights had reached untouched.
     """
     return Recipe(
         name="finetune",
         network=Plan(settings={"width": 1.0}, dropout=0.2, start="imagenet"),
         resolution=160,
-        preprocessing=IMAGENET_TORCHVISION.at(160),
-        augmentation=ClassificationAugmentation(scale=(0.35, 1.0)),
+        preprocessing=replace(IMAGENET_TORCHVISION.at(160), resize=160),
+        augmentation=ClassificationAugmentation(scale=(0.8, 1.0)),
         epochs=2,
-        batch=64,
-        lr=0.02,
-        optimiser=SGD(momentum=0.9, nesterov=True),
+        batch=32,
+        lr=1e-4,
+        optimiser=AdamW(),
         schedule=Cosine(),
         warmup=Warmup(epochs=0.2, start=0.05),
         weight_decay=4e-5,
