@@ -143,8 +143,8 @@ def finetune() -> Recipe:
     """The published `imagenet` weights on your own class folders, at 160 px.
 
     ``mobilenet train finetune --data PICTURES --out RUN``, PICTURES with ``train`` and ``val`` of class folders. Two epochs
-    over some thousand pictures are minutes on two cores. Small steps and mild crops: on Imagenette, whose ten classes the
-    weights know, SGD or crops down to a third of the picture ended below what the weights had reached untouched.
+    over some thousand pictures are minutes on two cores. Small steps and mild crops: on Imagenette, SGD at five learning rates
+    or crops down to a third of the picture ended lower, top-1 0.946 to 0.951 against 0.958.
     """
     return Recipe(
         name="finetune",
