@@ -116,8 +116,17 @@ def imagenette() -> Recipe:
 
 
 def imagenette_20() -> Recipe:
-    """`imagenette` for 20 epochs; the weights shrink twice as fast."""
-    return replace(imagenette(), name="imagenette_20", epochs=20, weight_decay=2e-3, score_epochs=5)
+    """`imagenette` for 20 epochs, with larger batches and harder crops (batches of 16, a weight decay of 2e-3 and crops from 0.35
+    on ended lower, 0.835 against 0.852)."""
+    return replace(
+        imagenette(),
+        name="imagenette_20",
+        epochs=20,
+        batch=32,
+        lr=0.05,
+        augmentation=ClassificationAugmentation(scale=(0.25, 1.0)),
+        score_epochs=5,
+    )
 
 
 def imagenette_80() -> Recipe:
