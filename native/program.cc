@@ -203,6 +203,8 @@ struct Checker {
             "output and buffer differ in shape");
     rows(s.rows, source.height, "source");
   }
+
+  void operator()(const BarrierStep&) const { require(false, "barriers are for all threads: use barrier()"); }
 };
 
 }  // namespace
@@ -218,7 +220,7 @@ Program::Program(const Kernels& kernels_, int threads_, int height_, int width_,
   require(height >= 1 && height <= kLargest && width >= 1 && width <= kLargest, "picture outside 1 to 32768 pixels");
   require(zeros_ >= 0 && zeros_ <= arena && arena <= kMostFloats, "zeros or arena outside their range");
   require(zeros_ % kBlock == 0, "zeros must be whole blocks of 16 floats");
-  stages.emplace_back(threads);
+  steps.resize(threads);
 }
 
 void Program::require_open() const { require(!sealed_, "it has run, and is immutable from then on"); }
@@ -260,12 +262,12 @@ void Program::add(int thread, int label, Step step) {
     resize->source_rows = resize_table(source.height, target.height, resize->align_corners);
   }
   if (label >= labels) labels = label + 1;
-  stages.back()[thread].push_back({std::move(step), label});
+  steps[thread].push_back({std::move(step), label});
 }
 
 void Program::barrier() {
   require_open();
-  stages.emplace_back(threads);
+  for (auto& thread : steps) thread.push_back({BarrierStep{}, 0});
 }
 
 }  // namespace mobilenet

@@ -1,5 +1,5 @@
-// A program: buffers in one arena, and stages of parts, each the steps that one thread runs, in order. Built once, checked
-// while built, then immutable: any number of runners may run it at once.
+// A program: buffers in one arena, and for each thread the steps it runs, in order. Built once, checked while built,
+// then immutable: any number of runners may run it at once.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class Program {
   int buffer(std::int64_t offset, int channels, int height, int width, int slots, int left, int right);
   int output(int channels, int height, int width);
   void add(int thread, int label, Step step);
-  void barrier();  // ends the stage: what follows sees all of its results
+  void barrier();
 
   // From the first run on nothing may be added: other threads may be reading.
   void seal() const { sealed_ = true; }
@@ -37,7 +37,7 @@ class Program {
   const std::size_t arena_floats, zeros;
   std::vector<Buffer> buffers;
   std::vector<Output> outputs;
-  std::vector<std::vector<std::vector<Labelled>>> stages;  // by part, as many as there are threads
+  std::vector<std::vector<Labelled>> steps;  // by thread
   int labels = 0;
 
  private:

@@ -16,6 +16,7 @@ struct Run {
   float* arena;
   const float* picture;
   float* const* outputs;
+  Workers& workers;
 
   const Buffer& at(int index) const { return program.buffers[index]; }
   float* start(const Buffer& b) const { return arena + b.offset; }
@@ -212,6 +213,8 @@ struct Run {
         for (int x = 0; x < source.width; ++x) to[x] = from[x * kBlock];
       }
   }
+
+  void operator()(const BarrierStep&) const { workers.barrier(); }
 };
 
 double now() {
@@ -221,21 +224,20 @@ double now() {
 struct Job {
   Run run;
   double* seconds;
-  double before;  // when the caller's thread finished its last step: it owns this and the next
-  int label;      // that step's; waiting for the other threads belongs to it
 };
 
-void run_part(void* context, int stage, int part, int thread) {
-  Job& job = *static_cast<Job*>(context);
-  const bool timed = job.seconds && thread == 0;
-  for (const Program::Labelled& step : job.run.program.stages[stage][part]) {
-    if (timed) {
-      const double started = now();
-      job.seconds[job.label] += started - job.before;
-      job.before = started;
-      job.label = step.label;
-    }
+void run_thread(void* context, int thread) {
+  const Job& job = *static_cast<Job*>(context);
+  double* seconds = thread == 0 ? job.seconds : nullptr;
+  double before = seconds ? now() : 0;
+  int label = 0;  // waiting at a barrier belongs to the step before it
+  for (const Program::Labelled& step : job.run.program.steps[thread]) {
     std::visit(job.run, step.step);
+    if (!seconds) continue;
+    if (!std::holds_alternative<BarrierStep>(step.step)) label = step.label;
+    const double after = now();
+    seconds[label] += after - before;
+    before = after;
   }
 }
 
@@ -249,9 +251,8 @@ void Runner::prepare(const Program& program) {
 
 void Runner::run(const Program& program, const float* picture, float* const* outputs, double* seconds) {
   std::memset(arena_.data(), 0, program.zeros * sizeof(float));
-  Job job{{program, program.kernels, arena_.data(), picture, outputs}, seconds, seconds ? now() : 0, 0};
-  workers_.run(run_part, &job, static_cast<int>(program.stages.size()));
-  if (seconds) seconds[job.label] += now() - job.before;
+  Job job{{program, program.kernels, arena_.data(), picture, outputs, workers_}, seconds};
+  workers_.run(run_thread, &job);
 }
 
 }  // namespace mobilenet

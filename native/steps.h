@@ -141,7 +141,10 @@ struct EmitStep {
   Rows rows;
 };
 
+// Waits until all threads are here.
+struct BarrierStep {};
+
 using Step = std::variant<PadStep, StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, ProductPoolStep, PoolStep, AddStep,
-                          ResizeStep, ConcatStep, EmitStep>;
+                          ResizeStep, ConcatStep, EmitStep, BarrierStep>;
 
 }  // namespace mobilenet

@@ -29,34 +29,31 @@ std::vector<float> noise(std::size_t count, unsigned seed) {
 }
 
 struct Counter {
-  std::vector<int> rounds;  // of each part; plain, so that the thread sanitizer sees who waits for whom
-  int stages = 0;
+  Workers& workers;
+  std::vector<int> rounds;
 };
 
-void count_rounds(void* context, int stage, int part, int) {
+void count_rounds(void* context, int thread) {
   Counter& c = *static_cast<Counter*>(context);
-  if (stage % 2) {
-    for (int r : c.rounds) check(r == c.stages + stage / 2 + 1, "the stage before is done");
-  } else {
-    c.rounds[part]++;
+  for (int i = 0; i < 10; ++i) {
+    c.rounds[thread]++;
+    c.workers.barrier();
+    for (int r : c.rounds) check(r == c.rounds[thread], "all threads are in the same round");
+    c.workers.barrier();
   }
 }
 
 void pool(int threads) {
   Workers workers(threads);
-  Counter counter{std::vector<int>(threads)};
-  const auto run = [&] {
-    workers.run(count_rounds, &counter, 20);
-    counter.stages += 10;
-  };
+  Counter counter{workers, std::vector<int>(threads)};
   for (int i = 0; i < 200; ++i) {
-    run();
+    workers.run(count_rounds, &counter);
     if (i % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // long enough to fall asleep
   }
-  for (int r : counter.rounds) check(r == 2000, "every part was done in every round");
+  for (int r : counter.rounds) check(r == 2000, "every thread did every round");
   const pid_t child = fork();
   if (child == 0) {
-    run();
+    workers.run(count_rounds, &counter);
     _exit(counter.rounds[threads - 1] == 2010 ? 0 : 1);
   }
   int status = 0;

@@ -5,7 +5,7 @@ the rows its successor still needs. A chain runs in bands of a few output rows; 
 made just then. Small pictures (14 x 14 and below) run *whole* instead, panel by panel of the expanded channels. Every
 output is computed by the same arithmetic however rows, bands and threads are cut, so all plans give the same bits.
 
-Stages follow one another; within one, no part reads what another writes, and any thread may run any part.
+Stages follow one another with a barrier between; within a stage no thread reads what another writes.
 """
 
 from __future__ import annotations
