@@ -42,7 +42,11 @@ def reference(data: Path, precision: str, batch: int, side: int, steps: int, wor
     ])  # fmt: skip
     pictures = torchvision.datasets.ImageFolder(str(data / "train"), change)
     loader = torch.utils.data.DataLoader(
-        pictures, batch_size=batch, sampler=torch.utils.data.RandomSampler(pictures), num_workers=workers, pin_memory=True
+        pictures,
+        batch_size=batch,
+        sampler=torch.utils.data.RandomSampler(pictures),
+        num_workers=workers,
+        pin_memory=accelerator != "cpu",
     )
     model = torchvision.models.mobilenet_v2(num_classes=len(pictures.classes)).to(device).train()
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=0.1)

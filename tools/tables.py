@@ -98,9 +98,9 @@ def training() -> str:
         rows.append((f"`{row['recipe']}`", str(row["seed"]), str(row["epochs"]), f"{row['seconds_per_epoch']:.0f}",
                      f"{row['images_per_second']:.0f}", f"{row['data_share']:.0%}", f"{row['losses'][0]:.2f}",
                      f"{row['losses'][1]:.2f}", f"{first:.3f} ({row['first']['epoch']:.0f})", f"{name} {score:.3f}",
-                     str(row["scored"])))  # fmt: skip
+                     str(row["scored"]), row.get("note", "")))  # fmt: skip
     header = ("recipe", "seed", "epochs", "s / epoch", "images/s", "waiting for data", "first loss", "last loss",
-              "first score (epoch)", "last score", "pictures")  # fmt: skip
+              "first score (epoch)", "last score", "pictures", "conditions")  # fmt: skip
     return markdown(header, rows)
 
 

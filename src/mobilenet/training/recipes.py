@@ -275,7 +275,6 @@ def shapes_detect() -> Recipe:
         resolution=160,
         preprocessing=SQUASHED.at(160),
         augmentation=DetectionAugmentation(distortion=0.0, zoom_out=0.0, iou_crop=False),
-        epochs=10,
         lr=0.003,
         loss=BoxLoss(form="torchvision"),
         drawn=Drawn(train=4096, val=512, size=160),
@@ -296,6 +295,7 @@ def shapes_segment() -> Recipe:
         preprocessing=SQUASHED,
         augmentation=SegmentationAugmentation(scale=(1.0, 1.0), step=0.0),
         loss=PixelCrossEntropy(),
+        epochs=10,
         batch=8,
         drawn=Drawn(train=4096, val=512, size=128),
     )
