@@ -25,6 +25,7 @@ check: $(TESTS)/ready
 
 # The native core under the address, undefined-behaviour and thread sanitizers.
 sanitize: $(TESTS)/ready
+	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) nanobind ninja
 	$(TESTS)/bin/python native/sanitize.py
 
 # The measurements behind the README's tables, and the tables.
