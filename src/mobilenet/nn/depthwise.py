@@ -12,6 +12,7 @@ oneDNN (3.x, x86 with AVX-512) has quick kernels for plain depthwise layers, for
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, cast
 
@@ -51,43 +52,59 @@ class _Strided(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        stride, padding, dilation = ctx.geometry
-        of_weight = None
-        if wanted[1]:
-            of_weight = gradients(gradient, x, weight, stride, padding, dilation, (False, True, False))[1]
-        of_bias = gradient.sum((0, 2, 3)) if wanted[2] else None
-        of_input = None
-        if wanted[0]:
-            like = x.new_empty(1, dtype=torch.float32).expand(x.shape)  # only its shape is asked for
-            of_input = gradients(gradient.float(), like, weight.float(), stride, padding, dilation, (True, False, False))[0]
-            of_input = of_input.to(x.dtype)
-        return of_input, of_weight, of_bias, None, None, None
+        return wanted_gradients(ctx, gradient, strided_input, plain_weight)
 
 
 class _Dilated(_Strided):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        stride, padding, dilation = ctx.geometry
-        of_bias = gradient.sum((0, 2, 3)) if wanted[2] else None
-        of_input = of_weight = None
-        with torch.autocast("cpu", enabled=False):
-            if wanted[0]:
-                of_input = torch.conv2d(gradient, weight.flip(2, 3), None, stride, padding, dilation, x.shape[1])
-            if wanted[1]:
-                plain = (padding[0] // dilation[0], padding[1] // dilation[1])
-                wide = torch.promote_types(x.dtype, torch.float32)
-                total = torch.zeros_like(weight, dtype=wide)
-                for row, column in product(range(min(dilation[0], x.shape[2])), range(min(dilation[1], x.shape[3]))):
-                    mine = (slice(None), slice(None), slice(row, None, dilation[0]), slice(column, None, dilation[1]))
-                    g, z = (each[mine].to(wide, memory_format=torch.channels_last) for each in (gradient, x))
-                    total += gradients(g, z, weight.to(wide), stride, plain, (1, 1), (False, True, False))[1]
-                of_weight = total.to(weight.dtype)
-        return of_input, of_weight, of_bias, None, None, None
+        return wanted_gradients(ctx, gradient, dilated_input, dilated_weight)
+
+
+Part = Callable[[Tensor, Tensor, Tensor, Pair, Pair, Pair], Tensor]
+"""A gradient from the output's, the input, the filters, stride, padding and dilation."""
+
+
+def wanted_gradients(ctx: Any, gradient: Tensor, of_input: Part, of_weight: Part) -> tuple[Tensor | None, ...]:
+    """Of input, filters and bias, None for those that nobody wants; then None for what is no tensor."""
+    given = (gradient, *ctx.saved_tensors, *ctx.geometry)
+    wanted = ctx.needs_input_grad
+    with torch.autocast("cpu", enabled=False):
+        return (
+            of_input(*given) if wanted[0] else None,
+            of_weight(*given) if wanted[1] else None,
+            gradient.sum((0, 2, 3)) if wanted[2] else None,
+            None,
+            None,
+            None,
+        )
+
+
+def plain_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+    found: Tensor = gradients(gradient, x, weight, stride, padding, dilation, (False, True, False))[1]
+    return found
+
+
+def strided_input(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+    like = x.new_empty(1, dtype=torch.float32).expand(x.shape)  # only its shape is asked for
+    found: Tensor = gradients(gradient.float(), like, weight.float(), stride, padding, dilation, (True, False, False))[0]
+    return found.to(x.dtype)
+
+
+def dilated_input(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+    return torch.conv2d(gradient, weight.flip(2, 3), None, stride, padding, dilation, x.shape[1])
+
+
+def dilated_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+    wide = torch.promote_types(x.dtype, torch.float32)
+    plain, filters = (padding[0] // dilation[0], padding[1] // dilation[1]), weight.to(wide)
+    total = torch.zeros_like(filters)
+    for row, column in product(range(min(dilation[0], x.shape[2])), range(min(dilation[1], x.shape[3]))):
+        mine = (slice(None), slice(None), slice(row, None, dilation[0]), slice(column, None, dilation[1]))
+        g, z = (each[mine].to(wide, memory_format=torch.channels_last) for each in (gradient, x))
+        total += plain_weight(g, z, filters, stride, plain, (1, 1))
+    return total.to(weight.dtype)
 
 
 def gradients(
