@@ -14,6 +14,11 @@ from mobilenet.cost import cost
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def records(name: str) -> list[dict[str, Any]]:
+    """The rows of results/`name`.jsonl, oldest first."""
+    return [json.loads(line) for line in (ROOT / "results" / f"{name}.jsonl").read_text().splitlines()]
+
+
 def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [header, ("---", *("---:",) * (len(header) - 1)), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -21,7 +26,7 @@ def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def install() -> str:
     """The last measured installation."""
-    row = json.loads((ROOT / "results" / "install.jsonl").read_text().splitlines()[-1])
+    row = records("install")[-1]
     sizes = sorted(row["bytes"].items(), key=lambda item: -item[1])
     rows = [(f"{name} {row['versions'][name]}", f"{size / 1e6:.1f}") for name, size in sizes]
     table = markdown(("package", "MB"), [*rows, ("together", f"{sum(row['bytes'].values()) / 1e6:.1f}")])
@@ -47,7 +52,7 @@ def ledger() -> str:
 
 def vision() -> str:
     """The last score of every model and backend on the development data, beside what independent code scored there."""
-    rows = [json.loads(line) for line in (ROOT / "results" / "vision.jsonl").read_text().splitlines()]
+    rows = records("vision")
     last = {(row["model"], row["backend"]): row for row in rows}
     table = []
     for key, (title, metrics) in SCORED.items():
@@ -69,8 +74,7 @@ SCORED = {
 def bench() -> str:
     """The last record of every size and number of threads: the engine beside its peers."""
     last: dict[tuple[str, int, int], dict[str, dict[str, Any]]] = {}
-    for line in (ROOT / "results" / "bench.jsonl").read_text().splitlines():
-        row = json.loads(line)
+    for row in records("bench"):
         last.setdefault((row["model"], row["resolution"][0], row["threads"]), {})[row["engine"]] = row
     rows = []
     for (model, side, threads), engines in sorted(last.items()):
@@ -90,8 +94,7 @@ def bench() -> str:
 
 def training() -> str:
     """The last record of every recipe, seed and change of settings."""
-    lines = (ROOT / "results" / "training.jsonl").read_text().splitlines()
-    last = {(row["recipe"], json.dumps(row["set"]), row["seed"]): row for row in map(json.loads, lines)}
+    last = {(row["recipe"], json.dumps(row["set"]), row["seed"]): row for row in records("training")}
     rows = []
     for row in last.values():
         name, first, score = next((name, row["first"][name], row["last"][name]) for name in SCORES if name in row["last"])
@@ -109,8 +112,7 @@ SCORES = ("top1", "mAP50", "mIoU")
 
 def training_speed() -> str:
     """The last measurement of every precision and accelerator: this loop beside torchvision's."""
-    lines = (ROOT / "results" / "training_speed.jsonl").read_text().splitlines()
-    last = {(row["accelerator"], row["precision"], row["batch"]): row for row in map(json.loads, lines)}
+    last = {(row["accelerator"], row["precision"], row["batch"]): row for row in records("training_speed")}
     rows = []
     for (accelerator, precision, batch), row in last.items():
         for side in ("mobilenet", "torchvision"):
@@ -127,7 +129,7 @@ STARTED = {"mobilenet predict": "`mobilenet predict`", "import mobilenet": "`imp
 
 def start() -> str:
     """The last measured starts of a process, to its answer on one photo."""
-    row = json.loads((ROOT / "results" / "start.jsonl").read_text().splitlines()[-1])
+    row = records("start")[-1]
     theirs, rows = row["onnxruntime"], []
     for name, title in STARTED.items():
         found = row[name]
