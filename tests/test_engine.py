@@ -101,6 +101,9 @@ SWITCHES = {
     ),
     "deeplab v1": deeplabv3_mobilenet_v1(0.25, resolution=(40, 65)),
     "deeplab, map of 1 x 1": deeplabv3_mobilenet_v2(0.35, resolution=(16, 9), aspp="full"),
+    "deeplab, other rows": deeplabv3_mobilenet_v2(
+        resolution=40, classes=6, output_stride=8, rows=[(1, 16, 1, 1), (4, 24, 1, 2), (4, 32, 2, 2), (4, 48, 2, 2)]
+    ),
     "v1 taps": mobilenet_v1(0.25, **SMALL).until("layer_2.depthwise", "layer_5", "layer_13"),
 }
 

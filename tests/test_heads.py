@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, random_tensors, tolerance
 
 from mobilenet import catalogue
-from mobilenet.architecture import mobilenet_v2
+from mobilenet.architecture import MOBILENET_V2, mobilenet_v2
 from mobilenet.cost import Cost, cost, space_to_batch_madds
 from mobilenet.heads import (
     deeplabv3_mobilenet_v1,
@@ -61,6 +61,7 @@ SMALL = [
     deeplabv3_mobilenet_v2(0.35, (33, 65), classes=4, padding="tensorflow", epsilon=1e-3),
     deeplabv3_mobilenet_v2(0.35, 47, classes=4, output_stride=8, aspp="separable"),
     deeplabv3_mobilenet_v1(0.25, (40, 17), classes=1, aspp="full"),
+    deeplabv3_mobilenet_v2(1.0, 40, classes=4, output_stride=8, rows=[(1, 8, 1, 2), (4, 16, 2, 2), (4, 16, 1, 2)]),
 ]
 
 
@@ -188,6 +189,17 @@ def test_atrous_rates_follow_the_output_stride():
     assert kinds.count(Resize) == 2
 
 
+def test_deeplab_stands_on_the_last_bottleneck_of_any_rows():
+    """Table 2's rows are the default; of others the last bottleneck carries the head, and the settings make it again."""
+    assert deeplabv3_mobilenet_v2(rows=MOBILENET_V2) == deeplabv3_mobilenet_v2()
+    assert deeplabv3_mobilenet_v2()["aspp_0"].inputs == ("layer_18.project",)
+    network = deeplabv3_mobilenet_v2(resolution=64, output_stride=8, rows=[(1, 8, 1, 2), (4, 16, 2, 2), (4, 24, 1, 2)])
+    assert network["aspp_0"].inputs == ("layer_5.project",)
+    assert network.shapes()["layer_5.project"] == (24, 8, 8)
+    assert (network["layer_5.depthwise"].stride, network["layer_5.depthwise"].dilation) == (1, 1)
+    assert deeplabv3_mobilenet_v2(**network.settings) == network
+
+
 @pytest.mark.parametrize(
     ("build", "settings", "words"),
     [
@@ -198,6 +210,7 @@ def test_atrous_rates_follow_the_output_stride():
         (ssd_mobilenet_v2, {"extras": "none"}, "extras 'none'"),
         (deeplabv3_mobilenet_v2, {"aspp": True}, "aspp True"),
         (deeplabv3_mobilenet_v2, {"output_stride": 4}, "output_stride 4"),
+        (deeplabv3_mobilenet_v2, {"rows": [(6, 24, 2, 3)]}, "rows"),
         (deeplabv3_mobilenet_v1, {"head_epsilon": 0}, "head_epsilon 0"),
         (deeplabv3_mobilenet_v1, {"width": 0}, "width 0"),
     ],

@@ -21,6 +21,7 @@ from mobilenet import modelfile  # noqa: E402
 from mobilenet.data import CorruptPicture, Shapes  # noqa: E402
 from mobilenet.training import checkpoint, loop, pictures  # noqa: E402
 from mobilenet.training.checkpoint import TrainingError  # noqa: E402
+from mobilenet.training.optimiser import SGD, AdamW, Muon, RMSProp  # noqa: E402
 
 KILLS = 20
 
@@ -95,9 +96,10 @@ def train(folder: Path, resume: bool = False, **changes) -> bytes:
     return loop.train(tiny(**changes), None, folder, resume, "cpu").read_bytes()
 
 
-def test_a_full_disk_ends_cleanly(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [SGD(0.9, True), RMSProp(), AdamW(), Muon()])
+def test_a_full_disk_ends_cleanly(kind, tmp_path, monkeypatch):
     """The third checkpoint meets a full disk: the second one stays, and with room again the run ends equal."""
-    whole, writes, sync = train(tmp_path / "whole"), [0], os.fsync
+    whole, writes, sync = train(tmp_path / "whole", optimiser=kind, lr=0.001), [0], os.fsync
 
     def full(handle):
         writes[0] += 1
@@ -107,10 +109,10 @@ def test_a_full_disk_ends_cleanly(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(TrainingError, match=r"No space left on device.*the checkpoint before it is whole.*--resume"):
-        train(tmp_path / "run")
+        train(tmp_path / "run", optimiser=kind, lr=0.001)
     assert checkpoint.load(tmp_path / "run")["step"] == 2
     assert not list((tmp_path / "run").glob(".*"))
-    assert train(tmp_path / "run", resume=True) == whole
+    assert train(tmp_path / "run", True, optimiser=kind, lr=0.001) == whole
 
 
 def test_vanished_data_ends_cleanly(tmp_path, monkeypatch):

@@ -12,7 +12,8 @@ pytest.importorskip("lightning_fabric")
 from mobilenet import nn  # noqa: E402
 from mobilenet.training import optimiser  # noqa: E402
 from mobilenet.training.ema import Average, Averaging  # noqa: E402
-from mobilenet.training.optimiser import SGD, AdamW, RMSProp, TensorFlowRMSProp, parameter_groups  # noqa: E402
+from mobilenet.training.muon import orthogonal  # noqa: E402
+from mobilenet.training.optimiser import SGD, AdamW, Muon, RMSProp, TensorFlowRMSProp, parameter_groups  # noqa: E402
 from mobilenet.training.schedule import (  # noqa: E402
     Constant,
     Cosine,
@@ -78,14 +79,15 @@ def test_rmsprop_skips_what_has_no_gradient_and_runs_a_closure():
         TensorFlowRMSProp([used], lr=0.1, decay=1.0)
 
 
-@pytest.mark.parametrize("kind", [SGD(0.9, True), RMSProp(), AdamW((0.8, 0.95), 1e-6)])
+@pytest.mark.parametrize("kind", [SGD(0.9, True), RMSProp(), AdamW((0.8, 0.95), 1e-6), Muon(0.8)])
 def test_every_optimiser_takes_its_settings_and_lowers_a_loss(kind):
     torch.manual_seed(0)
     net = toy()
     stepper = optimiser.build(kind, net, 0.01, 1e-4, "weights")
     settings = stepper.param_groups[0]
     assert settings["lr"] == 0.01
-    assert [group["weight_decay"] for group in stepper.param_groups] == [1e-4, 0.0]
+    decays = [group["weight_decay"] for group in stepper.param_groups]
+    assert decays == ([1e-4, 1e-4, 0.0] if isinstance(kind, Muon) else [1e-4, 0.0])
     if isinstance(kind, AdamW):
         assert (settings["betas"], settings["eps"]) == ((0.8, 0.95), 1e-6)
     else:
@@ -98,6 +100,60 @@ def test_every_optimiser_takes_its_settings_and_lowers_a_loss(kind):
         stepper.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+def test_an_orthogonal_step_keeps_the_directions_and_levels_their_sizes():
+    """Against the singular value decomposition: the same singular vectors, every singular value near 1, tall or wide."""
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((40, 24), (24, 40), (8, 27)):
+        matrix = torch.randn(shape, generator=generator)
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        inside = left.T @ orthogonal(matrix, 5) @ right.T
+        kept = inside.diagonal()
+        assert kept.min() > 0.65
+        assert kept.max() < 1.2
+        assert (inside - torch.diag(kept)).norm() < 0.05 * inside.norm()  # bfloat16: 2^-9 for each of some thirty roundings
+    assert not orthogonal(torch.zeros(4, 6), 5).any()
+
+
+def test_muon_is_pytorchs_on_matrices_and_adamw_beside_them():
+    """Two libraries' optimisers against one of ours, over changing learning rates, gradients of any size and weight decay."""
+    pytorchs = getattr(torch.optim, "Muon", None)
+    if pytorchs is None:
+        pytest.skip("this torch has no Muon to compare with")
+    torch.manual_seed(0)
+    net, twin = toy(), toy()
+    twin.load_state_dict(net.state_dict())
+    begun = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+    ours = optimiser.build(Muon(0.9, 4, (0.8, 0.95), 1e-6), net, 0.1, 0.3, "weights")
+    full = [part.weight for part in twin.modules() if isinstance(part, torch.nn.Conv2d) and part.groups == 1]
+    matrices = [torch.nn.Parameter(weight.detach().flatten(1)) for weight in full]
+    apart = {id(weight) for weight in full}
+    kept = parameter_groups(twin, 0.3, "weights")
+    for group in kept:
+        group["params"] = [p for p in group["params"] if id(p) not in apart]
+    theirs = [
+        pytorchs(matrices, 0.1, 0.3, 0.9, ns_steps=4, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(kept, 0.1, (0.8, 0.95), 1e-6),
+    ]
+    for number in range(5):
+        for group in [*ours.param_groups, *theirs[0].param_groups, *theirs[1].param_groups]:
+            group["lr"] = 0.1 / (number + 1)
+        for mine, its in zip(net.parameters(), twin.parameters(), strict=True):
+            mine.grad = torch.randn_like(mine) * 10.0 ** (number - 3)
+            its.grad = mine.grad.clone()
+        for matrix, weight in zip(matrices, full, strict=True):
+            matrix.grad = weight.grad.flatten(1)
+        for each in (ours, *theirs):
+            each.step()
+    with torch.no_grad():
+        for matrix, weight in zip(matrices, full, strict=True):
+            weight.copy_(matrix.view(weight.shape))
+    for (name, mine), its in zip(net.named_parameters(), twin.parameters(), strict=True):
+        if id(its) in apart:  # the same steps, but for bfloat16's rounding before and after the norm is taken
+            assert (mine - its).norm() < 0.05 * (its - begun[name]).norm(), name
+        else:
+            torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_what_decays():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from .architecture import check, check_epsilon, mobilenet_v1, mobilenet_v2
+from .architecture import MOBILENET_V2, check, check_epsilon, mobilenet_v1, mobilenet_v2
 from .network import (
     Activation,
     Concat,
@@ -127,6 +127,7 @@ def deeplabv3_mobilenet_v2(
     head_epsilon: float | None = 1e-5,
     divisible_by: int = 8,
     min_depth: int = 8,
+    rows: Sequence[Sequence[float]] = MOBILENET_V2,
 ) -> Network:
     """Mobile DeepLabv3 on MobileNetV2's second-last map, ``layer_18`` (section 6.3 of arXiv 1801.04381).
 
@@ -142,14 +143,16 @@ def deeplabv3_mobilenet_v2(
         aspp: "none" (the paper's recommended head), "full" 3x3 convolutions (its Table 7), or "separable" ones (the default
             of the released code).
         head_epsilon: of batch normalisation in the head; None for folded, as for `epsilon`.
+        rows: (t, c, n, s) of Table 2, or of another backbone: the head stands on its last block.
 
     Raises:
         ValueError: an argument outside its range, naming value, rule and remedy.
     """
     settings = dict(locals())
     backbone = mobilenet_v2(width, resolution, None, output_stride, padding, epsilon,
-                            divisible_by=divisible_by, min_depth=min_depth)  # fmt: skip
-    return _deeplabv3("deeplabv3_mobilenet_v2", settings, backbone, "layer_18")
+                            divisible_by=divisible_by, min_depth=min_depth, rows=rows)  # fmt: skip
+    settings["rows"] = backbone.settings["rows"]
+    return _deeplabv3("deeplabv3_mobilenet_v2", settings, backbone, list(backbone.blocks())[-2])
 
 
 def deeplabv3_mobilenet_v1(

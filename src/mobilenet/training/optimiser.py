@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from . import muon
+
 Decayed = Literal["dense", "weights", "all_but_norms", "all"]
 """Which parameters weight decay shrinks. "dense": weights of full convolutions and of the classifier (TensorFlow-slim:
 conv2d alone has a regulariser, depthwise convolutions, batch norm and biases have none). "weights": every convolution's and
@@ -40,7 +42,17 @@ class AdamW:
     epsilon: float = 1e-8
 
 
-Optimiser = SGD | RMSProp | AdamW
+@dataclass(frozen=True)
+class Muon:
+    """Momentum made orthogonal for full convolutions, AdamW for depthwise ones, classifier, batch norm; see `muon.Muon`."""
+
+    momentum: float = 0.95
+    steps: int = 5
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+
+Optimiser = SGD | RMSProp | AdamW | Muon
 
 
 class TensorFlowRMSProp(torch.optim.Optimizer):
@@ -94,6 +106,8 @@ def build(kind: Optimiser, net: nn.Module, lr: float, weight_decay: float, decay
         return TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
     if isinstance(kind, AdamW):
         return torch.optim.AdamW(groups, lr, kind.betas, kind.epsilon, fused=True)  # one pass over memory
+    if isinstance(kind, Muon):
+        return muon.Muon(matrices_apart(groups, net), lr, kind.momentum, kind.steps, kind.betas, kind.epsilon)
     return torch.optim.SGD(groups, lr, kind.momentum, nesterov=kind.nesterov, fused=True)
 
 
@@ -113,6 +127,17 @@ def parameter_groups(net: nn.Module, weight_decay: float, decayed: Decayed) -> l
         {"params": [p for p in parameters if not shrinks[id(p)]], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def matrices_apart(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
+    """The same parameters, the weights of full convolutions in groups of their own that say so: ``matrices`` is true."""
+    matrices = {id(part.weight) for part in net.modules() if isinstance(part, nn.Conv2d) and part.groups == 1}
+    parted = [
+        {**group, "params": [p for p in group["params"] if (id(p) in matrices) is apart], "matrices": apart}
+        for group in groups
+        for apart in (True, False)
+    ]
+    return [group for group in parted if group["params"]]
 
 
 def decays(part: nn.Module, name: str, decayed: Decayed) -> bool:

@@ -285,17 +285,26 @@ def shapes_segment() -> Recipe:
     """The pictures of `shapes_detect`, smaller, with a class for each pixel: DeepLabv3 from random weights.
 
     ``mobilenet train shapes_segment --out RUN``. Output stride 8: the true shares of the classes in cells of 16 pixels, resized
-    to the picture, would reach an mIoU of 0.75 only; in cells of 8 pixels, 0.89.
+    to the picture, would reach an mIoU of 0.75 only; in cells of 8 pixels, 0.89. Seven wide bottlenecks learn sooner than
+    seventeen narrow ones, and are twice as quick.
     """
     return replace(
         shapes_detect(),
         name="shapes_segment",
-        network=Plan("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 8}, dropout=0.0, zero_residuals=True),
+        network=Plan(
+            "deeplabv3_mobilenet_v2",
+            {
+                "width": 1.0,
+                "output_stride": 8,
+                "rows": [[1, 16, 1, 1], [4, 24, 1, 2], [4, 32, 2, 2], [4, 64, 1, 2], [4, 96, 2, 1]],
+            },
+            dropout=0.0,
+            zero_residuals=True,
+        ),
         resolution=128,
         preprocessing=SQUASHED,
         augmentation=SegmentationAugmentation(scale=(1.0, 1.0), step=0.0),
         loss=PixelCrossEntropy(),
-        epochs=10,
         batch=8,
         drawn=Drawn(train=4096, val=512, size=128),
     )
