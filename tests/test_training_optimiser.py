@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -190,6 +191,30 @@ def test_the_average_in_closed_form():
         wanted = net.state_dict()[name] + 0.75**5 * (before[name] - net.state_dict()[name])
         assert torch.allclose(average.net.state_dict()[name], wanted, rtol=10 * DOUBLE, atol=0)
     assert not any(parameter.requires_grad for parameter in average.net.parameters())
+
+
+def test_the_average_keeps_a_share_of_the_start_and_goes_on_after_a_stop():
+    """start s: s v + (1 - s) times the average without it, whatever the weights do; the same from a saved state."""
+    net = torch.nn.BatchNorm2d(3).double()
+    settings = {"decay": 0.9, "ramp": True}
+    first = {name: value.clone() for name, value in net.state_dict().items()}
+    plain, kept = Average(net, Averaging(**settings)), Average(net, Averaging(**settings, start=0.3))
+    resumed = None
+    for step in range(1, 11):
+        with torch.no_grad():
+            net.weight.add_(step)
+            net.running_var.mul_(1.1)
+        for average in (plain, kept, *([resumed] if resumed else [])):
+            average.update(step)
+        if step == 4:
+            resumed = Average(net, Averaging(**settings, start=0.3))
+            resumed.load_state_dict(copy.deepcopy(kept.state_dict()))
+    for name in ("weight", "running_var"):
+        wanted = 0.3 * first[name] + 0.7 * plain.net.state_dict()[name]
+        assert torch.allclose(kept.net.state_dict()[name], wanted, rtol=20 * DOUBLE, atol=0)
+        assert torch.equal(kept.net.state_dict()[name], resumed.net.state_dict()[name])
+    with pytest.raises(ValueError, match="start 1"):
+        Averaging(start=1.0)
 
 
 def test_the_average_ramps_up_as_tensorflows():

@@ -114,7 +114,7 @@ def main() -> None:
         return
     settings: dict[str, object] = {
         "epochs": 1, "batch": given.batch, "limit": given.batch * given.steps, "precision": given.precision, "lr": LR,
-        "schedule": "constant", "weight_decay": 4e-5, "decayed": "all", "optimiser.nesterov": False, "averaging": None,
+        "schedule": "constant", "weight_decay": 4e-5, "decayed": "all", "optimiser": "sgd", "averaging": None,
         "sizes": [], "resolution": given.side, "preprocessing.size": [given.side, given.side],
         "augmentation.scale": [0.08, 1.0], "dropout": 0.2, "in_memory": False, "workers": given.workers,
     }  # fmt: skip

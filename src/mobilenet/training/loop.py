@@ -111,7 +111,7 @@ def run(
         net.load_state_dict(state["net"])
         descent.load_state_dict(state["optimiser"])
         if average is not None:
-            average.net.load_state_dict(state["average"])
+            average.load_state_dict(state["average"])
         step, scored, window = state["step"], state["scored"], Window(*state["window"])
         training.failed.update(state["failed"])
         progress.print(f"going on after step {step} of {steps}")
@@ -120,7 +120,7 @@ def run(
         if first:
             checkpoint.save(out, {
                 "step": step, "scored": scored, "net": net.state_dict(), "optimiser": descent.state_dict(),
-                "average": None if average is None else average.net.state_dict(),
+                "average": None if average is None else average.state_dict(),
                 "window": (window.names, window.sums, window.steps), "failed": dict(training.failed),
             })  # fmt: skip
 

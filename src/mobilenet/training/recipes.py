@@ -13,7 +13,7 @@ from ..catalogue import unknown
 from ..data import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
 from ..preprocessing import IMAGENET_TORCHVISION, Preprocessing
 from .ema import Averaging
-from .optimiser import SGD, AdamW, RMSProp
+from .optimiser import SGD, AdamW, Muon, RMSProp
 from .recipe import BoxLoss, CrossEntropy, Drawn, PixelCrossEntropy, Plan, Recipe
 from .schedule import Cosine, Exponential, OneCycle, Poly, Warmup
 
@@ -90,9 +90,10 @@ def imagenet_modern() -> Recipe:
 def imagenette() -> Recipe:
     """Imagenette from random weights, 5 epochs at 128 px, by the rules of its public leaderboard.
 
-    ``mobilenet train imagenette --data IMAGENETTE160 --out RUN``. SGD with Nesterov's momentum over one cycle, first half of
-    the run on smaller pictures. With so few epochs it is the number of steps that counts, hence the small batch, and that
-    blocks with a shortcut begin as the shortcut, hence the network learns from the first of them.
+    ``mobilenet train imagenette --data IMAGENETTE160 --out RUN``. Muon over one cycle, first on smaller pictures. Where epochs
+    are few, what a step learns counts: nearly all of MobileNet's weights are matrices, whose gradients Muon makes orthogonal.
+    SGD with Nesterov's momentum and half the batch, the best of a dozen settings without it, reached 0.750 instead of 0.797
+    (seed 0). Blocks with a shortcut begin as the shortcut, so that the network learns from the first step.
     """
     return Recipe(
         name="imagenette",
@@ -102,11 +103,11 @@ def imagenette() -> Recipe:
         augmentation=ClassificationAugmentation(scale=(0.35, 1.0)),
         sizes=((0.0, 96), (0.4, 128)),
         epochs=5,
-        batch=16,
-        lr=0.025,
-        optimiser=SGD(momentum=0.9, nesterov=True),
+        batch=32,
+        lr=0.006,
+        optimiser=Muon(),
         schedule=OneCycle(rise=0.25, start=0.05, final=0.001),
-        weight_decay=1e-3,
+        weight_decay=0.02,
         decayed="weights",
         loss=CrossEntropy(smoothing=0.1),
         averaging=Averaging(decay=0.995),
@@ -154,15 +155,19 @@ def finetune() -> Recipe:
     """The published `imagenet` weights on your own class folders, at 160 px.
 
     ``mobilenet train finetune --data PICTURES --out RUN``, PICTURES with ``train`` and ``val`` of class folders. Two epochs
-    over some thousand pictures are minutes on two cores. Small steps and mild crops: on Imagenette, SGD at five learning rates
-    or crops down to a third of the picture ended lower, top-1 0.946 to 0.951 against 0.958.
+    over some thousand pictures are minutes on two cores.
+
+    So short a training on so few pictures also forgets, so it is gentle (small steps, crops that are nearly all of the picture,
+    neither smoothing nor dropout) and its result stays a third of the way where it began. On Imagenette (seed 0): top-1 0.972;
+    crops from 0.8 of the picture on 0.971, and all the way 0.964; with smoothing and dropout too 0.958; SGD, or crops down to a
+    third, 0.946 to 0.951; the start alone 0.953. With classes that the start does not know by name, crops from 0.8 on, 0.955.
     """
     return Recipe(
         name="finetune",
-        network=Plan(settings={"width": 1.0}, dropout=0.2, start="imagenet"),
+        network=Plan(settings={"width": 1.0}, dropout=0.0, start="imagenet"),
         resolution=160,
         preprocessing=replace(IMAGENET_TORCHVISION.at(160), resize=160),
-        augmentation=ClassificationAugmentation(scale=(0.8, 1.0)),
+        augmentation=ClassificationAugmentation(scale=(0.95, 1.0), ratio=(0.95, 1.05)),
         epochs=2,
         batch=32,
         lr=1e-4,
@@ -170,8 +175,7 @@ def finetune() -> Recipe:
         schedule=Cosine(),
         warmup=Warmup(epochs=0.2, start=0.05),
         weight_decay=4e-5,
-        loss=CrossEntropy(smoothing=0.1),
-        averaging=Averaging(decay=0.99),
+        averaging=Averaging(decay=0.99, start=0.35),
         precision="bf16-mixed",
     )
 
