@@ -12,9 +12,9 @@ pytest.importorskip("lightning_fabric")
 
 from mobilenet import nn  # noqa: E402
 from mobilenet.training import optimiser  # noqa: E402
+from mobilenet.training.descent import TensorFlowRMSProp, orthogonal  # noqa: E402
 from mobilenet.training.ema import Average, Averaging  # noqa: E402
-from mobilenet.training.muon import orthogonal  # noqa: E402
-from mobilenet.training.optimiser import SGD, AdamW, Muon, RMSProp, TensorFlowRMSProp, parameter_groups  # noqa: E402
+from mobilenet.training.optimiser import SGD, AdamW, Muon, RMSProp, parameter_groups  # noqa: E402
 from mobilenet.training.schedule import (  # noqa: E402
     Constant,
     Cosine,

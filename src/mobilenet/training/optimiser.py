@@ -1,15 +1,14 @@
-"""Optimisers as values, the parameters that decay, and RMSProp with TensorFlow's arithmetic, which differs from PyTorch's."""
+"""Optimisers as values, and which parameters they shrink."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from . import muon
+from . import descent
 
 Decayed = Literal["dense", "weights", "all_but_norms", "all"]
 """Which parameters weight decay shrinks. "dense": weights of full convolutions and of the classifier (TensorFlow-slim:
@@ -27,7 +26,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class RMSProp:
-    """TensorFlow's RMSProp, see `TensorFlowRMSProp`; weight decay adds to the gradient, as an L2 loss does."""
+    """TensorFlow's RMSProp, see `descent.TensorFlowRMSProp`; weight decay adds to the gradient, as an L2 loss does."""
 
     decay: float = 0.9
     momentum: float = 0.9
@@ -44,7 +43,7 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Muon:
-    """Momentum made orthogonal for full convolutions, AdamW for depthwise ones, classifier, batch norm; see `muon.Muon`."""
+    """Momentum made orthogonal for full convolutions, AdamW for depthwise ones, classifier, batch norm; see `descent.Muon`."""
 
     momentum: float = 0.95
     steps: int = 5
@@ -55,59 +54,15 @@ class Muon:
 Optimiser = SGD | RMSProp | AdamW | Muon
 
 
-class TensorFlowRMSProp(torch.optim.Optimizer):
-    """tf.train.RMSPropOptimizer, not centred: the one MobileNet was trained with.
-
-    ms = decay ms + (1 - decay) g^2; mom = momentum mom + lr g / sqrt(ms + epsilon); w -= mom. Three differences to
-    ``torch.optim.RMSprop``: ms starts at 1, epsilon stands inside the root, and the momentum gathers steps already scaled by
-    the learning rate of their own time. `weight_decay` adds weight_decay w to g, the gradient of an L2 loss.
-    """
-
-    def __init__(
-        self, params: Any, lr: float, decay: float = 0.9, momentum: float = 0.9, epsilon: float = 1.0, weight_decay: float = 0.0
-    ) -> None:
-        if not (0 <= decay < 1 and 0 <= momentum < 1 and epsilon >= 0):
-            raise ValueError(f"RMSProp: decay {decay}, momentum {momentum} must be 0 to below 1, epsilon {epsilon} at least 0")
-        settings = {"lr": lr, "decay": decay, "momentum": momentum, "epsilon": epsilon, "weight_decay": weight_decay}
-        super().__init__(params, settings)
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            weights = [p for p in group["params"] if p.grad is not None]
-            if not weights:
-                continue
-            for p in weights:
-                if not self.state[p]:
-                    self.state[p] = {"mean_square": torch.ones_like(p), "momentum": torch.zeros_like(p)}
-            gradients: Any = [p.grad for p in weights]
-            if group["weight_decay"]:
-                gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
-            mean_squares = [self.state[p]["mean_square"] for p in weights]
-            torch._foreach_mul_(mean_squares, group["decay"])
-            torch._foreach_addcmul_(mean_squares, gradients, gradients, 1 - group["decay"])
-            roots = torch._foreach_add(mean_squares, group["epsilon"])
-            torch._foreach_sqrt_(roots)
-            moments = [self.state[p]["momentum"] for p in weights]
-            torch._foreach_mul_(moments, group["momentum"])
-            torch._foreach_addcdiv_(moments, gradients, roots, group["lr"])
-            torch._foreach_sub_(weights, moments)
-        return loss
-
-
 def build(kind: Optimiser, net: nn.Module, lr: float, weight_decay: float, decayed: Decayed) -> torch.optim.Optimizer:
     """The optimiser of every parameter of `net`."""
     groups = parameter_groups(net, weight_decay, decayed)
     if isinstance(kind, RMSProp):
-        return TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
+        return descent.TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
     if isinstance(kind, AdamW):
         return torch.optim.AdamW(groups, lr, kind.betas, kind.epsilon, fused=True)  # one pass over memory
     if isinstance(kind, Muon):
-        return muon.Muon(matrices_apart(groups, net), lr, kind.momentum, kind.steps, kind.betas, kind.epsilon)
+        return descent.Muon(matrices_apart(groups, net), lr, kind.momentum, kind.steps, kind.betas, kind.epsilon)
     return torch.optim.SGD(groups, lr, kind.momentum, nesterov=kind.nesterov, fused=True)
 
 
