@@ -117,37 +117,37 @@ def imagenette() -> Recipe:
 
 
 def imagenette_20() -> Recipe:
-    """`imagenette` for 20 epochs, with larger batches and harder crops.
+    """`imagenette` for 20 epochs, with harder crops and TrivialAugment.
 
-    Batches of 16, a weight decay of 2e-3 and crops from 0.35 on ended lower, 0.835 against 0.852.
+    Without TrivialAugment, weight decay 0.02, learning rate 0.003: 0.865 against 0.869, and 8 points between training and
+    validation pictures where these have 3. SGD with Nesterov's momentum, batch 32, learning rate 0.05: 0.852.
     """
     return replace(
         imagenette(),
         name="imagenette_20",
         epochs=20,
-        batch=32,
-        lr=0.05,
-        augmentation=ClassificationAugmentation(scale=(0.25, 1.0)),
+        sizes=(),
+        weight_decay=0.05,
+        augmentation=ClassificationAugmentation(scale=(0.25, 1.0), policy="trivial"),
         score_epochs=5,
     )
 
 
 def imagenette_80() -> Recipe:
-    """`imagenette` for 80 epochs, with mixed pictures and erasing."""
+    """`imagenette_20` for 80 epochs, with mixed pictures and erasing. Not run here: hours on two cores."""
     return replace(
         imagenette_20(),
         name="imagenette_80",
         epochs=80,
         batch=64,
-        lr=0.1,
-        weight_decay=5e-4,
+        lr=0.008,
         augmentation=ClassificationAugmentation(scale=(0.2, 1.0), policy="trivial", erasing=0.1, cutmix=1.0, mixup=0.2),
         averaging=Averaging(decay=0.998),
     )
 
 
 def imagenette_200() -> Recipe:
-    """`imagenette_80` for 200 epochs."""
+    """`imagenette_80` for 200 epochs. Not run here."""
     return replace(imagenette_80(), name="imagenette_200", epochs=200, averaging=Averaging(decay=0.999))
 
 
