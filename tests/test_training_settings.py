@@ -118,7 +118,7 @@ def test_contradictions_are_refused():
         ({"batch": 9, "accumulate": 2}, "accumulate 2 must be a divisor"),
         ({"optimiser": SGD(), "clip": 0.0}, "clip"),
         ({"score_epochs": 0}, "score_epochs"),
-        ({"averaging": Averaging(start=0.5)}, "averaging.* without a start .* where network.start is null"),
+        ({"averaging": Averaging(start=0.5)}, "averaging.start 0.5 keeps a share of random weights; give network.start"),
     ):
         with pytest.raises(ValueError, match=said):
             tiny(**changes)

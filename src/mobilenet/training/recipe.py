@@ -210,8 +210,6 @@ class Recipe:
             ("sizes", not sides or task == "classification", "() but for classification"),
             ("balanced", not self.balanced or task == "classification", "false but for classification"),
             ("teacher", self.teacher is None or task == "classification", "null but for classification"),
-            ("averaging", self.averaging is None or not self.averaging.start or self.network.start is not None,
-             "without a start (0) where network.start is null"),
             ("lr", self.lr > 0, "above 0"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
             ("sync_norm", not (self.sync_norm and self.network.fixed_norms), "false with fixed_norms"),
@@ -225,6 +223,9 @@ class Recipe:
         ):  # fmt: skip
             if not ok:
                 raise ValueError(f"recipe {self.name}: {key} {getattr(self, key)!r:.80} must be {rule}")
+        if self.averaging is not None and self.averaging.start and self.network.start is None:
+            raise ValueError(f"recipe {self.name}: averaging.start {self.averaging.start} keeps a share of random weights; "
+                             "give network.start a model, or leave it 0")  # fmt: skip
 
     @property
     def task(self) -> Task:
