@@ -117,18 +117,18 @@ def imagenette() -> Recipe:
 
 
 def imagenette_20() -> Recipe:
-    """`imagenette` for 20 epochs, with harder crops and TrivialAugment.
+    """`imagenette` for 20 epochs on larger pictures, with TrivialAugment.
 
-    Without TrivialAugment, weight decay 0.02, learning rate 0.003: 0.865 against 0.869, and 8 points between training and
-    validation pictures where these have 3. SGD with Nesterov's momentum, batch 32, learning rate 0.05: 0.852.
+    Crops from a quarter of the picture on ended lower (0.869), so did 112 px for the last 14 epochs (0.861), and so did no
+    TrivialAugment (0.865, with 8 points between training and validation pictures). SGD with Nesterov's momentum: 0.852.
     """
     return replace(
         imagenette(),
         name="imagenette_20",
         epochs=20,
-        sizes=(),
+        sizes=((0.0, 112), (0.3, 128)),
         weight_decay=0.05,
-        augmentation=ClassificationAugmentation(scale=(0.25, 1.0), policy="trivial"),
+        augmentation=ClassificationAugmentation(scale=(0.45, 1.0), policy="trivial"),
         score_epochs=5,
     )
 
@@ -141,7 +141,7 @@ def imagenette_80() -> Recipe:
         epochs=80,
         batch=64,
         lr=0.008,
-        augmentation=ClassificationAugmentation(scale=(0.2, 1.0), policy="trivial", erasing=0.1, cutmix=1.0, mixup=0.2),
+        augmentation=ClassificationAugmentation(scale=(0.35, 1.0), policy="trivial", erasing=0.1, cutmix=1.0, mixup=0.2),
         averaging=Averaging(decay=0.998),
     )
 
