@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ ADAM_SIZE = 0.2
 """Root mean square of an AdamW step at a learning rate of 1, as measured in arXiv 2502.16982, section 2.2."""
 
 
-class Descent(torch.optim.Optimizer):
+class Descent(torch.optim.Optimizer, ABC):
     """The frame of both: each group's weights that have a gradient `move`."""
 
     @torch.no_grad()
@@ -30,9 +31,9 @@ class Descent(torch.optim.Optimizer):
                 self.move(weights, [p.grad for p in weights], group)
         return loss
 
+    @abstractmethod
     def move(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
         """Changes `weights` in place by their `gradients` and the settings of their `group`."""
-        raise NotImplementedError
 
     def kept(self, weights: list[Tensor], name: str, first: float = 0.0) -> list[Tensor]:
         """What is kept of each weight from step to step under `name`, as large as it and `first` all over at first."""
