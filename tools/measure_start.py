@@ -94,8 +94,8 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def prepared(folder: Path) -> dict[str, Any]:
     """What the runs need, in `folder`; their commands and the answer they are to give. The disk is warm then."""
     import mobilenet
-    from mobilenet.onnx_export import to_onnx
-    from mobilenet.runtime import _core
+    from mobilenet import _core
+    from mobilenet.export.onnx import to_onnx
 
     compileall.compile_dir(str(Path(mobilenet.__file__).parent), quiet=1)  # as pip does, and did for the others
     predict = mobilenet.load("imagenet", threads=1)

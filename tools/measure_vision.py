@@ -16,11 +16,12 @@ import time
 from datetime import date
 from pathlib import Path
 
-from mobilenet.evaluate import evaluate
+from mobilenet.convert.convert import convert
 from mobilenet.modelfile import ModelFile
-from mobilenet.predictor import BACKENDS, load, load_model
-from mobilenet.weights.carriers import FetchError
-from mobilenet.weights.convert import convert
+from mobilenet.predict.evaluate import evaluate
+from mobilenet.predict.predictor import BACKENDS, load
+from mobilenet.zoo.carriers import FetchError
+from mobilenet.zoo.load import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = (("coco", "reference", "coco"), ("voc", "reference", "voc2012"), ("voc", "dequantized", "voc2012"),

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from mobilenet.training import recipes
-from mobilenet.training.loop import flat_settings
+from mobilenet.training.recipes import recipes
+from mobilenet.training.run.loop import flat_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mobilenet.architecture import mobilenet_v1, mobilenet_v2
-from mobilenet.cost import cost
+from mobilenet.network.cost import cost
+from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 ROOT = Path(__file__).resolve().parents[1]
 

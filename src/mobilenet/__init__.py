@@ -14,33 +14,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .architecture import mobilenet_v1, mobilenet_v2
-    from .heads import (
+    from .network.heads import (
         deeplabv3_mobilenet_v1,
         deeplabv3_mobilenet_v2,
         ssd_mobilenet_v2,
         ssdlite_mobilenet_v1,
         ssdlite_mobilenet_v2,
     )
-    from .predictor import Predictor, load
-    from .results import Classification, Detections, Prediction, Segmentation
-    from .views import Views
+    from .network.mobilenet import mobilenet_v1, mobilenet_v2
+    from .predict.predictor import Predictor, load
+    from .predict.views import Views
+    from .tasks.results import Classification, Detections, Prediction, Segmentation
 
 HOMES = {
-    "Classification": "results",
-    "Detections": "results",
-    "Prediction": "results",
-    "Predictor": "predictor",
-    "Segmentation": "results",
-    "Views": "views",
-    "deeplabv3_mobilenet_v1": "heads",
-    "deeplabv3_mobilenet_v2": "heads",
-    "load": "predictor",
-    "mobilenet_v1": "architecture",
-    "mobilenet_v2": "architecture",
-    "ssd_mobilenet_v2": "heads",
-    "ssdlite_mobilenet_v1": "heads",
-    "ssdlite_mobilenet_v2": "heads",
+    "Classification": "tasks.results",
+    "Detections": "tasks.results",
+    "Prediction": "tasks.results",
+    "Predictor": "predict.predictor",
+    "Segmentation": "tasks.results",
+    "Views": "predict.views",
+    "deeplabv3_mobilenet_v1": "network.heads",
+    "deeplabv3_mobilenet_v2": "network.heads",
+    "load": "predict.predictor",
+    "mobilenet_v1": "network.mobilenet",
+    "mobilenet_v2": "network.mobilenet",
+    "ssd_mobilenet_v2": "network.heads",
+    "ssdlite_mobilenet_v1": "network.heads",
+    "ssdlite_mobilenet_v2": "network.heads",
 }
 __all__ = [
     "Classification",

@@ -7,7 +7,7 @@ from .collector import settle, uncollected
 
 def run() -> None:
     with uncollected():
-        from .cli import main
+        from .cli.main import main
     atexit.register(settle)
     main(prog_name="mobilenet")
 

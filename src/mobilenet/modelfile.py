@@ -18,13 +18,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from . import catalogue
-from .cache import FORMAT, LARGEST_HEADER
-from .network import Network
-from .preprocessing import WHOLE, Preprocessing
-from .results import VOID
-from .runtime.backend import bounds
-from .tensors import FORMATS, Tensors, kind, plain
+from .files import write_atomically
+from .images.preprocessing import WHOLE, Preprocessing
+from .network import catalogue
+from .network.layers import Network
+from .tasks.results import VOID
+from .tensors import FORMATS, Tensors, bounds, kind, plain
 from .values import Value, field, replace
 
 if TYPE_CHECKING:
@@ -32,9 +31,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .detection import Decoding
-    from .quantization import Quantization
+    from .network.quantization import Quantization
+    from .tasks.detection import Decoding
 
+FORMAT = "1"
+"""The version of model files."""
+LARGEST_HEADER = 16 * 2**20  # bytes; ours are tens of kilobytes
 SCALE = ".scale"
 SAFETENSORS = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
 CODES = {SAFETENSORS[name]: code for name, code in FORMATS.items()}
@@ -99,7 +101,7 @@ class ModelFile(Value):
         """The same model with float32 weights; of a quantised one what its integers stand for, each rounded once."""
         if self.quantization is None:
             return self
-        from .quantization import dequantized
+        from .network.quantization import dequantized
 
         return replace(self, tensors=dequantized(self.network, self.quantization, self.tensors), quantization=None)
 
@@ -128,7 +130,7 @@ def check_tensors(
         if name.endswith("running_var") and least < 0:
             raise ModelFileError(f"{source}: tensor {name!r} holds a negative variance; the file is damaged")
     if quantization is not None:
-        from .quantization import QuantizationError
+        from .network.quantization import QuantizationError
 
         try:
             quantization.check(network, tensors)
@@ -185,35 +187,6 @@ def little(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("<"))
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Replaces `path` with `content` in one step, after the bytes are on disk."""
-    from tempfile import mkstemp
-
-    try:
-        folder, name = os.path.split(path)
-        handle, temporary = mkstemp(dir=folder or ".", prefix=f".{name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~current_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise ModelFileError(
-            f"{path}: cannot be written ({error.strerror}); choose a folder that exists and has room"
-        ) from error
-
-
-def current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
-
-
 def read(path: str | Path) -> ModelFile:
     """The model in `path`. Raises ModelFileError for anything that is not a whole, sane model file."""
     tensors, metadata = read_safetensors(path)
@@ -234,13 +207,13 @@ def read(path: str | Path) -> ModelFile:
     views = {name: tensors.views[name] for name in sorted(tensors, key=lambda name: order.get(name, -1))}
     quantization = decoding = None
     if "quantization" in metadata:
-        from .quantization import Quantization
+        from .network.quantization import Quantization
 
         scales = {name.removesuffix(SCALE): tensors[name] for name in tensors if name.endswith(SCALE)}
         views = {name: view for name, view in views.items() if not name.endswith(SCALE)}
         quantization = entry("quantization", lambda value: Quantization.from_json(value, scales))
     if network.task == "detection" or "decoding" in metadata:
-        from .detection import Decoding
+        from .tasks.detection import Decoding
 
         decoding = entry("decoding", Decoding.from_json)
     try:

@@ -5,16 +5,20 @@ A classifier's way from a photo to its answer needs no arithmetic of numpy's, wh
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from array import array
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     View = memoryview[Any]
     Plain = View | NDArray[Any]
     """What the native core reads: float32 and the like as C-contiguous memory with a shape."""
+    Floats = NDArray[np.float32]
 
 FORMATS = {"float32": "f", "int32": "i", "int8": "b", "uint8": "B"}
 """The types of a model file's tensors, as memoryview has them."""
@@ -64,3 +68,39 @@ def kind(tensor: Plain) -> str:
 def zeros(shape: tuple[int, ...]) -> View:
     """Float32 zeros."""
     return memoryview(bytearray(4 * math.prod(shape))).cast("f", shape)
+
+
+def built() -> bool:
+    """Whether the native core was built when mobilenet was installed."""
+    return importlib.util.find_spec("mobilenet._core") is not None
+
+
+def bounds(values: Plain) -> tuple[float, float]:
+    """The least and the largest of float32 values, which are at least one; NaN where one of them is."""
+    if built():
+        from . import _core
+
+        return _core.bounds(values)
+    import numpy as np
+
+    array = np.asarray(values)
+    return float(array.min()), float(array.max())
+
+
+def planes(pixels: bytes, size: tuple[int, int], levels: array[float]) -> View:
+    """A batch of one picture, (1, 3, H, W) float32, from the H x W x 3 bytes of its `size` (H, W).
+
+    `levels`: what the 256 values of a byte become in red, green and blue, (768,) float32.
+    """
+    batch = zeros((1, 3, *size))
+    if built():
+        from . import _core
+
+        _core.planes(pixels, levels, batch)
+        return batch
+    import numpy as np
+
+    colours = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
+    for plane, level in enumerate(np.asarray(levels).reshape(3, 256)):
+        np.asarray(batch)[0, plane] = level[colours[:, :, plane]]
+    return batch

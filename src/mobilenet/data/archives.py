@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..catalogue import unknown
-from ..images import ImageError, open_image
+from ..errors import unknown
+from ..images.open import ImageError, open_image
 from .dataset import CorruptPicture, Dataset, Target, to_tensor
 
 HUB = "hf:"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..catalogue import unknown
-from ..evaluate import plain
+from ..errors import unknown
+from ..tasks.labels import normalize_label
 from .dataset import ObjectRecord, Pictures, object_target
 
 
@@ -72,10 +72,10 @@ def _numbers(categories: dict[int, str], classes: Sequence[str] | None, source: 
     """The number of each category: its place in the order of ids, or that of its name or id among `classes`."""
     if classes is None:
         return {category: number for number, category in enumerate(sorted(categories))}
-    wanted = {plain(name): number for number, name in enumerate(classes)}
+    wanted = {normalize_label(name): number for number, name in enumerate(classes)}
     numbers = {}
     for category, name in categories.items():
-        number = wanted.get(plain(name), wanted.get(str(category)))
+        number = wanted.get(normalize_label(name), wanted.get(str(category)))
         if number is None:
             raise ValueError(f"{source}: {unknown('class', name, classes)}")
         numbers[category] = number

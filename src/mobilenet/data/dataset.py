@@ -5,6 +5,7 @@ Letters: N samples, H rows, W columns, K classes, B boxes.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 
-from ..images import ImageError, open_image
-from ..network import Task
-from ..results import VOID
+from ..images.open import ImageError, open_image
+from ..network.layers import Task
+from ..tasks.results import VOID
 
 LONGEST_GAP = 256
 """Pictures in a row that may be unreadable. More is a disk that went away, not damage."""
@@ -289,3 +290,9 @@ def to_tensor(picture: Image.Image) -> Tensor:
     """An RGB picture -> tv_tensors.Image (3, H, W) uint8 in channels-last memory, which resizing is quicker on."""
     image: Tensor = tv_tensors.Image(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
     return image
+
+
+def derived_seed(*numbers: int) -> int:
+    """32 bits (all that torch's generator takes in) from any whole numbers, the same on every machine."""
+    digest = hashlib.blake2b(",".join(map(str, numbers)).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")

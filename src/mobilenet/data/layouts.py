@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from ..catalogue import unknown
-from ..evaluate import plain
-from ..images import find_inputs
-from ..network import Task
+from ..errors import unknown
+from ..images.find import find_inputs
+from ..network.layers import Task
+from ..tasks.labels import normalize_label
 from . import archives, coco, voc
 from .dataset import Dataset, Pictures, class_target
 
@@ -133,7 +133,7 @@ def _folders(path: Path) -> list[Path]:
 
 def _labels(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Labels and ids of class folders: ImageNet's where all names are its WordNet ids."""
-    from ..weights.labels import imagenet
+    from ..tasks.labels import imagenet
 
     short, ids = imagenet()
     by_id = dict(zip(ids, short, strict=True))
@@ -186,10 +186,10 @@ def class_numbers(names: Sequence[str], classes: Sequence[str] | None, source: P
     if classes is None:
         return {name: number for number, name in enumerate(names)}
     labels = dict(zip(names, _labels(names)[0], strict=True)) if names else {}
-    wanted = {plain(name): number for number, name in enumerate(classes)}
+    wanted = {normalize_label(name): number for number, name in enumerate(classes)}
     numbers = {}
     for name in names:
-        found = wanted.get(plain(name), wanted.get(plain(labels[name])))
+        found = wanted.get(normalize_label(name), wanted.get(normalize_label(labels[name])))
         if found is None:
             raise ValueError(f"{source}: {unknown('class', name, classes)}")
         numbers[name] = found

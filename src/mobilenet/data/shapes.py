@@ -16,9 +16,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision import tv_tensors
 
-from ..network import Task
-from .augment import derived_seed
-from .dataset import Dataset, ObjectRecord, Objects, Target, object_target, to_tensor
+from ..network.layers import Task
+from .dataset import Dataset, ObjectRecord, Objects, Target, derived_seed, object_target, to_tensor
 
 KINDS = ("circle", "square", "triangle", "star", "cross")
 

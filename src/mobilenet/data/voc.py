@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torchvision import tv_tensors
 
-from ..catalogue import unknown
-from ..evaluate import plain, read_mask
-from ..weights.labels import VOC
+from ..errors import unknown
+from ..images.open import read_mask
+from ..tasks.labels import VOC, normalize_label
 from .dataset import ObjectRecord, Pictures, mask_target, object_target
 
 NAMES = tuple(VOC.split())
@@ -42,7 +42,7 @@ def objects(path: Path, split: str | None, classes: Sequence[str] | None) -> Pic
     """
     names = _listed(path, "Main", "Annotations", ".xml", split)
     labels = tuple(classes) if classes is not None else NAMES[1:]
-    numbers = {plain(label): number for number, label in enumerate(labels)}
+    numbers = {normalize_label(label): number for number, label in enumerate(labels)}
     records = [_read_objects(path / "Annotations" / f"{name}.xml", numbers, labels) for name in names]
     return Pictures("detection", labels, _pictures(path, names), records, object_target)
 
@@ -59,10 +59,10 @@ def _read_objects(path: Path, numbers: dict[str, int], labels: Sequence[str]) ->
             if frame is None:
                 raise ValueError(f"{name} has no bndbox")
             x0, y0, x1, y1 = (float(str(frame.findtext(key))) for key in ("xmin", "ymin", "xmax", "ymax"))
-            if plain(name) not in numbers:
+            if normalize_label(name) not in numbers:
                 raise ValueError(unknown("class", name, labels))
             boxes.append([x0 - 1, y0 - 1, x1, y1])
-            found.append(numbers[plain(name)])
+            found.append(numbers[normalize_label(name)])
             difficult.append(str(entry.findtext("difficult", "0")).strip() == "1")
     except (OSError, ValueError, ElementTree.ParseError) as error:
         raise ValueError(f"{path}: no objects can be read from it ({error}); correct it, or give the classes") from error

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..network import Conv, Linear, Padding, Task, padding_amounts
+from ..network.layers import Conv, Linear, Padding, Task, padding_amounts
 from .depthwise import DepthwiseConv2d
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import heads
+from ..network import heads
 from .network import TorchNetwork, module
 
 

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .. import architecture, modelfile
-from ..network import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, decides
+from .. import modelfile
+from ..network import mobilenet as architecture
+from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, decides
 from .blocks import Block, ConvNorm, head_deviation, initialise
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision import ops
 
-from ..boxes import CODE_SCALES, LARGEST_CODE
-from ..detection import Codes, Scores
-from ..network import Network
-from ..results import VOID
+from ..network.layers import Network
+from ..tasks.boxes import CODE_SCALES, LARGEST_CODE
+from ..tasks.detection import Codes, Scores
+from ..tasks.results import VOID
 
 Parts = dict[str, Tensor]
 

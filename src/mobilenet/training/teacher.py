@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data import Dataset
 from ..nn import module
-from . import recipe as recipes
+from .input import Dataset
 from .losses import Parts
-from .tasks import Classifying, Task
+from .objectives import Classifying, Task
+from .recipes import recipe as recipes
 
 TIMM = "timm:"
 
@@ -58,7 +58,7 @@ def teacher(given: recipes.Teacher, dataset: Dataset, task: Task) -> TeacherNetw
     if given.model.startswith(TIMM):
         net, their_labels, their_ids, wanted = from_timm(given.model.removeprefix(TIMM), len(labels))
     else:
-        from ..predictor import load_model
+        from ..zoo.load import load_model
 
         model = load_model(given.model).dequantized()
         if model.network.task != task.network.task:
@@ -72,7 +72,7 @@ def teacher(given: recipes.Teacher, dataset: Dataset, task: Task) -> TeacherNetw
 
 def from_timm(name: str, classes: int) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...], tuple[Any, Any]]:
     """One of timm's networks with pretrained weights, which timm fetches: (network, labels, ids, (mean, std))."""
-    from ..weights.labels import imagenet
+    from ..tasks.labels import imagenet
 
     try:
         import timm

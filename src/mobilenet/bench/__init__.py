@@ -1,0 +1,1 @@
+"""How fast: this engine and other runtimes on the same weights and image."""

@@ -1,0 +1,105 @@
+"""The engine's time step by step, beside the least that this machine's arithmetic and memory allow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..network.layers import Network, Resolution, checked_resolution
+
+if TYPE_CHECKING:
+    from ..engine.plan.fuse import Unit
+    from ..engine.plan.steps import Plan
+    from ..tensors import Floats
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One fused unit's time beside what this machine could do.
+
+    `bytes` are its weights and the whole tensors that it reads and writes; rows that stream between units stay in the cache.
+    `bound` is what would take longer at its best, ``products`` or ``memory``, and `peak` that time as a fraction of ours.
+    """
+
+    name: str
+    milliseconds: float
+    madds: int
+    bytes: int
+    bound: str
+    peak: float
+
+
+def layer_times(
+    network: Network, tensors: Mapping[str, Floats], resolution: Resolution | None = None, rounds: int = 50
+) -> list[LayerTime]:
+    """Our time for each fused unit on one thread (the median of `rounds`), and the last row for writing the outputs."""
+    from ..engine.native import Native
+    from ..engine.plan.fuse import fuse
+
+    size = checked_resolution(resolution) if resolution is not None else network.resolution
+    network = network.at(size)
+    engine, shapes, units = Native(network, tensors), network.shapes(), fuse(network)
+    weights = 4 * sum(np.asarray(tensors[name]).size for name in network.parameters())
+    products, memory = product_rate(), memory_rate(weights)
+    picture = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
+    plan = engine.plan(size)
+    times = np.zeros((rounds, len(plan.labels)))
+    for row in times:
+        engine.run(picture, row)
+    madds = [sum(x.madds([shapes[name] for name in x.inputs]) for x in unit.layers) for unit in units] + [0]
+    moved = [moved_bytes(unit, network, plan) for unit in units]
+    moved.append(8 * sum(shape.elements for _, shape in plan.outputs))
+    rows = []
+    for name, t, count, size_ in zip(plan.labels, np.median(times, axis=0), madds, moved, strict=True):
+        least = {"products": count / products, "memory": size_ / memory}
+        bound = max(least, key=least.__getitem__)
+        rows.append(LayerTime(name, 1e3 * float(t), count, size_, bound, least[bound] / float(t) if t else 0.0))
+    return rows
+
+
+def moved_bytes(unit: Unit, network: Network, plan: Plan) -> int:
+    """Bytes that a unit meets outside the cache: its weights, and those of its tensors that exist whole."""
+    from ..engine.plan.fuse import sources
+
+    shapes, whole = network.shapes(plan.resolution), {"input", *(buffer.name for buffer in plan.buffers)}
+    tensors = sum(shapes[name].elements for name in (*sources(unit), unit.target) if name in whole)
+    weights = sum(int(np.prod(shape)) for layer in unit.layers for _, shape in layer.parameters())
+    return 4 * (tensors + weights)
+
+
+def product_rate(seconds: float = 0.2) -> float:
+    """Multiply-adds a second of this machine's best case: a product whose operands stay in the first-level cache."""
+    pixels, inputs, outputs, repeats = 96, 64, 48, 500
+    return repeats * pixels * inputs * outputs / least_time(pixels, inputs, outputs, repeats, seconds)
+
+
+def memory_rate(size: int, seconds: float = 0.2) -> float:
+    """Bytes a second at which the engine can read `size` bytes of weights, from whichever cache or memory holds so many."""
+    inputs = 1024
+    outputs = max(size // (4 * inputs), 48)
+    return 4 * inputs * outputs / least_time(1, inputs, outputs, 1, seconds)
+
+
+def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: float) -> float:
+    """Seconds that `repeats` of one product take at best, tried for `seconds`."""
+    from .. import _core
+
+    weights: Any = _core.ProductWeights(np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), 3)
+    rounded = -(-outputs // 16) * 16
+    program = _core.Program("", 1, 1, 1, (inputs + rounded) * pixels, 0)
+    source = program.buffer(offset=0, channels=inputs, height=1, width=pixels, slots=1)
+    target = program.buffer(offset=inputs * pixels, channels=outputs, height=1, width=pixels, slots=1)
+    for _ in range(repeats):
+        program.product(_core.Place(0, 0), weights=weights, window=_core.Window(), source=source, target=target,
+                        rows=(0, 1), panels=(0, weights.panels), range=(0.0, 6.0))  # fmt: skip
+    runner, image, best = _core.Runner(1), np.zeros((1, 3, 1, 1), np.float32), float("inf")
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        before = time.perf_counter()
+        runner.run(program, image, [])
+        best = min(best, time.perf_counter() - before)
+    return best

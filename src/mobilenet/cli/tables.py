@@ -1,0 +1,79 @@
+"""What the command line prints: text tables of costs and models, and a line for each prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..bench.measure import Record
+    from ..bench.roofline import LayerTime
+    from ..network.cost import Cost
+
+
+def ledger_table(ledger: Cost) -> str:
+    size = {"fp32": 4, "fp16": 2, "int8": 1}[ledger.precision] / 1024
+    rows = [
+        (ly.name, ly.operation, f"{ly.output.channels} x {ly.output.height} x {ly.output.width}", f"{ly.params:,}",
+         f"{ly.madds:,}", f"{ly.output.elements * size:,.1f}", f"{ly.live * size:,.1f}")
+        for ly in ledger.layers
+    ]  # fmt: skip
+    header = ("layer", "operation", "output", "params", "MAdds", "out KiB", "alive KiB")
+    kib = 1 / 1024
+    height, width = ledger.resolution
+    summary = [
+        ("parameters (trainable)", f"{ledger.params:,}"),
+        ("weights alone", f"{ledger.weights:,}"),
+        ("running statistics", f"{ledger.statistics:,}"),
+        (f"MAdds at {height} x {width}", f"{ledger.madds:,}"),
+        (f"peak activations, {ledger.precision}, layer by layer", f"{ledger.layerwise_bytes * kib:,.1f} KiB"),
+        ("  every block split 2 ways", f"{ledger.split_bytes(2) * kib:,.1f} KiB"),
+        ("  every block split 4 ways", f"{ledger.split_bytes(4) * kib:,.1f} KiB"),
+        ("  every block as one operation", f"{ledger.blockwise_bytes * kib:,.1f} KiB"),
+    ]
+    if ledger.planned_bytes is not None:
+        summary.append(("  as the engine plans it, 1 thread", f"{ledger.planned_bytes * kib:,.1f} KiB"))
+    right = ("left", "left", "right", "right", "right", "right", "right")
+    return f"{table(rows, header, right)}\n\n{table(summary, (), ('left', 'right'))}"
+
+
+def bench_table(rows: Sequence[Record]) -> str:
+    def growth(row: Record) -> str:
+        return "" if row.peak_rss_delta_bytes is None else f"{row.peak_rss_delta_bytes / 2**20:.1f}"
+
+    lines = [
+        (row.engine, f"{row.median_ms:.2f}", f"{row.min_ms:.2f}", f"{row.p90_ms:.2f}", growth(row), f"{row.max_abs_error:.1e}")
+        for row in rows
+    ]
+    header = ("engine", "median ms", "least ms", "90 % ms", "growth MiB", "largest error")
+    return table(lines, header, ("left", *["right"] * 5))
+
+
+def layer_table(rows: Sequence[LayerTime]) -> str:
+    lines = [
+        (row.name, f"{row.milliseconds:.3f}", f"{row.madds:,}", f"{row.bytes / 1024:,.0f}", row.bound, f"{row.peak:.0%}")
+        for row in rows
+    ]
+    least = sum(row.milliseconds * row.peak for row in rows)
+    ms, madds, size = (sum(getattr(row, name) for row in rows) for name in ("milliseconds", "madds", "bytes"))
+    lines.append(("all", f"{ms:.3f}", f"{madds:,}", f"{size / 1024:,.0f}", "", f"{least / ms:.0%}"))
+    header = ("step", "ms", "MAdds", "KiB", "bound by", "of the best rate")
+    return table(lines, header, ("left", "right", "right", "right", "left", "right"))
+
+
+def prediction_line(prediction: dict[str, Any]) -> str:
+    """A prediction as a line of the table: score, label, and where it is or how much it covers."""
+    line = f"{prediction['score'] * 100:5.1f} %  {prediction['label']}"
+    if "box" in prediction:
+        x0, y0, x1, y1 = prediction["box"]
+        line += f"  x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
+    if "share" in prediction:
+        line += f"  on {prediction['share'] * 100:.1f} % of the picture"
+    return line
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:
+    from tabulate import tabulate
+
+    text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
+    return text

@@ -1,0 +1,44 @@
+"""Batch normalisation folded into the convolution before it: inference needs one weight and one bias a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..network.layers import NORM, Conv, Linear, Network
+
+if TYPE_CHECKING:
+    from ..tensors import Floats
+
+
+class Folded(NamedTuple):
+    """`weight` (out, in / groups, k, k), or (out, in) of a linear layer; `bias` (out,). float32."""
+
+    weight: Floats
+    bias: Floats
+
+
+def fold(network: Network, tensors: Mapping[str, Floats]) -> dict[str, Folded]:
+    """Weight and bias of every layer that has them, by layer name.
+
+    y = gamma (conv(x) - mean) / sqrt(var + epsilon) + beta is a convolution again. The factors are made in float64; a
+    product with them is rounded once, so that folding itself costs at most one rounding of each weight. The native core
+    does the same while it packs weights (`BatchNorm` in native/weights.cc), to the same bits.
+    """
+    folded = {}
+    for layer in network.layers:
+        name = layer.name
+        if isinstance(layer, Linear):
+            folded[name] = Folded(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+        elif not isinstance(layer, Conv):
+            continue
+        elif layer.epsilon is None:
+            folded[name] = Folded(tensors[f"{name}.conv.weight"], tensors[f"{name}.conv.bias"])
+        else:
+            gamma, beta, mean, var = (tensors[f"{name}.norm.{part}"].astype(np.float64) for part in NORM)
+            scale = gamma / np.sqrt(var + layer.epsilon)
+            weight = (tensors[f"{name}.conv.weight"] * scale[:, None, None, None]).astype(np.float32)
+            folded[name] = Folded(weight, (beta - mean * scale).astype(np.float32))
+    return folded

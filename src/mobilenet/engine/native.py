@@ -1,0 +1,221 @@
+"""The native engine's face: callable exactly like `reference.Reference`, and far faster."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import _core
+from ..network.layers import NORM, Conv, Linear, Network, Resolution, Shape, checked_resolution
+from ..tensors import kind, plain, zeros
+from .plan.budget import choose
+from .plan.fuse import Stem, weighted
+from .plan.geometry import panel_blocks
+from .plan.steps import (
+    ConcatStep,
+    DepthwiseStep,
+    EmitStep,
+    ExpandDepthwiseStep,
+    PadStep,
+    Plan,
+    PooledProductStep,
+    PoolStep,
+    ProductStep,
+    ResizeStep,
+    StemStep,
+    Step,
+    SumStep,
+    Window,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..tensors import Floats, Plain
+
+MOST_PLANS = 32  # plans kept, one for each picture size; past that all go
+
+RANGES = {"linear": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
+
+
+class Native:
+    """Runs `network` with the tensors of a model file on the native core.
+
+    `Native(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name, as `Reference` does:
+    arrays for an array. For a memoryview it gives memoryviews, and does without numpy. It may be called from several
+    threads at once; each call then has an arena and workers of its own. After a fork the child may go on calling it: its
+    workers start anew.
+
+    Args:
+        threads: that work on one picture, the caller's included.
+        memory_budget: bytes that activations may take for one picture; the fastest plan within it is chosen.
+
+    Raises:
+        ValueError: an argument outside its range, a network the engine cannot run, a budget that no plan fits (on the
+            call), or MOBILENET_ISA naming an instruction set this processor does not have.
+    """
+
+    def __init__(
+        self, network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None
+    ) -> None:
+        if not isinstance(threads, int) or not 1 <= threads <= 256:
+            raise ValueError(f"threads {threads!r}: must be 1 to 256; for example {os.cpu_count() or 1}")
+        if memory_budget is not None and memory_budget < 1:
+            raise ValueError(f"memory_budget {memory_budget!r}: must be a number of bytes, or None; for example 2_000_000")
+        self.network, self.threads, self.memory_budget = network, threads, memory_budget
+        self.isa: str = _core.isa(os.environ.get("MOBILENET_ISA", ""))
+        self._weights = pack(network, tensors, self.isa)
+        self._programs: dict[tuple[int, int], Program] = {}
+        self._runners: list[Any] = []  # idle ones; append and pop are atomic, so no lock that a fork could leave locked
+
+    def __call__(self, images: Any) -> dict[str, Any]:
+        return self.run(images)
+
+    def run(self, images: Any, seconds: NDArray[np.float64] | None = None) -> dict[str, Any]:
+        """As a call; adds to `seconds` (float64) the time of each of `plan(...).labels`, where that is given."""
+        if images.ndim != 4 or images.shape[1] != 3 or kind(images) != "float32" or 0 in images.shape:
+            raise ValueError(f"images {kind(images)}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+        empty = zeros
+        if not isinstance(images, memoryview):
+            import numpy as np
+
+            images = np.ascontiguousarray(images)
+
+            def empty(shape: tuple[int, ...]) -> Any:
+                return np.empty(shape, np.float32)
+
+        program = self._program((images.shape[2], images.shape[3]))
+        outputs = {name: empty((len(images), *shape)) for name, shape in program.outputs}
+        try:
+            runner = self._runners.pop()
+        except IndexError:
+            runner = _core.Runner(self.threads)
+        try:
+            runner.run(program.native, images, list(outputs.values()), seconds)
+        finally:
+            self._runners.append(runner)
+        return outputs
+
+    def plan(self, resolution: Resolution) -> Plan:
+        """The plan for pictures of `resolution` (an int, or height and width)."""
+        return self._program(checked_resolution(resolution)).plan
+
+    def planned_bytes(self, resolution: Resolution) -> int:
+        """Bytes of activations that a picture of `resolution` needs; the picture and the outputs are the caller's."""
+        return self.plan(resolution).bytes
+
+    def _program(self, resolution: tuple[int, int]) -> Program:
+        found = self._programs.get(resolution)
+        if found is None:
+            plan = choose(self.network, checked_resolution(resolution), self.threads, self.memory_budget)
+            native = compile_plan(plan, self._weights, self.isa)
+            found = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
+            if len(self._programs) >= MOST_PLANS:
+                self._programs.clear()
+            self._programs[resolution] = found
+        return found
+
+    def _output_shape(self, name: str, shape: Shape) -> tuple[int, ...]:
+        return (shape.channels,) if isinstance(self.network[name], Linear) else tuple(shape)
+
+
+class Program(NamedTuple):
+    """A plan, the native form of it, and each output's name and shape without the batch."""
+
+    plan: Plan
+    native: Any
+    outputs: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:
+    """The weights of every layer as the kernels of `isa` read them; the core folds batch normalisation in."""
+    given, packed, slab = plain(tensors), dict[str, Any](), _core.Slab()
+    for name, (unit, layer) in weighted(network).items():
+        owner = name if isinstance(layer, Linear) else f"{name}.conv"
+        weight, after = given[f"{owner}.weight"], after_products(layer, given)
+        if isinstance(unit, Stem):
+            packed[name] = _core.StemWeights(weight, after)
+        elif isinstance(layer, Conv) and layer.depthwise:
+            packed[name] = _core.DepthwiseWeights(weight, after)
+        else:
+            packed[name] = _core.ProductWeights(weight, after, panel_blocks(unit, layer), isa, slab)
+    return packed
+
+
+def after_products(layer: Conv | Linear, given: Mapping[str, Plain]) -> Any:
+    """The bias of a layer, or its batch normalisation."""
+    if isinstance(layer, Linear):
+        return given[f"{layer.name}.bias"]
+    if layer.epsilon is None:
+        return given[f"{layer.name}.conv.bias"]
+    gamma, beta, mean, variance = (given[f"{layer.name}.norm.{part}"] for part in NORM)
+    return _core.BatchNorm(gamma, beta, mean, variance, layer.epsilon)
+
+
+def compile_plan(plan: Plan, weights: Mapping[str, Any], isa: str) -> Any:
+    """The plan as a native program, which checks every step against the buffers' bounds."""
+    program = _core.Program(isa, plan.threads, *plan.resolution, plan.floats, plan.zeros)
+    buffers = {
+        b.name: program.buffer(
+            offset=b.offset, channels=b.channels, height=b.height, width=b.width, slots=b.slots, left=b.left, right=b.right
+        )
+        for b in plan.buffers
+    }
+    outputs = {name: program.output(*shape) for name, shape in plan.outputs}
+    windows: dict[Window, Any] = {}
+
+    def window(w: Window) -> Any:
+        if w not in windows:
+            windows[w] = _core.Window(*w)
+        return windows[w]
+
+    def add(at: Any, step: Step) -> None:
+        match step:
+            case PadStep():
+                program.pad(at, target=buffers[step.target], slots=step.slots)
+            case StemStep():
+                program.stem(at, weights=weights[step.conv.name], window=window(step.window), target=buffers[step.target],
+                             rows=step.rows, range=RANGES[step.conv.activation])  # fmt: skip
+            case ProductStep():
+                activation = step.conv.activation if isinstance(step.conv, Conv) else "linear"
+                program.product(at, weights=weights[step.conv.name], window=window(step.window),
+                                source=buffers[step.source], target=buffers[step.target],
+                                residual=-1 if step.residual is None else buffers[step.residual],
+                                rows=step.rows, panels=step.panels, range=RANGES[activation])  # fmt: skip
+            case DepthwiseStep():
+                program.depthwise(at, weights=weights[step.conv.name], window=window(step.window),
+                                  source=buffers[step.source], target=buffers[step.target], rows=step.rows,
+                                  blocks=step.blocks, range=RANGES[step.conv.activation])  # fmt: skip
+            case ExpandDepthwiseStep():
+                program.expand_depthwise(at, expand=weights[step.expand.name], depthwise=weights[step.depthwise.name],
+                                         window=window(step.window), source=buffers[step.source], ring=buffers[step.ring],
+                                         target=buffers[step.target], expanded=step.expanded, rows=step.rows,
+                                         panels=step.panels, expand_range=RANGES[step.expand.activation],
+                                         range=RANGES[step.depthwise.activation])  # fmt: skip
+            case PooledProductStep():
+                program.product_pool(at, weights=weights[step.conv.name], source=buffers[step.source],
+                                     scratch=buffers[step.scratch], target=buffers[step.target], panels=step.panels,
+                                     range=RANGES[step.conv.activation])  # fmt: skip
+            case PoolStep():
+                program.pool(at, source=buffers[step.source], target=buffers[step.target], blocks=step.blocks)
+            case SumStep():
+                program.add(at, a=buffers[step.a], b=buffers[step.b], target=buffers[step.target], rows=step.rows)
+            case ResizeStep():
+                program.resize(at, source=buffers[step.source], target=buffers[step.target],
+                               align_corners=step.corners == "aligned", rows=step.rows)  # fmt: skip
+            case ConcatStep():
+                program.concat(at, source=buffers[step.source], target=buffers[step.target], channel=step.channel,
+                               rows=step.rows)  # fmt: skip
+            case EmitStep():
+                program.emit(at, source=buffers[step.source], output=outputs[step.output], rows=step.rows)
+
+    for index, stage in enumerate(plan.stages):
+        if index and plan.threads > 1:
+            program.barrier()
+        for thread, steps in enumerate(stage):
+            for step in steps:
+                add(_core.Place(thread, step.label), step)
+    return program

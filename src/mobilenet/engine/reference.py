@@ -1,0 +1,90 @@
+"""The specification: a network interpreted in numpy, layer by layer, written to be read.
+
+Tensors are (N, C, H, W) float32. Every faster engine is tested against this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..images.resample import resize
+from ..network.layers import (
+    Add,
+    Concat,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Padding,
+    Resize,
+    padding_amounts,
+    strided,
+)
+from .fold import Folded, fold
+
+if TYPE_CHECKING:
+    from ..tensors import Floats
+
+
+class Reference:
+    """Runs `network` with the tensors of a model file (names and shapes as `Network.tensors` lists them).
+
+    `Reference(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name:
+    {"classifier": (N, K)} for a classifier, (N, C, H', W') for a tap or an output of another head.
+    """
+
+    def __init__(self, network: Network, tensors: Mapping[str, Floats]) -> None:
+        self.network, self.folded = network, fold(network, tensors)
+
+    def __call__(self, images: Floats) -> dict[str, Floats]:
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
+            raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+        network, last_use = self.network, self.network.last_use()
+        values = {"input": images}
+        for index, layer in enumerate(network.layers):
+            values[layer.name] = run_layer(layer, [values[n] for n in layer.inputs], self.folded, network.padding)
+            values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
+        return {name: values[network[name].name] for name in network.outputs}
+
+
+def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], padding: Padding) -> Floats:
+    if isinstance(layer, Add):
+        return inputs[0] + inputs[1]
+    if isinstance(layer, Concat):
+        return np.concatenate(inputs, axis=1)
+    if isinstance(layer, Resize):
+        return resize(inputs[0], inputs[1].shape[2:], layer.corners)
+    (x,) = inputs
+    if isinstance(layer, GlobalPool):
+        mean: Floats = x.mean(axis=(2, 3), keepdims=True)
+        return mean
+    weight, bias = folded[layer.name]
+    if isinstance(layer, Linear):
+        return np.asarray(x.reshape(len(x), -1) @ weight.T + bias)
+    y = convolve(x, weight, layer, padding)
+    y += bias[:, None, None]
+    if layer.activation != "linear":
+        np.clip(y, 0, 6 if layer.activation == "relu6" else None, out=y)
+    return y
+
+
+def convolve(x: Floats, weight: Floats, layer: Conv, padding: Padding) -> Floats:
+    """A sum over the kernel's positions: each sees the picture shifted, and is a product over channels."""
+    n, _, h, w = x.shape
+    k, s, d = layer.kernel, layer.stride, layer.dilation
+    rows, columns = strided(h, s), strided(w, s)
+    x = np.pad(x, [(0, 0), (0, 0), padding_amounts(h, k, s, d, padding), padding_amounts(w, k, s, d, padding)])
+    y = np.zeros((n, layer.out_channels, rows, columns), np.float32)
+    for i in range(k):
+        for j in range(k):
+            shifted = x[:, :, i * d : i * d + (rows - 1) * s + 1 : s, j * d : j * d + (columns - 1) * s + 1 : s]
+            if layer.depthwise:
+                y += shifted * weight[:, 0, i, j, None, None]
+            else:
+                product = weight[:, :, i, j] @ shifted.reshape(n, layer.in_channels, rows * columns)
+                y += product.reshape(y.shape)
+    return y

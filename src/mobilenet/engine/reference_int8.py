@@ -1,0 +1,288 @@
+"""The specification of integer inference: a quantised network in numpy, in TFLite's own arithmetic, to the last bit.
+
+What its reference kernels compute, written to be read. Activations are (N, C, H, W) int32 that hold int8 or uint8 values;
+real = scale * (integer - zero point). Sums of products are made by float matrix products, which are exact as long as every
+partial sum stays below 2^24 in float32 or 2^53 in float64; `exact_float` picks the narrowest. Everything after a sum is
+integer arithmetic: a scale becomes a 31-bit fraction and a shift.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..network.layers import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    Corners,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Resize,
+    padding_amounts,
+    strided,
+)
+from ..network.quantization import Affine, Quantization, accumulator_bound, weighted
+
+if TYPE_CHECKING:
+    from ..tensors import Floats
+
+Integers = NDArray[np.int32]
+Wide = NDArray[np.int64]
+
+ADD_SHIFT = 20  # bits that the inputs of a sum gain before they are scaled
+RESIZE_SHIFT = 10  # bits of an int8 blend's weights
+
+
+class Multiplier(NamedTuple):
+    """A positive real as fraction * 2^(exponent - 31), the fraction from 2^30 to 2^31; arrays, (1,) or one a channel."""
+
+    fraction: Wide
+    exponent: Wide
+
+
+class Weights(NamedTuple):
+    """A layer's weights less their zero point, in a float that sums them exactly, its biases and its multiplier back."""
+
+    weight: NDArray[Any]
+    bias: Wide
+    multiplier: Multiplier
+
+
+class Int8Reference:
+    """Runs the quantised `network` with the tensors and the quantisation of a model file.
+
+    `Int8Reference(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name as real numbers:
+    {"classifier": (N, K)} float32 logits, all of them multiples of the output's scale. `integers` is the same before that.
+    """
+
+    def __init__(self, network: Network, tensors: Mapping[str, NDArray[Any]], quantization: Quantization) -> None:
+        self.network, self.quantization = network, quantization
+        self.weights: dict[str, Weights] = {}
+        for layer, stem in weighted(network):
+            weight, bias = tensors[f"{stem}.weight"], tensors[f"{stem}.bias"]
+            zero_point = quantization.zero_points[f"{stem}.weight"]
+            kind = exact_float(accumulator_bound(weight, zero_point, bias))
+            multiplier = fixed_point(quantization.multipliers(layer, f"{stem}.weight"))
+            self.weights[layer.name] = Weights(
+                (weight.astype(np.int32) - zero_point).astype(kind), bias.astype(np.int64), multiplier
+            )
+
+    def __call__(self, images: Floats) -> dict[str, Floats]:
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
+            raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+        outputs = {}
+        for name, value in self.integers(quantize(images, self.quantization, "input")).items():
+            scale, zero_point = self.quantization.activations[self.network[name].name]
+            real = (value - zero_point).astype(np.float32) * np.float32(scale)
+            outputs[name] = real.reshape(len(real), -1) if isinstance(self.network[name], Linear) else real
+        return outputs
+
+    def integers(self, images: Integers, keep: bool = False) -> dict[str, Integers]:
+        """Each output by name for the integers of pictures, (N, 3, H, W); with `keep` every layer's, by its name."""
+        network, last_use = self.network, self.network.last_use()
+        values, kept = {"input": images}, {}
+        for index, layer in enumerate(network.layers):
+            values[layer.name] = self.run_layer(layer, [values[name] for name in layer.inputs])
+            if keep:
+                kept[layer.name] = values[layer.name]
+            values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
+        return kept if keep else {name: values[network[name].name] for name in network.outputs}
+
+    def run_layer(self, layer: Layer, inputs: list[Integers]) -> Integers:
+        quantization = self.quantization
+        sources = [quantization.activations[name] for name in layer.inputs]
+        result, limits = quantization.activations[layer.name], quantization.range
+        if isinstance(layer, Add):
+            return add(inputs[0], inputs[1], sources, result, limits)
+        if isinstance(layer, Concat):
+            scaled = [requantize(x, source, result, limits) for x, source in zip(inputs, sources, strict=True)]
+            return np.concatenate(scaled, axis=1)
+        if isinstance(layer, Resize):
+            blend = resize_signed if quantization.dtype == "int8" else resize_unsigned
+            return requantize(blend(inputs[0], inputs[1].shape[2:], layer.corners), sources[0], result, limits)
+        if isinstance(layer, GlobalPool):
+            return pool(inputs[0], sources[0], result, limits)
+        weights, activation = self.weights[layer.name], "linear" if isinstance(layer, Linear) else layer.activation
+        shifted = inputs[0] - sources[0].zero_point
+        if isinstance(layer, Linear):
+            sums = shifted.reshape(len(shifted), -1).astype(weights.weight.dtype) @ weights.weight.T
+            sums = sums[:, :, None, None]
+        else:
+            sums = convolve(shifted.astype(weights.weight.dtype), weights.weight, layer, self.network)
+        accumulators = sums.astype(np.int64)
+        accumulators += weights.bias[:, None, None]
+        scaled_back = multiply(accumulators, weights.multiplier)
+        scaled_back += result.zero_point
+        low, high = activation_limits(activation, result, limits)
+        return clamped(scaled_back, (low, high))
+
+
+def exact_float(bound: int) -> type[np.floating[Any]]:
+    """The narrowest float in which sums of integers are exact whose partial sums stay within `bound`."""
+    return np.float32 if bound < 2**24 else np.float64
+
+
+def quantize(images: Floats, quantization: Quantization, name: str) -> Integers:
+    """Real numbers to the integers of the tensor `name`, to the nearest, halves away from zero."""
+    scale, zero_point = quantization.activations[name]
+    real = images / np.float32(scale)
+    whole = np.trunc(real + np.copysign(np.float32(0.5), real)) + zero_point
+    return clamped(whole, quantization.range)
+
+
+def clamped(x: NDArray[Any], limits: tuple[int, int]) -> Integers:
+    return np.asarray(np.clip(x, *limits), np.int32)
+
+
+def fixed_point(real: NDArray[np.float64]) -> Multiplier:
+    """Positive reals as 31-bit fractions, the nearest, halves away from zero; below 2^-32 they become 0."""
+    fraction, exponent = np.frexp(real)
+    whole = np.floor(fraction * 2**31 + 0.5).astype(np.int64)
+    carried = whole == 2**31
+    whole, exponent = np.where(carried, whole // 2, whole), exponent.astype(np.int64) + carried
+    return Multiplier(np.where(exponent < -31, 0, whole), np.where(exponent < -31, 0, exponent))
+
+
+def multiply(x: Wide, multiplier: Multiplier) -> Wide:
+    """`x` (N, C, H, W), 32-bit values, times the multiplier of each channel, in place.
+
+    First the product's upper half, rounded to the nearest with halves up; then the shift, rounded to the nearest with halves
+    away from zero: twice, as the kernels do. Adding half before a shift rounds halves up, and one less for a negative
+    number rounds them down.
+    """
+    fraction, exponent = (part[:, None, None] for part in multiplier)
+    left, right = np.maximum(exponent, 0), np.maximum(-exponent, 0)
+    if left.any():
+        x <<= left
+    x *= fraction
+    x += 1 << 30
+    x >>= 31
+    if right.any():
+        x += (x >> 63) * (right > 0)
+        x += (1 << right) >> 1
+        x >>= right
+    return x
+
+
+def activation_limits(activation: Activation, result: Affine, limits: tuple[int, int]) -> tuple[int, int]:
+    """The integers that the activation allows, within those there are."""
+    low, high = limits
+    if activation in ("relu", "relu6"):
+        low = max(low, result.zero_point)
+    if activation == "relu6":
+        high = min(high, result.zero_point + math.floor(float(np.float32(6) / np.float32(result.scale)) + 0.5))
+    return low, high
+
+
+def convolve(x: NDArray[Any], weight: NDArray[Any], layer: Conv, network: Network) -> NDArray[Any]:
+    """Sums of products, exact; `x` (N, C, H, W) less its zero point, so that padding is 0."""
+    n, _, h, w = x.shape
+    k, s, d = layer.kernel, layer.stride, layer.dilation
+    rows, columns = strided(h, s), strided(w, s)
+    if k > 1:
+        sides = (padding_amounts(size, k, s, d, network.padding) for size in (h, w))
+        x = np.pad(x, [(0, 0), (0, 0), *sides])
+    y = np.zeros((n, layer.out_channels, rows, columns), x.dtype)
+    for i in range(k):
+        for j in range(k):
+            shifted = x[:, :, i * d : i * d + (rows - 1) * s + 1 : s, j * d : j * d + (columns - 1) * s + 1 : s]
+            if layer.depthwise:
+                y += shifted * weight[:, 0, i, j, None, None]
+            else:
+                product = weight[:, :, i, j] @ shifted.reshape(n, layer.in_channels, rows * columns)
+                y += product.reshape(y.shape)
+    return y
+
+
+def add(a: Integers, b: Integers, sources: list[Affine], result: Affine, limits: tuple[int, int]) -> Integers:
+    """Both inputs, 20 bits finer, on twice the larger scale; then their sum on the output's."""
+    common = 2.0 * max(source.scale for source in sources)
+    total = np.zeros(a.shape, np.int64)
+    for x, source in zip((a, b), sources, strict=True):
+        fine = (x.astype(np.int64) - source.zero_point) << ADD_SHIFT
+        total += multiply(fine, fixed_point(np.array([source.scale / common])))
+    total = multiply(total, fixed_point(np.array([common / (2**ADD_SHIFT * result.scale)])))
+    return clamped(total + result.zero_point, limits)
+
+
+def requantize(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -> Integers:
+    """The same real numbers on another scale."""
+    if source == result:
+        return x
+    scaled = multiply(x.astype(np.int64) - source.zero_point, fixed_point(np.array([source.scale / result.scale])))
+    return clamped(scaled + result.zero_point, limits)
+
+
+def pool(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -> Integers:
+    """The mean over rows and columns.
+
+    Where the scale stays it is the integers' own mean (AVERAGE_POOL_2D), halves away from zero. Where it changes, the sum is
+    scaled by multiplier / count, its fraction cut down to an integer (MEAN).
+    """
+    count = x.shape[2] * x.shape[3]
+    sums = x.astype(np.int64).sum(axis=(2, 3), keepdims=True)
+    if source == result:
+        mean = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
+    else:
+        fraction, exponent = fixed_point(np.array([source.scale / result.scale]))
+        shift = min(count.bit_length() - 1, 32, 31 + int(exponent[0]))
+        scale = Multiplier((fraction << shift) // count, exponent - shift)
+        mean = multiply(sums - source.zero_point * count, scale) + result.zero_point
+    return clamped(mean, limits)
+
+
+def resize_unsigned(x: Integers, size: tuple[int, ...], corners: Corners) -> Integers:
+    """uint8, bilinearly, in float32; halves up."""
+    (top, bottom, v), (left, right, u) = (float_taps(n, m, corners) for n, m in zip(x.shape[2:], size, strict=True))
+    v, real, one = v[:, None], x.astype(np.float32), np.float32(1)
+    upper, lower = real[:, :, top], real[:, :, bottom]
+    blend = upper[..., left] * (one - v) * (one - u)
+    blend += lower[..., left] * v * (one - u)
+    blend += upper[..., right] * (one - v) * u
+    blend += lower[..., right] * v * u
+    return np.asarray(blend + np.float32(0.5), np.int32)
+
+
+def float_taps(size: int, target: int, corners: Corners) -> tuple[Wide, Wide, Floats]:
+    """Pixel before, pixel after, weight of the one after, with positions in float32."""
+    places = np.arange(target, dtype=np.float32)
+    if corners == "aligned":
+        places *= np.float32(size - 1) / np.float32(target - 1) if target > 1 else np.float32(size) / np.float32(target)
+    else:
+        places = (places + np.float32(0.5)) * (np.float32(size) / np.float32(target)) - np.float32(0.5)
+    before = np.maximum(np.floor(places), 0).astype(np.int64)
+    return before, np.minimum(np.ceil(places), size - 1).astype(np.int64), places - before.astype(np.float32)
+
+
+def resize_signed(x: Integers, size: tuple[int, ...], corners: Corners) -> Integers:
+    """int8, bilinearly, in integers: positions and weights of 10 bits; halves away from zero."""
+    (top, bottom, v), (left, right, u) = (integer_taps(n, m, corners) for n, m in zip(x.shape[2:], size, strict=True))
+    v, wide, one = v[:, None], x.astype(np.int64), 1 << RESIZE_SHIFT
+    upper, lower = wide[:, :, top], wide[:, :, bottom]
+    blend = upper[..., left] * (one - v) * (one - u)
+    blend += lower[..., left] * v * (one - u)
+    blend += upper[..., right] * (one - v) * u
+    blend += lower[..., right] * v * u
+    half, whole = 1 << (2 * RESIZE_SHIFT - 1), 2 * RESIZE_SHIFT
+    return np.asarray(np.sign(blend) * ((np.abs(blend) + half) >> whole), np.int32)
+
+
+def integer_taps(size: int, target: int, corners: Corners) -> tuple[Wide, Wide, Wide]:
+    """Pixel before, pixel after, weight of the one after in 1024ths, with positions in 1024ths too."""
+    one = 1 << RESIZE_SHIFT
+    span, steps = (size - 1, target - 1) if corners == "aligned" and target > 1 else (size, target)
+    step = (one * span + steps // 2) // steps
+    places = np.arange(target, dtype=np.int64) * step
+    if corners == "half_pixel":
+        places += step // 2 - one // 2
+    before = np.maximum(places, 0) // one
+    after = np.minimum((places + one - 1) // one, size - 1)
+    return np.minimum(before, size - 1), np.maximum(after, 0), places - one * before

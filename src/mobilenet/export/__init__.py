@@ -1,0 +1,1 @@
+"""Other formats, written from a network and its weights."""

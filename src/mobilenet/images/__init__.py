@@ -1,0 +1,1 @@
+"""Images in: find files, decode them, resize and normalise them for a network."""

@@ -1,1 +1,0 @@
-"""Running a network without torch: the numpy reference is the specification of everything faster."""

@@ -1,0 +1,132 @@
+"""From a detector's outputs to `Detections`: scores, boxes of the default boxes' codes, suppression of duplicates."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..network.layers import Network, is_count
+from . import boxes
+from .results import Detections
+
+if TYPE_CHECKING:
+    from ..tensors import Floats
+
+Scores = Literal["sigmoid", "softmax"]
+Codes = Literal["xywh", "yxhw"]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the outputs of a detector are read. A model file stores it.
+
+    Attributes:
+        scores: "sigmoid" of each class apart (TensorFlow), or "softmax" over background and classes (torchvision).
+        codes: order of the four numbers of a box's code, "yxhw" (dy, dx, dh, dw: TensorFlow) or "xywh" (torchvision).
+        threshold: a box counts for a class where its score is above this.
+        iou: of two boxes of a class that overlap by more than this the better one is kept.
+        most: detections on a picture.
+        candidates: boxes of a class that compete, the best ones; None lets all.
+
+    Raises ValueError that names the field where one is out of range.
+    """
+
+    scores: Scores
+    codes: Codes
+    threshold: float = 0.01
+    iou: float = 0.6
+    most: int = 100
+    candidates: int | None = None
+
+    def __post_init__(self) -> None:
+        def share(value: object) -> bool:
+            return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+        for key, ok, rule in (
+            ("scores", self.scores in get_args(Scores), f"one of {', '.join(get_args(Scores))}"),
+            ("codes", self.codes in get_args(Codes), f"one of {', '.join(get_args(Codes))}"),
+            ("threshold", share(self.threshold), "a number from 0 to 1"),
+            ("iou", share(self.iou), "a number from 0 to 1"),
+            ("most", is_count(self.most), "an int of at least 1"),
+            ("candidates", self.candidates is None or is_count(self.candidates), "an int of at least 1, or None"),
+        ):
+            if not ok:
+                raise ValueError(f"decoding: {key} {reprlib.repr(getattr(self, key))} must be {rule}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Decoding:
+        """The reverse of `to_json`. Raises ValueError where a key is unknown, missing or has no fit value."""
+        known = [field.name for field in fields(cls)]
+        if not isinstance(data, Mapping) or sorted(data) != sorted(known):
+            raise ValueError(f"decoding: {reprlib.repr(data)} must have the keys {', '.join(known)} and no other")
+        return cls(**data)
+
+
+TENSORFLOW = Decoding("sigmoid", "yxhw")
+TORCHVISION = Decoding("softmax", "xywh", threshold=0.001, iou=0.55, most=300, candidates=300)
+"""What the released weights of either library want: the score threshold apart, TensorFlow's configuration and
+torchvision's ``ssdlite320_mobilenet_v3_large``."""
+
+
+def default_boxes(network: Network) -> NDArray[np.float64]:
+    """(A, 4) centred, shares of the picture: the default boxes that a detector's outputs speak of, in their order."""
+    shapes = network.shapes()
+    maps = [shapes[name] for name in network.outputs if name.startswith("box_")]
+    style: boxes.Style = network.settings["anchors"]
+    return boxes.default_boxes(style, [(shape.height, shape.width) for shape in maps])
+
+
+def raw_scores(outputs: Mapping[str, Floats], network: Network, number: int = 0) -> tuple[Floats, Floats]:
+    """Logits (A, K + 1), background first, and codes (A, 4) of picture `number`, as the default boxes are ordered."""
+    slots = network.settings["classes"] + 1
+
+    def rows(kind: str, length: int) -> Floats:
+        maps = [outputs[name][number] for name in network.outputs if name.startswith(kind)]
+        return np.concatenate([each.transpose(1, 2, 0).reshape(-1, length) for each in maps])
+
+    return rows("class_", slots), rows("box_", 4)
+
+
+def detect(
+    logits: Floats, codes: Floats, defaults: NDArray[np.float64], decoding: Decoding, size: tuple[float, float],
+    window: tuple[float, float, float, float], labels: tuple[str, ...],
+) -> Detections:  # fmt: skip
+    """The detections on one picture of `size` (width, height).
+
+    logits (A, K + 1), background first; codes (A, 4); defaults (A, 4) centred. `window` is the part of the picture that the
+    network saw, x0, y0, x1, y1 in pixels (with padding, past its edges). Boxes are cut at the picture's edges, and those
+    without area dropped, before they compete.
+    """
+    if decoding.codes == "yxhw":
+        codes = codes[:, (1, 0, 3, 2)]
+    x0, y0, x1, y1 = window
+    corners = boxes.decode(codes, defaults) * (x1 - x0, y1 - y0, x1 - x0, y1 - y0) + (x0, y0, x0, y0)
+    frames: Floats = boxes.clip(corners, *size).astype(np.float32)
+    scores = probabilities(logits, decoding.scores)
+    scores[~(boxes.area(frames) > 0)] = 0  # and what is not a number
+    if decoding.candidates is not None and decoding.candidates < len(scores):
+        order = np.argsort(-scores, axis=0, kind="stable")[decoding.candidates :]
+        np.put_along_axis(scores, order, 0, axis=0)
+    where, classes = np.nonzero(scores > decoding.threshold)
+    found = scores[where, classes]
+    kept = boxes.nms_by_class(frames[where], found, classes, decoding.iou, decoding.most)
+    return Detections(frames[where[kept]], found[kept], classes[kept].astype(np.int64), labels)
+
+
+def probabilities(logits: Floats, kind: Scores) -> Floats:
+    """(A, K + 1) logits, background first -> (A, K) scores without it, made in float64, float32."""
+    x = logits.astype(np.float64)
+    if kind == "sigmoid":
+        x = x[:, 1:]
+        small = np.exp(-np.abs(x))  # of either sign without overflow
+        return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    return np.asarray(powers[:, 1:] / powers.sum(axis=1, keepdims=True), np.float32)

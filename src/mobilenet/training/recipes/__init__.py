@@ -1,0 +1,1 @@
+"""What a run is told: recipes as frozen values."""

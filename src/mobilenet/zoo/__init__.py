@@ -1,0 +1,1 @@
+"""Models by name: what is published, how files are fetched and verified, and the cache."""

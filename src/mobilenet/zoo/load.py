@@ -1,0 +1,47 @@
+"""A model by name or by path."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .. import modelfile
+from ..modelfile import ModelFile, ModelFileError
+from .cache import Report, converted_file
+from .published import Published
+
+
+def load_model(source: str | Path, report: Report = lambda line: None) -> ModelFile:
+    """The content of a model file, or of a known model: fetched, verified and converted on first use, then cached."""
+    if os.fspath(source).endswith(".safetensors") or os.path.exists(source):
+        return modelfile.read(source)
+    from ..zoo import published
+
+    entry = published.find(str(source))
+    converted = converted_file(entry.name, entry.files[0].sha256)
+    if os.path.exists(converted):
+        try:
+            return modelfile.read(converted)
+        except ModelFileError as error:
+            report(f"{entry.name}: the cached model file is damaged ({error}); making it again")
+    model = convert_published(entry, report)
+    os.makedirs(os.path.dirname(converted), exist_ok=True)
+    modelfile.write(model, converted)
+    return model
+
+
+def convert_published(entry: Published, report: Report) -> ModelFile:
+    from ..convert.convert import convert
+    from ..zoo.carriers import fetch
+
+    brought = fetch(entry, report)
+    file = entry.files[0]
+    provenance: dict[str, Any] = {
+        "name": entry.name,
+        "title": entry.title,
+        "licence": entry.licence,
+        "official": file.url,
+        "published": dict(entry.accuracy),
+    }
+    return convert(brought.folder / file.name, provenance=provenance, **entry.settings).model

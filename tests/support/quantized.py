@@ -1,0 +1,50 @@
+"""Small quantised networks for tests: random weights, scales and zero points measured on random pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mobilenet.engine.fold import fold
+from mobilenet.engine.reference import run_layer
+from mobilenet.network.layers import Network
+from mobilenet.network.quantization import Affine, Quantization, weighted
+from support.weights import random_tensors
+
+
+def quantized(network: Network, dtype: str, seed: int = 0) -> tuple[dict[str, np.ndarray], Quantization]:
+    """Integers of a random network without batch norm: per tensor for uint8, per channel for int8, as TensorFlow does.
+
+    Resizes keep their input's scale, and pools but for int8 at even seeds; a concatenation has a scale of its own.
+    """
+    generator = np.random.default_rng(seed)
+    least, largest = (-128, 127) if dtype == "int8" else (0, 255)
+    real = random_tensors(network, seed)
+    values = {"input": generator.uniform(-1, 1, (2, 3, *network.resolution)).astype(np.float32)}
+    for layer in network.layers:
+        values[layer.name] = run_layer(layer, [values[n] for n in layer.inputs], fold(network, real), network.padding)
+    activations: dict[str, Affine] = {}
+    for name, value in values.items():
+        low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.01)
+        pooled = name.endswith(("mean", "pool")) and (dtype == "uint8" or seed % 2 == 1)
+        kept = pooled or name.startswith("upsample") or name.endswith(".resize")
+        if kept:
+            activations[name] = activations[network[name].inputs[0]]
+        else:
+            scale = float(np.float32((high - low) / 255))
+            activations[name] = Affine(scale, int(np.clip(round(least - low / scale), least, largest)))
+    tensors, scales, zero_points = {}, {}, {}
+    for layer, stem in weighted(network):
+        weight = real[f"{stem}.weight"]
+        if dtype == "int8":
+            scale, zero = np.abs(weight).reshape(len(weight), -1).max(axis=1) / 127, 0
+            integers = np.clip(np.rint(weight / scale.reshape(-1, *(1,) * (weight.ndim - 1))), -127, 127)
+        else:
+            scale = np.array([(weight.max() - weight.min()) / 255])
+            zero = int(np.clip(round(-weight.min() / scale[0]), 0, 255))
+            integers = np.clip(np.rint(weight / scale[0]) + zero, 0, 255)
+        scales[f"{stem}.weight"], zero_points[f"{stem}.weight"] = scale.astype(np.float32), zero
+        tensors[f"{stem}.weight"] = integers.astype(dtype)
+        step = scale * activations[layer.inputs[0]].scale
+        tensors[f"{stem}.bias"] = np.rint(real[f"{stem}.bias"] / step).astype(np.int32)
+    tensors = {name: tensors[name] for name in network.tensors()}
+    return tensors, Quantization(dtype, activations, scales, zero_points)

@@ -1,0 +1,81 @@
+"""Tiny runs for the tests of training: a recipe of a second, and processes that are started once and forked often."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from mobilenet.images.preprocessing import Preprocessing
+from mobilenet.training.input import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
+from mobilenet.training.optim.ema import Averaging
+from mobilenet.training.optim.optimiser import SGD
+from mobilenet.training.recipes.recipe import BoxLoss, CrossEntropy, Drawn, PixelCrossEntropy, Plan, Recipe
+from mobilenet.training.run import loop, pictures, record
+
+ROWS = [[1, 8, 1, 1], [6, 8, 2, 2]]
+
+
+def tiny(**changes) -> Recipe:
+    """Ten steps on a network of two blocks, with everything random that can be: dropout, crops, mixing."""
+    given = {
+        "name": "tiny",
+        "network": Plan(settings={"width": 0.35, "rows": ROWS}, dropout=0.2),
+        "resolution": 32,
+        "preprocessing": Preprocessing(size=(32, 32), fit="squash"),
+        "augmentation": ClassificationAugmentation(mixup=0.2),
+        "epochs": 2,
+        "batch": 8,
+        "lr": 0.05,
+        "loss": CrossEntropy(0.1),
+        "optimiser": SGD(0.9, True),
+        "weight_decay": 1e-4,
+        "averaging": Averaging(0.9),
+        "drawn": Drawn(train=40, val=12, size=32),
+        "workers": 0,
+        "checkpoint_steps": 1,
+    }
+    return Recipe(**{**given, **changes})
+
+
+def tiny_detector(**changes) -> Recipe:
+    plan = Plan("ssdlite_mobilenet_v2", {"width": 0.35, "anchors": "torchvision"}, dropout=0.0)
+    return tiny(**{
+        "network": plan, "resolution": 64, "preprocessing": Preprocessing(size=(64, 64), fit="squash"),
+        "augmentation": DetectionAugmentation(), "loss": BoxLoss(), "epochs": 1,
+        "drawn": Drawn(train=16, val=6, size=64), **changes,
+    })  # fmt: skip
+
+
+def tiny_segmenter(**changes) -> Recipe:
+    plan = Plan("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 16})
+    return tiny(**{
+        "network": plan, "augmentation": SegmentationAugmentation(), "loss": PixelCrossEntropy(), "epochs": 1,
+        "drawn": Drawn(train=16, val=6, size=32), **changes,
+    })  # fmt: skip
+
+
+def log_of(folder: Path) -> list[dict]:
+    """The log less its clocks."""
+    lines = [json.loads(line) for line in (folder / record.LOG).read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_second", "data_share")} for line in lines]
+
+
+def forked(folder: Path, resume: bool, recipe: Recipe) -> int:
+    """Starts the run in a forked process, whose number is returned. Exit 0 done, 3 a TrainingError (its text in a file)."""
+    number = os.fork()
+    if number:
+        return number
+    status = 1
+    try:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        pictures.draw_run = lambda *_: None  # seconds, and nothing that a kill could spoil
+        loop.train(recipe, None, folder, resume, "cpu")
+        status = 0
+    except loop.TrainingError as error:
+        (folder / "error.txt").write_text(str(error))
+        status = 3
+    finally:
+        os._exit(status)
+    raise AssertionError

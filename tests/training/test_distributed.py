@@ -1,0 +1,202 @@
+"""Two and four processes against one with the same global batch: same pictures, same losses, same metrics. Gloo, on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+
+from support.training_runs import tiny, tiny_detector, tiny_segmenter  # noqa: E402
+from support.weights import tolerance  # noqa: E402
+
+from mobilenet import modelfile  # noqa: E402
+from mobilenet.training.run.distributed import SyncedNorm  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+
+FORKING = """
+import json, os, socket, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+torch.set_num_threads(1)  # no thread pool, so that forking is safe
+sys.path.insert(0, sys.argv[1])
+import torch.utils.tensorboard
+from support import training_runs as runs
+from mobilenet.training.input import ClassificationAugmentation
+from mobilenet.training.run import watch
+base = Path(sys.argv[2])
+
+def recipe(kind):
+    plain = {"batch": 8, "lr": 0.002, "averaging": None, "sync_norm": True, "checkpoint_steps": 100}
+    if kind == "classify":
+        return runs.tiny(network=replace(runs.tiny().network, dropout=0.0), **plain)
+    if kind == "accumulate":
+        return runs.tiny(network=replace(runs.tiny().network, dropout=0.0), accumulate=2, epochs=1, **plain)
+    plain["lr"] = 1e-5  # batch norm on maps of one pixel magnifies roundings beyond all measure once weights move
+    made = runs.tiny_segmenter(**plain) if kind == "segment" else runs.tiny_detector(**plain)
+    if kind == "still":  # the detector that one process made, begun from and not moved by as much as a rounding
+        file = str(base / "detect1x1-0" / "run" / "model.safetensors")
+        return replace(made, lr=1e-30, network=replace(made.network, dropout=0.0, start=file, norm_momentum=1e-12))
+    return replace(made, network=replace(made.network, dropout=0.0))
+
+def launch(kind, nodes, local, jitter=0):
+    world, folder = nodes * local, base / f"{kind}{nodes}x{local}-{jitter}"
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(world):
+        child = os.fork()
+        if child:
+            children.append(child)
+            continue
+        if world > 1:
+            os.environ.update({
+                "RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank % local),
+                "LOCAL_WORLD_SIZE": str(local), "GROUP_RANK": str(rank // local), "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_USE_AGENT_STORE": "False",
+            })
+        status = 1
+        try:
+            seen, examine = [], watch.Window.examine
+            def note(window, fabric, step):
+                seen.append([step.all.tolist(), step.indices.tolist()])
+                return examine(window, fabric, step)
+            watch.Window.examine = note
+            make = runs.loop.nn.module
+            def jittered(*given):
+                net = make(*given)
+                noise = torch.Generator().manual_seed(jitter)
+                with torch.no_grad():
+                    for weight in net.parameters():
+                        weight.mul_(1 + jitter * 2.0**-23 * (2 * torch.rand(weight.shape, generator=noise) - 1))
+                return net
+            runs.loop.nn.module = jittered
+            runs.pictures.draw_run = lambda *_: None
+            runs.loop.train(recipe(kind), None, folder / "run", False, "cpu")
+            (folder / f"seen{rank}.json").write_text(json.dumps(seen))
+            status = 0
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0, (kind, nodes, local)
+
+for layout in json.loads(sys.argv[3]):
+    launch(*layout)
+"""
+
+KINDS = {"classify": tiny, "accumulate": tiny, "detect": tiny_detector, "still": tiny_detector, "segment": tiny_segmenter}
+LAYOUTS = [(kind, 1, local) for kind in KINDS for local in (1, 2)] + [("classify", 2, 2)]
+SOME = 16
+JITTERED = [(kind, 1, 1, jitter) for kind in KINDS for jitter in (1, 2, 3)]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """All runs, one after the other, from one process that has imported everything."""
+    base = tmp_path_factory.mktemp("runs")
+    layouts = json.dumps([*LAYOUTS, *JITTERED])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORKING, str(Path(__file__).parents[1]), str(base), layouts],
+        capture_output=True, text=True, check=False, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return base
+
+
+def seen(base: Path, kind: str, nodes: int, local: int, jitter: int = 0) -> tuple[list[list[float]], list[list[int]]]:
+    """Losses of each step, and its pictures, of all processes together in the order of their ranks."""
+    ranks = [json.loads((base / f"{kind}{nodes}x{local}-{jitter}" / f"seen{r}.json").read_text()) for r in range(nodes * local)]
+    losses = [[step[0] for step in rank] for rank in ranks]
+    assert all(each == losses[0] for each in losses), "all processes know the same losses"
+    return losses[0], [sorted(i for rank in ranks for i in rank[step][1]) for step in range(len(losses[0]))]
+
+
+@pytest.mark.parametrize("layout", [each for each in LAYOUTS if each[1] * each[2] > 1], ids=str)
+def test_many_processes_do_what_one_does(runs, layout):
+    """Every picture once, in the same step; losses apart by rounding alone; the same metrics.
+
+    How far rounding takes them is measured: one process again, its first weights changed by up to 1, 2 or 3 units in the
+    last place. Sums in another order change what each of the layers makes by about as much, so losses may differ by some times
+    that: `SOME` covers that layers add up (their number's root is 7 to 8), and what one process itself rounds.
+    """
+    kind = layout[0]
+    (alone, pictures), (together, spread) = seen(runs, kind, 1, 1), seen(runs, *layout)
+    assert spread == pictures
+    recipe = KINDS[kind]()
+    network = recipe.network.network(recipe.resolution, 5)
+    for step, (one, many) in enumerate(zip(alone, together, strict=True)):
+        moved = max(abs(a - b) for j in (1, 2, 3) for a, b in zip(seen(runs, kind, 1, 1, j)[0][step], one, strict=True))
+        assert many == pytest.approx(one, abs=SOME * moved + tolerance(network, max(map(abs, one))))
+    folders = [runs / f"{kind}{nodes}x{local}-0" / "run" for _, nodes, local in ((kind, 1, 1), layout)]
+    first, second = (modelfile.read(folder / "model.safetensors") for folder in folders)
+    if kind != "detect":  # whose roundings one step magnifies a thousandfold and more: "still" is for its metrics
+        assert second.metrics == first.metrics
+    assert second.provenance["scored"] == first.provenance["scored"] == recipe.drawn.val
+
+
+def test_synced_norm_alone_is_batch_norm():
+    """In evaluation, and by its statistics' names: the same as what it replaces."""
+    norm = torch.nn.BatchNorm2d(4)
+    with torch.no_grad():
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    synced, x = SyncedNorm.like(norm).eval(), torch.randn(2, 4, 3, 3)
+    assert torch.equal(synced(x), norm.eval()(x))
+    assert list(synced.state_dict()) == list(norm.state_dict())
+
+
+@pytest.fixture
+def two_hosts():
+    """Two network namespaces, (name, address, interface), joined by a cable; skips where they cannot be made."""
+    if shutil.which("ip") is None:
+        pytest.skip("no 'ip' to make network namespaces with")
+    hosts = [(f"mobilenet{os.getpid()}{end}", f"10.213.77.{number}", f"v{end}") for number, end in enumerate("ab", start=1)]
+    commands = [f"netns add {name}" for name, _, _ in hosts]
+    commands += [f"link add va netns {hosts[0][0]} type veth peer name vb netns {hosts[1][0]}"]
+    commands += [
+        f"-n {name} {what}"
+        for name, address, link in hosts
+        for what in (f"addr add {address}/24 dev {link}", f"link set {link} up", "link set lo up")
+    ]
+    try:
+        for command in commands:
+            done = subprocess.run(["ip", *command.split()], capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no network namespaces here: ip {command}: {done.stderr.strip()}")
+        yield hosts
+    finally:
+        for name, _, _ in hosts:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def test_two_hosts_with_addresses_of_their_own(two_hosts, tmp_path):
+    """torchrun on each, as on two machines: one network is trained, and the first one writes it."""
+    address = two_hosts[0][1]
+    running = []
+    for rank, (name, _, link) in enumerate(two_hosts):
+        command = f"ip netns exec {name} {sys.executable} -m torch.distributed.run --nnodes 2 --nproc-per-node 1"
+        command += f" --node-rank {rank} --master-addr {address} --master-port 29517"
+        command += f" -m mobilenet train shapes_classify --smoke --out {tmp_path / str(rank)}"
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": link, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        running.append(subprocess.Popen(command.split(), env=environment, stderr=subprocess.PIPE, text=True))
+    said = [each.communicate(timeout=300)[1] for each in running]
+    assert [each.returncode for each in running] == [0, 0], said
+    assert "top1" in said[0]
+    assert "top1" not in said[1]
+    assert modelfile.read(tmp_path / "0" / "model.safetensors").provenance["scored"] == 16
+    assert not (tmp_path / "1").exists()

