@@ -35,7 +35,7 @@ TOWER = [
     "tensors",
     "files",
     "values",
-    "errors", "collector",
+    "errors",
 ]  # fmt: skip
 """The rooms from the roof to the ground. Each imports only rooms that stand below it."""
 

@@ -63,7 +63,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in HOMES:
         raise AttributeError(f"module 'mobilenet' has no attribute {name!r}")
-    from .collector import uncollected
-
-    with uncollected():
-        return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)

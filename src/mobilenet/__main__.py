@@ -1,14 +1,14 @@
-"""Where the command ``mobilenet`` begins, and ``python -m mobilenet``."""
+"""The entry point of the command ``mobilenet`` and of ``python -m mobilenet``."""
 
 import atexit
-
-from .collector import settle, uncollected
+import gc
 
 
 def run() -> None:
-    with uncollected():
-        from .cli.main import main
-    atexit.register(settle)
+    gc.set_threshold(100_000, 50, 50)  # imports and loading make many objects and hardly any garbage
+    atexit.register(gc.freeze)  # the collection at exit would visit all of them for nothing
+    from .cli.main import main
+
     main(prog_name="mobilenet")
 
 

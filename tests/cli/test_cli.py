@@ -294,6 +294,19 @@ def test_threads_reach_the_linear_algebra(model, folder):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_only_the_command_tunes_the_garbage_collector():
+    """A library leaves the collector of its process alone."""
+    code = (
+        "import gc, atexit; before = gc.get_threshold()\n"
+        "import mobilenet; mobilenet.load\n"
+        "assert gc.isenabled() and gc.get_threshold() == before and not gc.get_freeze_count()\n"
+        "from mobilenet.__main__ import run; import sys; sys.argv = ['mobilenet', 'cost', 'mobilenet_v1']\n"
+        "try: run()\n"
+        "finally: assert gc.isenabled() and gc.get_threshold() > before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 def test_interrupted_pipes_are_quiet(model, folder):
     """`mobilenet cost ... | head -1` is no error worth a traceback."""
     command = f"{sys.executable} -m mobilenet cost mobilenet_v2 | head -1"

@@ -388,9 +388,9 @@ def test_find_inputs(tree, inputs, expected):
         ("sbu/z.gif", "did you mean 'sub'?"),
         ("B.JPG", "did you mean 'b.jpg'?"),
         ("qqqqqqqq", "check the path"),
-        ("text", "no picture there"),
-        ("*.txt", "no picture there"),
-        ("*.bmp", "no picture there"),
+        ("text", "no image there"),
+        ("*.txt", "no image there"),
+        ("*.bmp", "no image there"),
         ("", "no such file"),
         ("a\0", "no such file"),
     ],
@@ -400,6 +400,12 @@ def test_inputs_that_stand_for_nothing(tree, given, words):
         find_inputs(["b.jpg", given])
     assert repr(given) in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_a_bad_input_is_reported_and_the_others_are_found(tree):
+    errors: list[ImageError] = []
+    assert find_inputs(["bb.jpg", "b.jpg", "text", "b.jpg"], errors.append) == [Path("b.jpg")]
+    assert [str(error).split(":")[0] for error in errors] == ["'bb.jpg'", "'text'"]
 
 
 def test_dangling_links_are_missing_files(tree):

@@ -8,14 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..collector import settle, uncollected
 from .shell import (
     A_HANDFUL,
-    FilePath,
     command,
     json_option,
     main,
@@ -31,8 +30,6 @@ from .shell import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..network.layers import Network
     from ..predict.predictor import Predictor
 
@@ -44,7 +41,7 @@ BACKEND_HELP = "What runs it: native, reference, dequantized, torch."
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option
 @json_option
-@click.option("--save", type=FilePath(file_okay=False), help="Write the pictures here, answers drawn on.")
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Write the pictures here, answers drawn on.")
 @click.option("--top", type=click.IntRange(1), help="How many labels to give; default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least score to give; default 0.5 of a detector, else 0.")
 @threads_option
@@ -62,24 +59,23 @@ def predict(
     memory_budget: int | None,
 ) -> None:
     """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
-    failed, paths = 0, list[str]()
-    with uncollected():
-        set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
-        from ..images.find import find_files
-        from ..images.open import ImageError, open_image
-        from ..tasks.results import Segmentation
-        from .tables import prediction_line
+    set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
+    from ..images.find import find_inputs
+    from ..images.open import ImageError, open_image
+    from ..tasks.results import Segmentation
+    from .tables import prediction_line
 
-        for given in inputs:
-            try:
-                paths += [path for path in find_files([given]) if path not in paths]
-            except ImageError as error:
-                failed += 1
-                say(f"mobilenet: {error}")
-        if threads is None and len(paths) <= A_HANDFUL:
-            threads = 1  # a few pictures are done before more threads pay for themselves
-        predictor = load_predictor(model, backend, threads, memory_budget)
-        settle()
+    failed = 0
+
+    def report(error: ImageError) -> None:
+        nonlocal failed
+        failed += 1
+        say(f"mobilenet: {error}")
+
+    paths = find_inputs(inputs, report)
+    if threads is None and len(paths) <= A_HANDFUL:
+        threads = 1  # a few images are done before more threads pay for themselves
+    predictor = load_predictor(model, backend, threads, memory_budget)
     task = predictor.model.network.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
@@ -93,7 +89,7 @@ def predict(
             result = predictor(picture)
             took.append(time.perf_counter() - start)
             kept = result.top(top, threshold)
-            answers.append({"input": path, "task": task, "predictions": [p.to_json() for p in kept]})
+            answers.append({"input": str(path), "task": task, "predictions": [p.to_json() for p in kept]})
             if save is not None:
                 from ..images.open import write_image
                 from ..tasks.drawing import draw, write_mask
@@ -101,12 +97,11 @@ def predict(
                 target = save / fresh_name(path, names)
                 write_image(draw(picture, result, kept), target)
                 if isinstance(result, Segmentation):
-                    mask = save / fresh_name(str(target.with_suffix(".mask.png")), names)
+                    mask = save / fresh_name(target.with_suffix(".mask.png"), names)
                     write_mask(result, mask)
                     answers[-1]["mask"] = str(mask)
         except ImageError as error:
-            failed += 1
-            say(f"mobilenet: {error}")
+            report(error)
     if as_json:
         click.echo(json.dumps(answers, indent=2, ensure_ascii=False))
     else:
@@ -130,7 +125,7 @@ def predict(
 
 @command
 @model_option
-@click.option("--data", type=FilePath(), required=True,
+@click.option("--data", type=click.Path(path_type=Path), required=True,
               help="Class folders, or a folder in COCO's or VOC's layout.")  # fmt: skip
 @click.option("--backend", default="native", show_default=True, help=BACKEND_HELP)
 @threads_option
@@ -161,7 +156,7 @@ def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json:
 @click.option("--precision", default="fp32", show_default=True, help="fp32, fp16 or int8, for the memory columns.")
 @set_option
 @json_option
-@click.option("--save", type=FilePath(dir_okay=False), help="Draw memory and MAdds (.png, .svg, .pdf).")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Draw memory and MAdds (.png, .svg, .pdf).")
 def cost(
     arch_or_file: str,
     width: float | None,
@@ -212,7 +207,7 @@ def described(arch_or_file: str, settings: dict[str, Any]) -> Network:
 @click.option("--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Timed runs of each engine.")
 @click.option("--layers", is_flag=True, help="Our own time step by step instead, on one thread.")
 @json_option
-@click.option("--save", type=FilePath(dir_okay=False), help="Draw latency against memory (.png, .svg, .pdf).")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Draw latency against memory (.png, .svg, .pdf).")
 @click.option("--record", is_flag=True, help="Append the rows to results/bench.jsonl of the checkout this runs in.")
 def bench(
     model: str,
@@ -253,8 +248,6 @@ def bench(
     if save is not None:
         benching.save_figure(rows, save)
     if record:
-        from pathlib import Path
-
         say(f"appended to {benching.append_rows(rows, model, Path.cwd())}")
     click.echo(json.dumps([row.to_json() for row in rows], indent=2) if as_json else bench_table(rows))
 
@@ -299,9 +292,9 @@ def fetch(name: str) -> None:
 
 
 @command
-@click.argument("source", type=FilePath())
-@click.option("--out", type=FilePath(dir_okay=False), required=True, help="The model file to write.")
-@click.option("--labels", type=FilePath(), help="A text file with a label on each line.")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The model file to write.")
+@click.option("--labels", type=click.Path(path_type=Path), help="A text file with a label on each line.")
 @resolution_option
 @click.option("--entry", help="Key of the state dict, where a checkpoint holds several.")
 @set_option
@@ -336,7 +329,7 @@ def convert(
 @command
 @click.argument("recipe")
 @click.option("--data", help="Pictures with labels: class folders, CSV, COCO, VOC; their splits are train and val.")
-@click.option("--out", type=FilePath(file_okay=False), required=True, help="Folder of the run.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, or begin where there is none.")
 @click.option("--smoke", is_flag=True, help="The same recipe in seconds: a few small pictures, one epoch.")
 @click.option("--set", "settings", multiple=True, callback=parse_pairs, metavar="KEY=VALUE",
@@ -385,11 +378,8 @@ def load_predictor(model: str, backend: str, threads: int | None, memory_budget:
     return load(content, executor, memory_budget=memory_budget)
 
 
-def fresh_name(given: str, taken: set[str]) -> str:
-    """The picture's own name, numbered where another folder brought the same one."""
-    from pathlib import Path
-
-    path = Path(given)
+def fresh_name(path: Path, taken: set[str]) -> str:
+    """The image's own name, with a number if an image of another folder has the same one."""
     name, number = path.name, 2
     while name.casefold() in taken:
         name, number = f"{path.stem}-{number}{path.suffix}", number + 1

@@ -48,15 +48,6 @@ def command(function: Callable[..., None]) -> click.Command:
     return main.command(name=function.__name__)(option(guarded))
 
 
-class FilePath(click.Path):
-    """click's, as a `pathlib.Path`, which is not imported before an option needs it."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from pathlib import Path
-
-        return Path(os.fsdecode(super().convert(value, param, ctx)))
-
-
 def stop(message: str, status: int) -> None:
     say(f"mobilenet: {message}")
     sys.exit(status)

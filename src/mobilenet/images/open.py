@@ -14,8 +14,6 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
-from ..collector import uncollected
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -119,8 +117,7 @@ def _read_header(file: IO[bytes], name: str) -> Image.Image:
 
 def _jpeg() -> None:
     """Makes Pillow know JPEG; `preinit` adds four common formats, `init` all others, which takes longer each time."""
-    with uncollected():
-        from PIL import JpegImagePlugin  # noqa: F401
+    from PIL import JpegImagePlugin  # noqa: F401
 
 
 @contextmanager

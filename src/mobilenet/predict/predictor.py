@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..collector import uncollected
 from ..engine import backends as runtimes
 from ..images.open import open_image
 from ..modelfile import ModelFile, ModelFileError
@@ -198,7 +197,6 @@ def load(
         raise ValueError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
     if not isinstance(backend, str):
         refuse("a given backend", threads, memory_budget)
-    with uncollected():
-        model = source if isinstance(source, ModelFile) else load_model(source)
-        executor = BACKENDS[backend](model, threads, memory_budget) if isinstance(backend, str) else backend(model)
-        return Predictor(model, executor, views)
+    model = source if isinstance(source, ModelFile) else load_model(source)
+    executor = BACKENDS[backend](model, threads, memory_budget) if isinstance(backend, str) else backend(model)
+    return Predictor(model, executor, views)
