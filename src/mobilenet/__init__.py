@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     )
     from .network.mobilenet import mobilenet_v1, mobilenet_v2
     from .predict.predictor import Predictor, load
-    from .predict.views import Views
     from .tasks.results import Classification, Detections, Prediction, Segmentation
+    from .tasks.views import Views
 
 HOMES = {
     "Classification": "tasks.results",
@@ -32,7 +32,7 @@ HOMES = {
     "Prediction": "tasks.results",
     "Predictor": "predict.predictor",
     "Segmentation": "tasks.results",
-    "Views": "predict.views",
+    "Views": "tasks.views",
     "deeplabv3_mobilenet_v1": "network.heads",
     "deeplabv3_mobilenet_v2": "network.heads",
     "load": "predict.predictor",

@@ -20,10 +20,10 @@ from mobilenet.modelfile import ModelFile, ModelFileError
 from mobilenet.network.heads import ssdlite_mobilenet_v2
 from mobilenet.network.layers import Network
 from mobilenet.predict.predictor import Predictor
-from mobilenet.predict.views import Views
 from mobilenet.tasks import boxes, detection
-from mobilenet.tasks.detection import TENSORFLOW, TORCHVISION, Decoding, default_boxes, detect, probabilities, raw_scores
+from mobilenet.tasks.detection import TENSORFLOW, TORCHVISION, Decoding, default_boxes, detect, logits_and_codes, probabilities
 from mobilenet.tasks.results import Detections
+from mobilenet.tasks.views import Views
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 HALF = (0.5, 0.5, 0.5)
@@ -110,7 +110,7 @@ def test_the_whole_of_torchvisions_ssdlite(torchvisions):
     np.testing.assert_allclose(
         boxes.to_corners(default_boxes(network)) * 320, anchors[0].numpy(), rtol=0, atol=4 * 2.0**-24 * 640
     )
-    logits, codes = raw_scores(nn.executor(ours)(preprocessing(picture)[None]), network)
+    logits, codes = logits_and_codes(nn.executor(ours)(preprocessing(picture)[None]), network)
     for mine, other in ((logits, theirs["cls_logits"][0].numpy()), (codes, theirs["bbox_regression"][0].numpy())):
         assert mine.shape == other.shape
         scale = np.abs(other).max()

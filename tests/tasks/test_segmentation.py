@@ -22,9 +22,9 @@ from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFile, ModelFileError
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.predict.predictor import Predictor
-from mobilenet.predict.views import Views
 from mobilenet.tasks.results import Segmentation
 from mobilenet.tasks.segmentation import probabilities, scaled, segment
+from mobilenet.tasks.views import Views
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -282,7 +282,7 @@ def test_a_detectors_outputs_are_ordered_as_its_decoding_orders_them():
         outputs = net(torch.randn(2, 3, *SIZE))
     logits, codes = losses.outputs_of(outputs, net.network)
     for number in range(2):
-        expected = detection.raw_scores({name: value.numpy() for name, value in outputs.items()}, net.network, number)
+        expected = detection.logits_and_codes({name: value.numpy() for name, value in outputs.items()}, net.network, number)
         assert np.array_equal(logits[number].numpy(), expected[0])
         assert np.array_equal(codes[number].numpy(), expected[1])
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..engine import backends as runtimes
 from ..images.open import open_image
 from ..modelfile import ModelFile, ModelFileError
+from ..tasks.classification import ClassificationDecoder
 from ..tasks.results import Classification, Detections, Result, Segmentation
+from ..tasks.views import ONE_VIEW, Views
 from ..tensors import built
 from ..zoo.load import load_model
-from .views import ONE_VIEW, Views
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,13 +92,18 @@ class Predictor:
         if views != ONE_VIEW and task != "segmentation":
             raise ValueError(f"views {views}: only segmentation averages them, and this is {task}; leave them out")
         self.model, self.executor, self.views = model, executor, views
-        answers: dict[str, Callable[[Image.Image], Result]]
-        answers = {"classification": self.classify, "detection": self.detect, "segmentation": self.segment}
-        self.answer = answers[task]
+        self.answer: Callable[[Image.Image], Result] = self.classify
         if task == "detection":
-            from ..tasks.detection import default_boxes
+            from ..tasks.detection import DetectionDecoder
 
-            self.defaults = default_boxes(model.network)
+            assert model.decoding is not None
+            self.decode_boxes = DetectionDecoder(model.network, model.preprocessing, model.decoding, model.labels)
+            self.answer = self.detect
+        elif task == "segmentation":
+            from ..tasks.segmentation import SegmentationDecoder
+
+            self.decode_masks = SegmentationDecoder(model.preprocessing, model.labels, model.background)
+            self.answer = self.segment
 
     def __call__(self, image: Source) -> Result:
         """`image`: path, PIL image, or (H, W, 3) uint8 array. Raises `images.ImageError` for what is no picture.
@@ -133,43 +137,13 @@ class Predictor:
             import numpy as np
 
             batch = np.asarray(batch)
-        (logits,) = self.executor(batch)["classifier"].tolist()
-        return Classification(softmax(logits), self.model.labels)
+        return ClassificationDecoder(self.model.labels)(self.executor(batch), 0, picture.size)
 
     def detect(self, picture: Image.Image) -> Detections:
-        from ..tasks import detection
-
-        network, preprocessing, decoding = self.model.network, self.model.preprocessing, self.model.decoding
-        assert decoding is not None
-        logits, codes = detection.raw_scores(self.executor(preprocessing(picture)[None]), network)
-        window = preprocessing.window(picture.size)
-        return detection.detect(logits, codes, self.defaults, decoding, picture.size, window, self.model.labels)
+        return self.decode_boxes(self.executor(self.model.preprocessing(picture)[None]), 0, picture.size)
 
     def segment(self, picture: Image.Image) -> Segmentation:
-        import numpy as np
-
-        from ..tasks import segmentation
-
-        columns, rows = self.model.preprocessing.content(picture.size)
-        mean = np.zeros((len(self.model.labels), rows, columns), np.float32)
-        views = list(self.views)
-        for scale, mirrored in views:
-            preprocessing = segmentation.scaled(self.model.preprocessing, scale)
-            content = preprocessing.content(picture.size)
-            x = preprocessing(picture)
-            if mirrored:  # the picture, not its padding, so that it stays at the upper left
-                x[:, : content[1], : content[0]] = x[:, : content[1], content[0] - 1 :: -1].copy()
-            (logits,) = self.executor(x[None])["upsample"]
-            mean += segmentation.probabilities(logits, content, mirrored, (rows, columns)) / len(views)
-        return segmentation.segment(mean, picture.size, self.model.labels, self.model.background)
-
-
-def softmax(logits: Sequence[float]) -> array[float]:
-    """(K,) probabilities, made in double precision so that they sum to 1 within a float32 rounding."""
-    most = max(logits)
-    powers = [math.exp(logit - most) for logit in logits]
-    total = math.fsum(powers)
-    return array("f", [power / total for power in powers])
+        return self.decode_masks.average(self.executor, picture, self.views)
 
 
 def load(

@@ -1,4 +1,4 @@
-"""From a detector's outputs to `Detections`: scores, boxes of the default boxes' codes, suppression of duplicates."""
+"""From a detector's outputs to `Detections`: scores, decoded boxes, non-maximum suppression (NMS)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from . import boxes
 from .results import Detections
 
 if TYPE_CHECKING:
+    from ..images.preprocessing import Preprocessing
     from ..tensors import Floats
 
 Scores = Literal["sigmoid", "softmax"]
@@ -76,23 +77,46 @@ TORCHVISION = Decoding("softmax", "xywh", threshold=0.001, iou=0.55, most=300, c
 torchvision's ``ssdlite320_mobilenet_v3_large``."""
 
 
+class DetectionDecoder:
+    """Turns the outputs of a detector into results.
+
+    Attributes:
+        default_boxes: (A, 4) centred, shares of the image, in the order of the outputs' rows.
+    """
+
+    def __init__(self, network: Network, preprocessing: Preprocessing, decoding: Decoding, labels: tuple[str, ...]) -> None:
+        self.network, self.preprocessing, self.decoding, self.labels = network, preprocessing, decoding, labels
+        self.default_boxes = default_boxes(network)
+
+    def __call__(self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int]) -> Detections:
+        """The result for image `index` of a batch; `size` is the (width, height) of the original image."""
+        logits, codes = logits_and_codes(outputs, self.network, index)
+        window = self.preprocessing.window(size)
+        return detect(logits, codes, self.default_boxes, self.decoding, size, window, self.labels)
+
+
+def head_maps(network: Network) -> tuple[list[str], list[str]]:
+    """Names of a detector's outputs: the maps of class logits and the maps of box codes, both in default-box order."""
+    class_maps, box_maps = ([name for name in network.outputs if name.startswith(kind)] for kind in ("class_", "box_"))
+    return class_maps, box_maps
+
+
 def default_boxes(network: Network) -> NDArray[np.float64]:
-    """(A, 4) centred, shares of the picture: the default boxes that a detector's outputs speak of, in their order."""
+    """A detector's default boxes in the order of its outputs' rows: (A, 4) centred, shares of the image."""
     shapes = network.shapes()
-    maps = [shapes[name] for name in network.outputs if name.startswith("box_")]
+    maps = [shapes[name] for name in head_maps(network)[1]]
     style: boxes.Style = network.settings["anchors"]
     return boxes.default_boxes(style, [(shape.height, shape.width) for shape in maps])
 
 
-def raw_scores(outputs: Mapping[str, Floats], network: Network, number: int = 0) -> tuple[Floats, Floats]:
-    """Logits (A, K + 1), background first, and codes (A, 4) of picture `number`, as the default boxes are ordered."""
-    slots = network.settings["classes"] + 1
+def logits_and_codes(outputs: Mapping[str, Floats], network: Network, index: int = 0) -> tuple[Floats, Floats]:
+    """Logits (A, K + 1), background first, and box codes (A, 4) of image `index` of a batch, in default-box order."""
 
-    def rows(kind: str, length: int) -> Floats:
-        maps = [outputs[name][number] for name in network.outputs if name.startswith(kind)]
-        return np.concatenate([each.transpose(1, 2, 0).reshape(-1, length) for each in maps])
+    def rows(names: list[str], length: int) -> Floats:
+        return np.concatenate([outputs[name][index].transpose(1, 2, 0).reshape(-1, length) for name in names])
 
-    return rows("class_", slots), rows("box_", 4)
+    class_maps, box_maps = head_maps(network)
+    return rows(class_maps, network.settings["classes"] + 1), rows(box_maps, 4)
 
 
 def detect(

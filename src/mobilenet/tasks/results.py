@@ -6,14 +6,17 @@ All three results have `task`, `top(n)` for the best predictions, and `size`-fre
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..values import Value, as_dict, field
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ..tensors import Floats
 
 VOID = 255  # in a mask: no class is meant here
 
@@ -149,3 +152,18 @@ class Segmentation(Value):
 
 
 Result = Classification | Detections | Segmentation
+
+R_co = TypeVar("R_co", bound=Result, covariant=True)
+
+
+class Decoder(Protocol[R_co]):
+    """Turns a network's outputs into results; there is one implementation per task."""
+
+    def __call__(self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int]) -> R_co:
+        """The result for one image of a batch.
+
+        Args:
+            outputs: each output of the network by name, with the batch as first axis.
+            index: of the image in the batch.
+            size: (width, height) of the original image, in pixels.
+        """

@@ -1,8 +1,9 @@
-"""From a segmenter's logits to `Segmentation`: probabilities, of several views of a picture where asked for, and the mask."""
+"""From a segmenter's logits to a `Segmentation`: probabilities, averaged over views of the image if asked for, and the mask."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,41 @@ from .results import Segmentation
 
 if TYPE_CHECKING:
     from ..tensors import Floats
+    from .views import Views
+
+
+@dataclass(frozen=True)
+class SegmentationDecoder:
+    """Turns the outputs of a segmenter into results: ``outputs["upsample"]`` are logits, (N, K, H, W) float32."""
+
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    background: int | None
+
+    def __call__(self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int]) -> Segmentation:
+        """The result for image `index` of a batch; `size` is the (width, height) of the original image."""
+        columns, rows = content = self.preprocessing.content(size)
+        probability = probabilities(outputs["upsample"][index], content, False, (rows, columns))
+        return segment(probability, size, self.labels, self.background)
+
+    def average(self, run: Callable[[Floats], Mapping[str, Floats]], image: Image.Image, views: Views) -> Segmentation:
+        """The result from the mean probabilities of several views; `run` runs the network on (1, 3, H, W) float32."""
+        columns, rows = self.preprocessing.content(image.size)
+        mean = np.zeros((len(self.labels), rows, columns), np.float32)
+        scales_and_flips = list(views)
+        for scale, mirrored in scales_and_flips:
+            preprocessing = scaled(self.preprocessing, scale)
+            content = preprocessing.content(image.size)
+            x = preprocessing(image)
+            if mirrored:  # only the image, not its padding, so that it stays in the upper left corner
+                x[:, : content[1], : content[0]] = x[:, : content[1], content[0] - 1 :: -1].copy()
+            (logits,) = run(x[None])["upsample"]
+            mean += probabilities(logits, content, mirrored, (rows, columns)) / len(scales_and_flips)
+        return segment(mean, image.size, self.labels, self.background)
 
 
 def scaled(preprocessing: Preprocessing, scale: float) -> Preprocessing:
+    """The same preprocessing for a view: each side becomes int((side - 1) * scale + 1), as in DeepLab."""
     if scale == 1:
         return preprocessing
     rows, columns = (int((side - 1) * scale + 1) for side in preprocessing.size)
@@ -25,9 +58,12 @@ def scaled(preprocessing: Preprocessing, scale: float) -> Preprocessing:
 
 
 def probabilities(logits: Floats, content: tuple[int, int], mirrored: bool, size: tuple[int, int]) -> Floats:
-    """(K, H, W) logits of a view -> (K, rows, columns) probabilities, with padding cut off.
+    """(K, H, W) logits of one view -> (K, rows, columns) probabilities, without the padding.
 
-    content: (width, height) of the picture in the view, in its upper left corner; size: (rows, columns) wanted.
+    Args:
+        content: (width, height) of the image in the view, from its upper left corner.
+        mirrored: the view is a mirror image; the result is mirrored back.
+        size: (rows, columns) of the result.
     """
     logits = logits[:, : content[1], : content[0]]
     if mirrored:
@@ -40,9 +76,10 @@ def probabilities(logits: Floats, content: tuple[int, int], mirrored: bool, size
 
 
 def segment(probability: Floats, size: tuple[int, int], labels: tuple[str, ...], background: int | None) -> Segmentation:
-    """The mask of a picture of `size` (width, height) from (K, rows, columns) probabilities.
+    """The result for an image of `size` (width, height) from (K, rows, columns) probabilities.
 
-    The likeliest class of every pixel, equal ones by lower index, then the nearest of these pixels for each of the picture's.
+    Each pixel of the probabilities takes its likeliest class, the lower index if two are equal; the mask is that map
+    enlarged or reduced to the image by nearest neighbor.
     """
     winner = probability.argmax(axis=0).astype(np.uint8)
     flat, best = winner.ravel(), probability.max(axis=0).ravel()

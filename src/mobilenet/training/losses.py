@@ -18,7 +18,7 @@ from torchvision import ops
 
 from ..network.layers import Network
 from ..tasks.boxes import CODE_SCALES, LARGEST_CODE
-from ..tasks.detection import Codes, Scores
+from ..tasks.detection import Codes, Scores, head_maps
 from ..tasks.results import VOID
 
 Parts = dict[str, Tensor]
@@ -126,14 +126,14 @@ FORMS: Mapping[Form, Matching] = {"tensorflow": TENSORFLOW, "torchvision": TORCH
 
 
 def outputs_of(outputs: Mapping[str, Tensor], network: Network) -> tuple[Tensor, Tensor]:
-    """A detector's outputs by name -> logits (N, A, K + 1), background first, and codes (N, A, 4), in default boxes' order."""
-    slots = network.settings["classes"] + 1
+    """`detection.logits_and_codes` of a whole batch in torch: logits (N, A, K + 1), background first, and codes (N, A, 4)."""
 
-    def rows(kind: str, length: int) -> Tensor:
-        maps = [outputs[name] for name in network.outputs if name.startswith(kind)]
+    def rows(names: list[str], length: int) -> Tensor:
+        maps = (outputs[name] for name in names)
         return torch.cat([each.permute(0, 2, 3, 1).reshape(len(each), -1, length) for each in maps], dim=1)
 
-    return rows("class_", slots), rows("box_", 4)
+    class_maps, box_maps = head_maps(network)
+    return rows(class_maps, network.settings["classes"] + 1), rows(box_maps, 4)
 
 
 def ssd(

@@ -14,16 +14,14 @@ from torch import Tensor
 from ..data.dataset import Dataset
 from ..images.preprocessing import Preprocessing
 from ..network.layers import Network
-from ..predict.predictor import softmax
-from ..tasks import detection, segmentation
+from ..tasks.classification import ClassificationDecoder
+from ..tasks.detection import Decoding, DetectionDecoder
 from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics
-from ..tasks.results import Classification, Detections, Result, Segmentation
+from ..tasks.results import Decoder, Result
+from ..tasks.segmentation import SegmentationDecoder
 from . import losses
 from .losses import Average, Parts
 from .recipes.recipe import BoxLoss, CrossEntropy, PixelCrossEntropy, Recipe, Teacher
-
-Outputs = Mapping[str, NDArray[np.float32]]
-Size = tuple[int, int]
 
 
 class Score(Protocol):
@@ -42,11 +40,13 @@ class Task(ABC):
         headline: the metric that a run is judged by.
         background: index of the label that means "none of the others", or None.
         decoding: how a detector's outputs are read, or None.
+        decode: turns the network's outputs for one image of a batch into its result, as the predictor does.
     """
 
     headline: str
     background: int | None = None
-    decoding: detection.Decoding | None = None
+    decoding: Decoding | None = None
+    decode: Decoder[Result]
 
     def __init__(self, network: Network, preprocessing: Preprocessing, labels: tuple[str, ...], average: Average) -> None:
         self.network, self.preprocessing, self.labels, self.average = network, preprocessing, labels, average
@@ -54,10 +54,6 @@ class Task(ABC):
     @abstractmethod
     def loss(self, outputs: Any, target: Any) -> Parts:
         """The network's outputs for a batch and the batch's target -> parts by name and their "total", see `losses`."""
-
-    @abstractmethod
-    def decode(self, outputs: Outputs, number: int, size: Size) -> Result:
-        """The answer for picture `number` of a batch, whose own size is (width, height)."""
 
     @abstractmethod
     def truth(self, target: Any, index: int) -> Any:
@@ -75,6 +71,7 @@ class Classifying(Task):
     ) -> None:
         super().__init__(network, preprocessing, labels, average)
         self.settings = settings
+        self.decode = ClassificationDecoder(labels)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Parts:
         return losses.cross_entropy(outputs, target, self.settings.smoothing)
@@ -82,9 +79,6 @@ class Classifying(Task):
     def taught_loss(self, outputs: Tensor, target: Tensor, taught: Tensor, teacher: Teacher) -> Parts:
         """The loss with a teacher's logits as a second truth."""
         return losses.distillation(outputs, taught, target, teacher.weight, teacher.temperature, self.settings.smoothing)
-
-    def decode(self, outputs: Outputs, number: int, size: Size) -> Classification:
-        return Classification(softmax(outputs["classifier"][number].tolist()), self.labels)
 
     def truth(self, target: Tensor, index: int) -> int:
         return int(target)
@@ -109,18 +103,13 @@ class Detecting(Task):
         ):
             if given != wanted:
                 raise ValueError(f"{what} {given!r}: must be {wanted!r}, as loss.form {settings.form!r} has it")
-        self.defaults = detection.default_boxes(network)
+        decoder = DetectionDecoder(network, preprocessing, settings.decoding, labels)
+        self.decode, self.default_boxes = decoder, decoder.default_boxes
         self.known: tuple[Dataset, Mapping[str, Any]] | None = None
 
     def loss(self, outputs: Mapping[str, Tensor], target: Any) -> Parts:
         logits, codes = losses.outputs_of(outputs, self.network)
-        return losses.ssd(logits, codes, target, self.defaults, self.preprocessing.size, self.matching, self.average)
-
-    def decode(self, outputs: Outputs, number: int, size: Size) -> Detections:
-        assert self.decoding is not None
-        logits, codes = detection.raw_scores(outputs, self.network, number)
-        window = self.preprocessing.window(size)
-        return detection.detect(logits, codes, self.defaults, self.decoding, size, window, self.labels)
+        return losses.ssd(logits, codes, target, self.default_boxes, self.preprocessing.size, self.matching, self.average)
 
     def truth(self, target: Any, index: int) -> int:
         return index
@@ -147,14 +136,10 @@ class Segmenting(Task):
             raise ValueError(f"loss.weights: {len(settings.weights)} for {len(labels)} classes; give one for each, or none")
         self.settings = settings
         self.background = 0 if labels[0] == "background" else None
+        self.decode = SegmentationDecoder(preprocessing, labels, self.background)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Parts:
         return losses.pixel_cross_entropy(outputs, target, self.settings.weights, self.average)
-
-    def decode(self, outputs: Outputs, number: int, size: Size) -> Segmentation:
-        columns, rows = content = self.preprocessing.content(size)
-        found = segmentation.probabilities(outputs["upsample"][number], content, False, (rows, columns))
-        return segmentation.segment(found, size, self.labels, self.background)
 
     def truth(self, target: Tensor, index: int) -> NDArray[np.uint8]:
         return np.asarray(target.numpy(), np.uint8)
