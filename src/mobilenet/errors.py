@@ -1,15 +1,19 @@
-"""What goes wrong, said in one line."""
+"""The base of all errors, and the words that error messages share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
+
+MAX_REPR = 80  # characters of a value that a message shows
+MAX_NAMES = 100  # known names that a message lists
 
 
 class MobilenetError(ValueError):
     """The base of every error that this package raises on purpose: one line with the value, the rule and the remedy.
 
     Attributes:
-        status: the command line's exit status: 1 where a file or a download failed, 2 for wrong usage.
+        status: the command line's exit status: 1 if a file or a download failed, 2 if an argument is wrong.
     """
 
     status = 1
@@ -21,10 +25,26 @@ class UsageError(MobilenetError):
     status = 2
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """One line for an unknown name: the nearest ones, or all where none is near."""
+def short_repr(value: object) -> str:
+    """`repr` for messages: at most about `MAX_REPR` characters, however large the value is."""
+    import reprlib
+
+    limits = reprlib.Repr()
+    limits.maxstring = limits.maxother = limits.maxlong = MAX_REPR
+    text = limits.repr(value)
+    return text if len(text) <= 2 * MAX_REPR else f"{text[: 2 * MAX_REPR]}..."
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: the nearest known names, or all of them if none is near."""
     from difflib import get_close_matches
 
-    known = list(known)
-    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
-    return f"no {kind} is called {name!r}; " + (f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}")
+    known = [each[:MAX_REPR] for each in known]
+    nearest = get_close_matches(str(name)[:MAX_REPR], known, n=3, cutoff=0.5)
+    listed = nearest or (known if len(known) <= MAX_NAMES else [*known[:MAX_NAMES], "..."])
+    return f"no {kind} is called {short_repr(name)}; {'nearest' if nearest else 'known'}: {', '.join(listed)}"
+
+
+def assert_never(value: NoReturn) -> NoReturn:
+    """Ends a `match` over a closed union: the type checker reports a case that is missing (`typing.assert_never` of 3.11)."""
+    raise AssertionError(f"no case for {short_repr(value)}")

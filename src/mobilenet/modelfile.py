@@ -16,6 +16,7 @@ import mmap
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from .files import write_atomically
@@ -24,7 +25,7 @@ from .network import catalogue
 from .network.layers import Network
 from .tasks.results import VOID
 from .tensors import FORMATS, Tensors, bounds, kind, plain
-from .values import Value, field, replace
+from .values import Value
 
 if TYPE_CHECKING:
     from pathlib import Path

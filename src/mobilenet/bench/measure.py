@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.reference import Reference
-from ..errors import unknown
+from ..errors import unknown_name
 from ..network.layers import Network, Resolution, checked_resolution
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def skipped(name: str) -> str | None:
         ValueError: no engine is called so; names the nearest.
     """
     if name not in (*ENGINES, *UNABLE):
-        raise ValueError(unknown("engine", name, (*ENGINES, *UNABLE)))
+        raise ValueError(unknown_name("engine", name, (*ENGINES, *UNABLE)))
     if name == "native" and importlib.util.find_spec("mobilenet._core") is None:
         return "native: the core was not built; install a C++17 compiler, then reinstall mobilenet"
     if name in UNABLE:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import unknown
+from ..errors import unknown_name
 from ..images.open import ImageError, open_image
 from .dataset import CorruptPicture, Dataset, Target, to_tensor
 
@@ -58,7 +58,7 @@ class Shards(Dataset):
         labels = tuple(classes) if classes is not None else tuple(names)
         for label in found:
             if int(label) >= len(labels) if numbered else str(label) not in labels:
-                raise ValueError(f"{path}: {unknown('class', label, labels)}")
+                raise ValueError(f"{path}: {unknown_name('class', label, labels)}")
         targets = [int(label) if numbered else labels.index(str(label)) for label in found]
         super().__init__("classification", labels, (), torch.tensor(targets))
 
@@ -140,7 +140,7 @@ def hugging_face(source: Path | str, split: str | None, classes: Sequence[str] |
         aliases = {"val": ("val", "validation", "valid"), "train": ("train",), "test": ("test",)}[split or "train"]
         name = next((alias for alias in aliases if alias in loaded), None)
         if name is None:
-            raise ValueError(f"{source}: {unknown('split', split, list(loaded.keys()))}")
+            raise ValueError(f"{source}: {unknown_name('split', split, list(loaded.keys()))}")
         loaded = loaded[name]
     elif split not in (None, "train"):
         raise ValueError(f"{source}: has no {split} pictures apart from the others; divide it into train and val")

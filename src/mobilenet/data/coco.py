@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import unknown
+from ..errors import unknown_name
 from ..tasks.labels import normalize_label
 from .dataset import ObjectRecord, Pictures, object_target
 
@@ -77,6 +77,6 @@ def _numbers(categories: dict[int, str], classes: Sequence[str] | None, source: 
     for category, name in categories.items():
         number = wanted.get(normalize_label(name), wanted.get(str(category)))
         if number is None:
-            raise ValueError(f"{source}: {unknown('class', name, classes)}")
+            raise ValueError(f"{source}: {unknown_name('class', name, classes)}")
         numbers[category] = number
     return numbers

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from ..errors import unknown
+from ..errors import unknown_name
 from ..images.find import find_inputs
 from ..network.layers import Task
 from ..tasks.labels import normalize_label
@@ -47,9 +47,9 @@ def open_dataset(path: str | Path, task: Task, split: str | None = "train", clas
     """
     tasks = [name for name in get_args(Task) if name != "features"]
     if task not in tasks:
-        raise ValueError(unknown("task with data", task, tasks))
+        raise ValueError(unknown_name("task with data", task, tasks))
     if split is not None and split not in SPLITS:
-        raise ValueError(unknown("split", split, SPLITS))
+        raise ValueError(unknown_name("split", split, SPLITS))
     if classes is not None and (isinstance(classes, str) or not classes or len(set(classes)) != len(classes)):
         raise ValueError(f"classes {classes!r:.100}: must be different names, at least one; or None for the data's own")
     if str(path).startswith(archives.HUB):
@@ -155,7 +155,9 @@ def listed_pictures(path: Path, split: str | None, classes: Sequence[str] | None
         raise ValueError(f"{path}: lists no pictures; the first line must be path,label and each other line a picture")
     for column in ("path", "label"):
         if column not in rows[0]:
-            raise ValueError(f"{path}: {unknown('column', column, [str(name) for name in rows[0]])}; name it in the first line")
+            raise ValueError(
+                f"{path}: {unknown_name('column', column, [str(name) for name in rows[0]])}; name it in the first line"
+            )
     for line, row in enumerate(rows, start=2):
         if not row["path"] or not row["label"]:
             raise ValueError(f"{path}, entry {line}: has no path or no label; fill it in or take the line out")
@@ -191,6 +193,6 @@ def class_numbers(names: Sequence[str], classes: Sequence[str] | None, source: P
     for name in names:
         found = wanted.get(normalize_label(name), wanted.get(normalize_label(labels[name])))
         if found is None:
-            raise ValueError(f"{source}: {unknown('class', name, classes)}")
+            raise ValueError(f"{source}: {unknown_name('class', name, classes)}")
         numbers[name] = found
     return numbers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torchvision import tv_tensors
 
-from ..errors import unknown
+from ..errors import unknown_name
 from ..images.open import read_mask
 from ..tasks.labels import VOC, normalize_label
 from .dataset import ObjectRecord, Pictures, mask_target, object_target
@@ -60,7 +60,7 @@ def _read_objects(path: Path, numbers: dict[str, int], labels: Sequence[str]) ->
                 raise ValueError(f"{name} has no bndbox")
             x0, y0, x1, y1 = (float(str(frame.findtext(key))) for key in ("xmin", "ymin", "xmax", "ymax"))
             if normalize_label(name) not in numbers:
-                raise ValueError(unknown("class", name, labels))
+                raise ValueError(unknown_name("class", name, labels))
             boxes.append([x0 - 1, y0 - 1, x1, y1])
             found.append(numbers[normalize_label(name)])
             difficult.append(str(entry.findtext("difficult", "0")).strip() == "1")

@@ -6,13 +6,14 @@ import math
 import reprlib
 from array import array
 from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from PIL import Image
 
 from ..network.layers import LARGEST_SIDE
 from ..tensors import planes
-from ..values import Value, as_dict, replace
+from ..values import Value
 from .open import LARGEST_PICTURE, ImageError, check_rgb
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Preprocessing(Value):
 
     def to_json(self) -> dict[str, Any]:
         """All fields that the fit uses, in JSON's types."""
-        kept = {key: value for key, value in as_dict(self).items() if value is not None}
+        kept = {key: value for key, value in vars(self).items() if value is not None}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
 
     @classmethod
@@ -86,7 +87,7 @@ class Preprocessing(Value):
         """The reverse of `to_json`. Raises ValueError where a key is unknown, missing or has no fit value."""
         entries = data.items() if isinstance(data, Mapping) else ()
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
-        known = list(cls.value_fields)
+        known = [each.name for each in fields(cls)]
         for key in known:
             if key not in given and key not in ("resize", "fraction", "fill", "enlarge"):
                 raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import unknown
+from ..errors import unknown_name
 from . import heads
 from . import mobilenet as architecture
 from .layers import Network
@@ -27,13 +27,13 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
 def build(name: Any, /, **settings: Any) -> Network:
     """The network called `name`; `settings` are its function's arguments. Unknown names raise ValueError with the nearest."""
     if not isinstance(name, str) or name not in ARCHITECTURES:
-        raise ValueError(unknown("architecture", name, ARCHITECTURES))
+        raise ValueError(unknown_name("architecture", name, ARCHITECTURES))
     function = ARCHITECTURES[name]
     code = function.__code__
     accepted = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for key in settings:
         if key not in accepted:
-            raise ValueError(unknown(f"setting of {name}", key, accepted))
+            raise ValueError(unknown_name(f"setting of {name}", key, accepted))
     if isinstance(settings.get("resolution"), list):
         settings["resolution"] = tuple(settings["resolution"])
     try:

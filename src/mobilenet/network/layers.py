@@ -10,9 +10,10 @@ Names: a layer called ``layer_3.expand`` is the part ``expand`` of the block ``l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import field, replace
 from typing import Any, Literal, NamedTuple
 
-from ..values import Value, field, replace
+from ..values import Value
 
 Activation = Literal["linear", "relu6", "relu"]
 Padding = Literal["tensorflow", "pytorch"]

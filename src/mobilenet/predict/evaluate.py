@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import unknown
+from ..errors import unknown_name
 from ..images.find import find_inputs
 from ..images.open import ImageError, read_mask
 from ..modelfile import ModelFile
@@ -135,7 +135,7 @@ def class_index(name: str, model: ModelFile) -> int:
         return names.index(normalize_label(name))
     if name.isdecimal() and int(name) < len(model.labels):
         return int(name)
-    raise ValueError(f"class folder {unknown('class', name, [*model.label_ids, *model.labels])[:300]}")
+    raise ValueError(f"class folder {unknown_name('class', name, [*model.label_ids, *model.labels])[:300]}")
 
 
 # COCO ----------------------------------------------------------------------------------------------------------------

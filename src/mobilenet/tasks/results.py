@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..values import Value, as_dict, field
+from ..values import Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ class Prediction(Value):
     share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in as_dict(self).items() if value is not None}
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 class Classification(Value):

@@ -11,7 +11,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from ..errors import unknown
+from ..errors import unknown_name
 
 Kind = Literal["pip", "npm"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -241,5 +241,5 @@ def hub(
 def find(name: str) -> Published:
     """The model called `name`; ValueError with the nearest names where there is none."""
     if name not in models():
-        raise ValueError(unknown("model", name, models()) + "; 'mobilenet models' lists all")
+        raise ValueError(unknown_name("model", name, models()) + "; 'mobilenet models' lists all")
     return models()[name]

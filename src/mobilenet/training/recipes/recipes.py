@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ...errors import unknown
+from ...errors import unknown_name
 from ...images.preprocessing import IMAGENET_TORCHVISION, Preprocessing
 from ..input import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
 from ..optim.ema import Averaging
@@ -337,5 +337,5 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 def find(name: str) -> Recipe:
     """The recipe called `name`. ValueError with the nearest names."""
     if name not in RECIPES:
-        raise ValueError(unknown("recipe", name, RECIPES))
+        raise ValueError(unknown_name("recipe", name, RECIPES))
     return RECIPES[name]()

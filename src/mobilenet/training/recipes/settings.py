@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ...errors import unknown
+from ...errors import unknown_name
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def parse(hint: Any, data: Any, where: str) -> Any:
         given = dict(data) if isinstance(data, Mapping) else {"kind": data}
         kind = given.pop("kind", next(iter(kinds)) if len(kinds) == 1 else None)
         if kind not in kinds:
-            raise ValueError(unknown(where, kind, kinds))
+            raise ValueError(unknown_name(where, kind, kinds))
         return parse_fields(kinds[kind], given, where)
     for choice in choices:
         if choice not in kinds.values() and choice is not type(None) and (found := plain(choice, data, where)) is not UNFIT:
@@ -64,7 +64,7 @@ def plain(hint: Any, data: Any, where: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         if isinstance(data, str) and data not in arguments:
-            raise ValueError(unknown(where, data, arguments))
+            raise ValueError(unknown_name(where, data, arguments))
         return data if data in arguments else UNFIT
     if origin is tuple:
         if not isinstance(data, (list, tuple)):
@@ -96,7 +96,7 @@ def parse_fields(cls: Any, given: Mapping[str, Any], where: str) -> Any:
     hints = get_type_hints(cls)
     for key in given:
         if key not in hints:
-            raise ValueError(unknown(f"setting of {where}", key, hints))
+            raise ValueError(unknown_name(f"setting of {where}", key, hints))
     values = {key: parse(hints[key], value, f"{where}.{key}") for key, value in given.items()}
     missing = [f.name for f in fields(cls) if f.name not in values and f.default is MISSING and f.default_factory is MISSING]
     if missing:
@@ -125,7 +125,9 @@ def changed(data: Mapping[str, Any], path: str, text: str) -> dict[str, Any]:
         if len(ends) > 1:
             raise ValueError(f"setting {path!r} stands in several places: name one of {', '.join(ends)}")
         if not ends:
-            raise ValueError(unknown("setting", path, dict.fromkeys([*known, *(name.rpartition(".")[2] for name in known)])))
+            raise ValueError(
+                unknown_name("setting", path, dict.fromkeys([*known, *(name.rpartition(".")[2] for name in known)]))
+            )
         path = ends[0]
     try:
         value = json.loads(text)
