@@ -2,9 +2,13 @@
 PYTHON ?= python3
 DEVICE := .venv-device
 TESTS := .venv
+BUILD := .venv-build
 PIP_FLAGS := --quiet --disable-pip-version-check
+LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
+EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test check sanitize figures clean
+.PHONY: demo test check sanitize figures wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -25,7 +29,6 @@ check: $(TESTS)/ready
 
 # The native core under the address, undefined-behaviour and thread sanitizers.
 sanitize: $(TESTS)/ready
-	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) nanobind ninja
 	$(TESTS)/bin/python native/sanitize.py
 
 # The measurements behind the README's tables, and the tables.
@@ -34,15 +37,50 @@ figures: $(TESTS)/ready
 	$(TESTS)/bin/python tools/measure_start.py
 	$(TESTS)/bin/python tools/tables.py
 
+# A wheel, built with locked tools. The same commit gives the same bytes, wherever and whenever it is built.
+wheel: $(BUILD)/ready
+	rm -f dist/*.whl
+	$(BUILD_WHEEL) --wheel-dir dist .
+	sha256sum dist/*.whl
+
+sdist: $(BUILD)/ready
+	$(BUILD)/bin/python -m build --sdist --no-isolation --outdir dist .
+
+# Two builds, from two folders with names of different lengths, compared byte by byte.
+reproducible: $(BUILD)/ready
+	rm -rf dist/first dist/second
+	git archive --prefix=dist/first/source/ HEAD | tar x
+	git archive --prefix=dist/second/source-in-another-folder/ HEAD | tar x
+	cd dist/first/source && $(BUILD_WHEEL) --wheel-dir .. .
+	cd dist/second/source-in-another-folder && $(BUILD_WHEEL) --wheel-dir .. .
+	cmp dist/first/*.whl dist/second/*.whl && echo "the two wheels are equal" && sha256sum dist/first/*.whl
+
+# What the installed package consists of, as CycloneDX JSON.
+sbom: wheel
+	$(BUILD)/bin/python tools/sbom.py dist
+
+# The locks in requirements/, made anew from pyproject.toml and requirements/*.in.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install $(PIP_FLAGS) uv
+	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/build.in -o requirements/build.txt
+	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml requirements/build.in --extra test --extra check -o requirements/test.txt
+
+$(BUILD)/ready: requirements/build.txt
+	$(PYTHON) -m venv $(BUILD)
+	$(BUILD)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/build.txt
+	touch $@
+
 $(DEVICE)/ready: pyproject.toml CMakeLists.txt $(shell find src native -name '*.py' -o -name '*.tsv' -o -name '*.cc' -o -name '*.h')
 	$(PYTHON) -m venv $(DEVICE)
 	$(DEVICE)/bin/python -m pip install $(PIP_FLAGS) .
 	touch $@
 
-$(TESTS)/ready: pyproject.toml CMakeLists.txt $(wildcard native/*.cc native/*.h)
+$(TESTS)/ready: requirements/test.txt CMakeLists.txt $(shell find native -name '*.cc' -o -name '*.h')
 	$(PYTHON) -m venv $(TESTS)
-	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,check]'
+	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/test.txt
+	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps --editable .
 	touch $@
 
 clean:
-	rm -rf $(DEVICE) $(TESTS) build dist out
+	rm -rf $(DEVICE) $(TESTS) $(BUILD) build dist out
