@@ -29,7 +29,7 @@ check: $(TESTS)/ready
 
 # The native core under the address, undefined-behaviour and thread sanitizers.
 sanitize: $(TESTS)/ready
-	$(TESTS)/bin/python native/sanitize.py
+	$(TESTS)/bin/python native/tests/sanitize.py
 
 # The measurements behind the README's tables, and the tables.
 figures: $(TESTS)/ready

@@ -115,8 +115,8 @@ def test_a_program_that_has_run_is_immutable():
 
 
 def test_one_caller_for_a_runner():
-    bench, side = Bench("scalar", 600), 600
-    bench.program = _core.Program("scalar", 1, side, side, 16 * side * (side + 1), 16 * side)
+    bench, side = Bench("portable", 600), 600
+    bench.program = _core.Program("portable", 1, side, side, 16 * side * (side + 1), 16 * side)
     bench.next = 16 * side
     target = bench.tensor(16, 0)
     for _ in range(20):
@@ -147,7 +147,7 @@ def test_one_caller_for_a_runner():
 @pytest.mark.skipif(len(ISAS) < 2, reason="one instruction set only")
 def test_weights_of_another_instruction_set_are_refused():
     weights = _core.ProductWeights(np.ones((8, 3), np.float32), np.ones(8, np.float32), 2, ISAS[-1])
-    bench = Bench("scalar", 4)
+    bench = Bench("portable", 4)
     source, target = bench.tensor(3, 0), bench.buffer(8, 4, 4)
     with pytest.raises(ValueError, match="packed for another instruction set"):
         bench.program.product(

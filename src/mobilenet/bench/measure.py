@@ -138,7 +138,7 @@ def skipped(name: str) -> str | None:
     if name not in (*ENGINES, *UNABLE):
         raise ValueError(unknown_name("engine", name, (*ENGINES, *UNABLE)))
     if name == "native" and importlib.util.find_spec("mobilenet._core") is None:
-        return "native: the core was not built; install a C++17 compiler, then reinstall mobilenet"
+        return "native: the core was not built; install a C++20 compiler, then reinstall mobilenet"
     if name in UNABLE:
         return f"{name}: {UNABLE[name]}"
     missing = [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]

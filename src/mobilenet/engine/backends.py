@@ -39,7 +39,7 @@ def warn_of_the_reference() -> None:
 
     warnings.warn(
         "the native core was not built when mobilenet was installed; the numpy reference runs in its place, many "
-        "times slower. Install a C++17 compiler, then reinstall mobilenet",
+        "times slower. Install a C++20 compiler, then reinstall mobilenet",
         RuntimeWarning,
         stacklevel=3,
     )

@@ -1,0 +1,306 @@
+#include "runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "image.h"
+
+namespace mobilenet {
+namespace {
+
+// One image's run as the steps see it.
+struct Run {
+  const Program& program;
+  const F32& kernels;
+  float* arena;
+  const float* image;
+  float* const* outputs;
+  Workers& workers;
+
+  const Buffer& at(int index) const { return program.buffers[index]; }
+  float* start(const Buffer& b) const { return arena + b.offset; }
+  const float* zeros() const { return arena; }
+
+  // How many rows from `y` lie behind one another in the buffer, so that they are one run of pixels.
+  static int consecutive(const Buffer& b, int y) { return b.padded() ? 1 : b.slots - y % b.slots; }
+
+  // One panel of a 1x1 convolution; blocks of the target are counted from `shift` on.
+  void product(const ProductWeights& w, int panel, const Buffer& source, const Buffer& target, const Buffer* residual,
+               Rows rows, Range range, int shift = 0) const {
+    const ProductWeights::Panel& p = w.panels[panel];
+    const int block = p.first_block - shift;
+    for (int y = rows.from; y < rows.to;) {
+      int count = std::min({rows.to - y, consecutive(source, y), consecutive(target, y)});
+      if (residual) count = std::min(count, consecutive(*residual, y));
+      const float* pixels = start(source) + source.row(y);
+      kernels.product({.taps = &pixels,
+                       .tap_count = 1,
+                       .first_tap = 0,
+                       .all_taps = 1,
+                       .pixel_step = kBlock,
+                       .source_block = source.block(),
+                       .depth = w.depth,
+                       .weights = w.weights.as<float>() + p.offset,
+                       .bias = w.bias.as<float>() + p.first_block * kBlock,
+                       .blocks = p.blocks,
+                       .half = p.half,
+                       .target = start(target) + block * target.block() + target.row(y),
+                       .target_block = target.block(),
+                       .residual = residual ? start(*residual) + block * residual->block() + residual->row(y) : nullptr,
+                       .residual_block = residual ? residual->block() : 0,
+                       .pixels = count * target.width,
+                       .range = range});
+      y += count;
+    }
+  }
+
+  // One panel of a full convolution, row by row; kernel rows outside the image are left out.
+  void convolution(const ProductStep& s, int panel) const {
+    const ProductWeights& w = *s.weights;
+    const ProductWeights::Panel& p = w.panels[panel];
+    const Buffer &source = at(s.source), &target = at(s.target);
+    const Window& window = s.window;
+    for (int y = s.rows.from; y < s.rows.to; ++y) {
+      const float* taps[kMaxKernel * kMaxKernel];
+      int count = 0, first = window.kernel * window.kernel;
+      for (int i = 0; i < window.kernel; ++i) {
+        const int row = window.source_row(y, i);
+        if (row < 0 || row >= source.height) continue;
+        first = std::min(first, i * window.kernel);
+        for (int j = 0; j < window.kernel; ++j)
+          taps[count++] = start(source) + source.row(row) + (j * window.dilation - window.left) * kBlock;
+      }
+      const float* residual = nullptr;
+      if (s.residual >= 0) residual = start(at(s.residual)) + at(s.residual).row(y) + p.first_block * at(s.residual).block();
+      kernels.product({.taps = taps,
+                       .tap_count = count,
+                       .first_tap = first,
+                       .all_taps = window.kernel * window.kernel,
+                       .pixel_step = window.stride * kBlock,
+                       .source_block = source.block(),
+                       .depth = w.depth,
+                       .weights = w.weights.as<float>() + p.offset,
+                       .bias = w.bias.as<float>() + p.first_block * kBlock,
+                       .blocks = p.blocks,
+                       .half = p.half,
+                       .target = start(target) + p.first_block * target.block() + target.row(y),
+                       .target_block = target.block(),
+                       .residual = residual,
+                       .residual_block = residual ? at(s.residual).block() : 0,
+                       .pixels = target.width,
+                       .range = s.range});
+    }
+  }
+
+  // Rows of one block; the source and target may count their blocks from different channels.
+  void depthwise(const DepthwiseWeights& w, const Window& window, const RowTable& table, int block, const Buffer& source,
+                 int source_block, const Buffer& target, Range range) const {
+    const long size = static_cast<long>(window.kernel) * window.kernel * kBlock;
+    kernels.depthwise({.offsets = table.data(),
+                       .rows = static_cast<int>(table.size()) / (window.kernel + 1),
+                       .source = start(source) + source_block * source.block(),
+                       .zeros = zeros(),
+                       .weights = w.weights.as<float>() + block * size,
+                       .bias = w.bias.as<float>() + block * kBlock,
+                       .target = start(target) + block * target.block(),
+                       .pixels = target.width,
+                       .kernel = window.kernel,
+                       .stride = window.stride,
+                       .dilation = window.dilation,
+                       .range = range});
+  }
+
+  void operator()(const PadStep& s) const {
+    const Buffer& b = at(s.target);
+    for (int block = 0; block < b.blocks(); ++block)
+      for (int slot = s.slots.from; slot < s.slots.to; ++slot) {
+        float* pixels = start(b) + block * b.block() + b.row(slot);
+        std::memset(pixels - b.left * kBlock, 0, b.left * kBlock * sizeof(float));
+        std::memset(pixels + b.width * kBlock, 0, b.right * kBlock * sizeof(float));
+      }
+  }
+
+  // Asks for the image's rows from `row` on, so that they are in the cache when their turn comes.
+  void prefetch(int row, int count) const {
+    constexpr int line = 64 / sizeof(float);
+    for (int plane = 0; plane < kPlanes; ++plane)
+      for (int y = row; y < std::min(row + count, program.height); ++y)
+        for (int x = 0; x < program.width; x += line)
+          __builtin_prefetch(image + (static_cast<long>(plane) * program.height + y) * program.width + x);
+  }
+
+  void operator()(const StemStep& s) const {
+    const Buffer& target = at(s.target);
+    const int k = s.window.kernel;
+    for (int y = s.rows.from; y < s.rows.to; ++y) {
+      const float* rows[kPlanes * kMaxKernel];
+      prefetch(s.window.source_row(y, k), s.window.stride);
+      for (int plane = 0; plane < kPlanes; ++plane)
+        for (int i = 0; i < k; ++i) {
+          const long row = s.window.source_row(y, i);
+          rows[plane * k + i] = row < 0 || row >= program.height
+                                    ? zeros()
+                                    : image + (static_cast<long>(plane) * program.height + row) * program.width;
+        }
+      kernels.stem({.rows = rows,
+                    .width = program.width,
+                    .left = s.window.left,
+                    .weights = s.weights->weights.as<float>(),
+                    .bias = s.weights->bias.as<float>(),
+                    .blocks = target.blocks(),
+                    .target = start(target) + target.row(y),
+                    .target_block = target.block(),
+                    .pixels = target.width,
+                    .kernel = k,
+                    .stride = s.window.stride,
+                    .dilation = s.window.dilation,
+                    .range = s.range});
+    }
+  }
+
+  void operator()(const ProductStep& s) const {
+    const bool plain = s.window.kernel == 1 && s.window.stride == 1;
+    const Buffer* residual = s.residual >= 0 ? &at(s.residual) : nullptr;
+    for (int panel = s.panels.from; panel < s.panels.to; ++panel)
+      plain ? product(*s.weights, panel, at(s.source), at(s.target), residual, s.rows, s.range) : convolution(s, panel);
+  }
+
+  void operator()(const DepthwiseStep& s) const {
+    for (int block = s.from_block; block < s.to_block; ++block)
+      depthwise(*s.weights, s.window, s.table, block, at(s.source), block, at(s.target), s.range);
+  }
+
+  void operator()(const ExpandDepthwiseStep& s) const {
+    const Buffer& ring = at(s.ring);
+    const bool shared = ring.channels != s.expand->outputs;
+    for (int panel = s.panels.from; panel < s.panels.to; ++panel) {
+      const ProductWeights::Panel& p = s.expand->panels[panel];
+      const int shift = shared ? p.first_block : 0;
+      product(*s.expand, panel, at(s.source), ring, nullptr, s.expanded, s.expand_range, shift);
+      for (int block = p.first_block; block < p.first_block + p.blocks; ++block)
+        depthwise(*s.depthwise, s.window, s.table, block, ring, block - shift, at(s.target), s.range);
+    }
+  }
+
+  void operator()(const PooledProductStep& s) const {
+    const Buffer &source = at(s.source), &scratch = at(s.scratch), &target = at(s.target);
+    const long pixels = static_cast<long>(source.height) * source.width;
+    for (int panel = s.panels.from; panel < s.panels.to; ++panel) {
+      const ProductWeights::Panel& p = s.weights->panels[panel];
+      product(*s.weights, panel, source, scratch, nullptr, {0, source.height}, s.range, p.first_block);
+      for (int block = 0; block < p.blocks; ++block)
+        mean(start(scratch) + block * scratch.block(), pixels, target, p.first_block + block);
+    }
+  }
+
+  void mean(const float* pixels, long count, const Buffer& target, int block) const {
+    float* sum = start(target) + block * target.block() + target.row(0);
+    std::memset(sum, 0, kBlock * sizeof(float));
+    kernels.accumulate(pixels, count, 1.0f / static_cast<float>(count), sum);
+  }
+
+  void operator()(const PoolStep& s) const {
+    const Buffer &source = at(s.source), &target = at(s.target);
+    const float scale = 1.0f / (static_cast<float>(source.height) * static_cast<float>(source.width));
+    for (int block = s.from_block; block < s.to_block; ++block) {
+      float* sum = start(target) + block * target.block() + target.row(0);
+      std::memset(sum, 0, kBlock * sizeof(float));
+      for (int y = 0; y < source.height; ++y)
+        kernels.accumulate(start(source) + block * source.block() + source.row(y), source.width,
+                           y + 1 < source.height ? 1.0f : scale, sum);
+    }
+  }
+
+  void operator()(const AddStep& s) const {
+    const Buffer &a = at(s.a), &b = at(s.b), &target = at(s.target);
+    for (int block = 0; block < target.blocks(); ++block)
+      for (int y = s.rows.from; y < s.rows.to; ++y)
+        kernels.add(start(a) + block * a.block() + a.row(y), start(b) + block * b.block() + b.row(y),
+                    start(target) + block * target.block() + target.row(y), static_cast<long>(target.width) * kBlock);
+  }
+
+  void operator()(const ResizeStep& s) const {
+    const Buffer &source = at(s.source), &target = at(s.target);
+    for (int block = 0; block < target.blocks(); ++block)
+      for (int y = s.rows.from; y < s.rows.to; ++y) {
+        const float* pixels = start(source) + block * source.block();
+        kernels.resize({.above = pixels + source.row(s.source_rows.first[y]),
+                        .below = pixels + source.row(s.source_rows.second[y]),
+                        .down = s.source_rows.weight[y],
+                        .column = s.columns.first.data(),
+                        .next = s.columns.second.data(),
+                        .right = s.columns.weight.data(),
+                        .target = start(target) + block * target.block() + target.row(y),
+                        .pixels = target.width});
+      }
+  }
+
+  // Channel by channel where the target's blocks do not begin where the source's do.
+  void operator()(const ConcatStep& s) const {
+    const Buffer &source = at(s.source), &target = at(s.target);
+    for (int c = 0; c < source.channels; ++c)
+      for (int y = s.rows.from; y < s.rows.to; ++y) {
+        const int to = s.channel + c;
+        const float* from = start(source) + c / kBlock * source.block() + source.row(y) + c % kBlock;
+        float* pixel = start(target) + to / kBlock * target.block() + target.row(y) + to % kBlock;
+        for (int x = 0; x < target.width; ++x) pixel[x * kBlock] = from[x * kBlock];
+        if (to == target.channels - 1)  // lanes past the last channel are zero
+          for (int lane = 1; to % kBlock + lane < kBlock; ++lane)
+            for (int x = 0; x < target.width; ++x) pixel[x * kBlock + lane] = 0;
+      }
+  }
+
+  void operator()(const EmitStep& s) const {
+    const Buffer& source = at(s.source);
+    const long plane = static_cast<long>(source.height) * source.width;
+    for (int c = 0; c < source.channels; ++c)
+      for (int y = s.rows.from; y < s.rows.to; ++y) {
+        const float* from = start(source) + c / kBlock * source.block() + source.row(y) + c % kBlock;
+        float* to = outputs[s.output] + c * plane + static_cast<long>(y) * source.width;
+        for (int x = 0; x < source.width; ++x) to[x] = from[x * kBlock];
+      }
+  }
+
+  void operator()(const BarrierStep&) const { workers.barrier(); }
+};
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+struct Job {
+  Run run;
+  double* seconds;
+};
+
+void run_thread(void* context, int thread) {
+  const Job& job = *static_cast<Job*>(context);
+  double* seconds = thread == 0 ? job.seconds : nullptr;
+  double before = seconds ? now() : 0;
+  int label = 0;  // waiting at a barrier belongs to the step before it
+  for (const Program::Labelled& step : job.run.program.steps[thread]) {
+    std::visit(job.run, step.step);
+    if (!seconds) continue;
+    if (!std::holds_alternative<BarrierStep>(step.step)) label = step.label;
+    const double after = now();
+    seconds[label] += after - before;
+    before = after;
+  }
+}
+
+}  // namespace
+
+void Runner::prepare(const Program& program) {
+  if (arena_.bytes() >= program.arena_floats * sizeof(float)) return;
+  arena_ = Memory();
+  arena_ = Memory(program.arena_floats * sizeof(float));
+}
+
+void Runner::run(const Program& program, const float* image, float* const* outputs, double* seconds) {
+  std::memset(arena_.as<float>(), 0, program.zeros * sizeof(float));
+  Job job{{program, program.kernels.f32, arena_.as<float>(), image, outputs, workers_}, seconds};
+  workers_.run(run_thread, &job);
+}
+
+}  // namespace mobilenet

@@ -1,0 +1,30 @@
+// Runs programs: one arena, one set of threads. A runner serves one caller at a time; programs are shared, runners not.
+#pragma once
+
+#include "program.h"
+#include "workers.h"
+
+namespace mobilenet {
+
+class Runner {
+ public:
+  explicit Runner(int threads) : threads_(threads), workers_(threads) {}
+
+  // Makes room for `program`: the only allocation, and none where the arena is large enough already.
+  void prepare(const Program& program);
+
+  // `image` is (3, height, width); `outputs` are planar, of the shapes the program declares. Where `seconds` is given,
+  // the time of each label on thread 0 is added to it.
+  void run(const Program& program, const float* image, float* const* outputs, double* seconds);
+
+  int threads() const { return threads_; }
+  bool busy = false;  // for the caller to mark
+  std::size_t arena_bytes() const { return arena_.bytes(); }
+
+ private:
+  const int threads_;
+  Workers workers_;
+  Memory arena_;
+};
+
+}  // namespace mobilenet

@@ -1,0 +1,100 @@
+#include "isa.h"
+
+#include <cstdint>
+#include <stdexcept>
+
+#ifdef MOBILENET_X86
+#include <cpuid.h>
+#endif
+
+namespace mobilenet {
+
+// Each instruction set overwrites the kernels that it does better than those before it. Defined beside its vector type.
+void use_portable(Kernels& kernels);
+#ifdef MOBILENET_X86
+void use_avx2(Kernels& kernels);
+void use_avx512(Kernels& kernels);
+#endif
+
+namespace {
+
+struct InstructionSet {
+  const char* name;
+  bool present;
+  void (*use)(Kernels&);
+};
+
+#ifdef MOBILENET_X86
+// What the processor has and the operating system saves at a context switch. Asks cpuid and xgetbv directly: the compilers'
+// __builtin_cpu_supports answers 0 for everything in some builds (zig c++), without any error.
+struct Processor {
+  bool avx2 = false, avx512 = false;
+
+  Processor() {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return;
+    const bool fma = c & bit_FMA, xgetbv = c & bit_OSXSAVE;
+    if (!fma || !xgetbv || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+    constexpr std::uint64_t kAvxState = 0x6, kAvx512State = 0xe6;  // xmm, ymm; and masks, upper zmm, zmm16 to 31
+    const std::uint64_t saved = saved_state();
+    avx2 = (saved & kAvxState) == kAvxState && (b & bit_AVX2);
+    avx512 = avx2 && (saved & kAvx512State) == kAvx512State && (b & bit_AVX512F) && (b & bit_AVX512VL) &&
+             (b & bit_AVX512BW) && (b & bit_AVX512DQ);
+  }
+
+  static std::uint64_t saved_state() {
+    std::uint32_t low, high;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return std::uint64_t{high} << 32 | low;
+  }
+};
+#endif
+
+// Slowest first.
+std::vector<InstructionSet> instruction_sets() {
+#ifdef MOBILENET_X86
+  const Processor processor;
+  return {{"portable", true, use_portable}, {"avx2", processor.avx2, use_avx2}, {"avx512", processor.avx512, use_avx512}};
+#else
+  return {{"portable", true, use_portable}};
+#endif
+}
+
+// The table after each instruction set that this processor has.
+const std::vector<Kernels>& tables() {
+  static const std::vector<Kernels> all = [] {
+    std::vector<Kernels> made;
+    Kernels kernels{};
+    for (const InstructionSet& set : instruction_sets()) {
+      if (!set.present) continue;
+      set.use(kernels);
+      made.push_back(kernels);
+    }
+    return made;
+  }();
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Kernels& kernels : tables()) names.emplace_back(kernels.name);
+  return names;
+}
+
+const Kernels& kernels_for(const std::string& name) {
+  if (name.empty()) return tables().back();
+  std::string usable;
+  for (const Kernels& kernels : tables()) {
+    if (name == kernels.name) return kernels;
+    usable += (usable.empty() ? "" : ", ") + std::string(kernels.name);
+  }
+  bool known = false;
+  for (const InstructionSet& set : instruction_sets()) known = known || name == set.name;
+  throw std::invalid_argument("MOBILENET_ISA '" + name + "': " +
+                              (known ? "this processor does not have it" : "no such instruction set is compiled in") +
+                              "; use one of " + usable + ", or unset it");
+}
+
+}  // namespace mobilenet

@@ -1,0 +1,147 @@
+// What the sanitizers run without Python: the pool under load, programs on one thread and on several, forks.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <thread>
+
+#include <sys/wait.h>
+
+#include "../core/runner.h"
+#include "../isa/isa.h"
+
+namespace {
+
+using namespace mobilenet;
+
+void check(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "FAILED: %s\n", what);
+  std::exit(1);
+}
+
+std::vector<float> noise(std::size_t count, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(count);
+  for (float& v : values) v = uniform(generator);
+  return values;
+}
+
+struct Counter {
+  Workers& workers;
+  std::vector<int> rounds;
+};
+
+void count_rounds(void* context, int thread) {
+  Counter& c = *static_cast<Counter*>(context);
+  for (int i = 0; i < 10; ++i) {
+    c.rounds[thread]++;
+    c.workers.barrier();
+    for (int r : c.rounds) check(r == c.rounds[thread], "all threads are in the same round");
+    c.workers.barrier();
+  }
+}
+
+void pool(int threads) {
+  Workers workers(threads);
+  Counter counter{workers, std::vector<int>(threads)};
+  for (int i = 0; i < 200; ++i) {
+    workers.run(count_rounds, &counter);
+    if (i % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // long enough to fall asleep
+  }
+  for (int r : counter.rounds) check(r == 2000, "every thread did every round");
+  const pid_t child = fork();
+  if (child == 0) {
+    workers.run(count_rounds, &counter);
+    _exit(counter.rounds[threads - 1] == 2010 ? 0 : 1);
+  }
+  int status = 0;
+  check(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's pool works");
+}
+
+// A stem, an inverted residual and a classifier on a picture of side `n`, rows and panels split among `threads`.
+struct Net {
+  StemWeightsPtr stem;
+  ProductWeightsPtr expand, project, head;
+  DepthwiseWeightsPtr depthwise;
+
+  explicit Net(const Kernels& k)
+      : stem(std::make_shared<StemWeights>(Constants{noise(20 * 27, 1).data(), nullptr, noise(20, 2).data()}, 20, 3)),
+        expand(std::make_shared<ProductWeights>(Constants{noise(70 * 20, 3).data(), nullptr, noise(70, 4).data()}, 70, 20, 1, 3, k)),
+        project(std::make_shared<ProductWeights>(Constants{noise(20 * 70, 5).data(), nullptr, noise(20, 6).data()}, 20, 70, 1, 2, k)),
+        head(std::make_shared<ProductWeights>(Constants{noise(40 * 20, 9).data(), nullptr, noise(40, 10).data()}, 40, 20, 1, 2, k)),
+        depthwise(std::make_shared<DepthwiseWeights>(Constants{noise(70 * 9, 7).data(), nullptr, noise(70, 8).data()}, 70, 3)) {}
+
+  Program program(const Kernels& k, int threads, int n) const {
+    const int side = (n - 1) / 2 + 1, zeros = (side + 2) * kBlock;
+    std::int64_t next = zeros;
+    const auto buffer = [&](Program& p, int channels, int height, int width, int slots, int margin) {
+      const int index = p.buffer(next, channels, height, width, slots, margin, margin);
+      next += static_cast<std::int64_t>(p.buffers[index].size());
+      return index;
+    };
+    Program p(k, threads, n, n, 1 << 20, zeros);
+    const Range relu6{0, 6};
+    const Window same{3, 1, 1, 1, 1}, one{1, 1, 1, 0, 0};
+    const int x = buffer(p, 20, side, side, side, 0), d = buffer(p, 70, side, side, side, 0);
+    const int y = buffer(p, 20, side, side, side, 0), pooled = buffer(p, 40, 1, 1, 1, 0);
+    const int output = p.output(40, 1, 1);
+    for (int t = 0; t < threads; ++t)
+      p.add(t, 0, StemStep{stem, {3, 2, 1, 1, 1}, x, {side * t / threads, side * (t + 1) / threads}, relu6});
+    p.barrier();
+    for (int t = 0; t < threads; ++t) {
+      const int ring = buffer(p, 48, side, side, side, 1), panels = static_cast<int>(expand->panels.size());
+      p.add(t, 1, PadStep{ring, {0, side}});
+      p.add(t, 1, ExpandDepthwiseStep{expand, depthwise, same, x, ring, d, {0, side}, {0, side},
+                                      {panels * t / threads, panels * (t + 1) / threads}, relu6, relu6, {}});
+    }
+    p.barrier();
+    for (int t = 0; t < threads; ++t)
+      p.add(t, 2, ProductStep{project, one, d, y, x, {side * t / threads, side * (t + 1) / threads}, {0, 1}, relu6});
+    p.barrier();
+    for (int t = 0; t < threads; ++t) {
+      const int scratch = buffer(p, 40, side, side, side, 0), panels = static_cast<int>(head->panels.size());
+      p.add(t, 3, PooledProductStep{head, y, scratch, pooled, {panels * t / threads, panels * (t + 1) / threads}, relu6});
+    }
+    p.barrier();
+    p.add(0, 4, EmitStep{pooled, output, {0, 1}});
+    return p;
+  }
+};
+
+void programs(const Kernels& kernels) {
+  const Net net(kernels);
+  for (int n : {1, 2, 7, 30}) {
+    const std::vector<float> picture = noise(3 * n * n, 11);
+    std::vector<float> expected(40);
+    for (int threads : {1, 2, 3}) {
+      const Program program = net.program(kernels, threads, n);
+      const auto serve = [&] {
+        Runner runner(threads);
+        std::vector<float> result(40);
+        float* outputs[] = {result.data()};
+        for (int i = 0; i < 20; ++i) {
+          runner.prepare(program);
+          runner.run(program, picture.data(), outputs, nullptr);
+        }
+        return result;
+      };
+      if (threads == 1) expected = serve();
+      std::vector<std::vector<float>> results(3);
+      std::vector<std::thread> callers;
+      for (auto& result : results) callers.emplace_back([&] { result = serve(); });
+      for (std::thread& caller : callers) caller.join();
+      for (const auto& result : results)
+        check(std::memcmp(result.data(), expected.data(), 40 * sizeof(float)) == 0, "the same bits on any threads");
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (int threads : {1, 2, 4}) pool(threads);
+  for (const std::string& isa : available_isas()) programs(kernels_for(isa));
+  std::puts("native tests passed");
+}

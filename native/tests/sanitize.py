@@ -1,0 +1,68 @@
+"""Builds the core with sanitizers and runs it: python native/tests/sanitize.py [address] [thread]
+
+``address`` builds the extension with the address and undefined-behaviour sanitizers and runs the engine's Python tests
+on it, hostile programs included, then the native tests. ``thread`` runs the native tests under the thread sanitizer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ("tests/engine/test_native.py", "tests/engine/test_program.py", "tests/hostile/test_fuzz.py")
+
+# An editable installation's finder would import the plain core; the sanitized package stands first on the path instead.
+RUN = """
+import sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if not hasattr(finder, "known_source_files")]
+import mobilenet._core as core
+assert core.__file__.startswith(sys.argv[1]), core.__file__
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
+"""
+
+
+def run(*command: str | Path, **environment: str) -> None:
+    print("+", *command, flush=True)
+    subprocess.run([str(part) for part in command], cwd=ROOT, env={**os.environ, **environment}, check=True)
+
+
+def build(name: str, sanitizers: str, *options: str) -> Path:
+    folder = ROOT / "build" / f"sanitize-{name}"
+    run("cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DMOBILENET_SANITIZE={sanitizers}", *options)
+    run("cmake", "--build", folder)
+    return folder
+
+
+def address() -> None:
+    sanitizers = "address,undefined"
+    run(build("address-native", sanitizers, "-DMOBILENET_NATIVE_TESTS=ON") / "native_tests")
+    folder = build("address", sanitizers, f"-DPython_EXECUTABLE={sys.executable}")
+    package = folder / "site" / "mobilenet"
+    shutil.rmtree(package.parent, ignore_errors=True)
+    shutil.copytree(ROOT / "src" / "mobilenet", package)
+    for core in folder.glob("_core*"):
+        shutil.copy(core, package)
+    libraries = [
+        subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    run(
+        sys.executable, "-c", RUN, package.parent, *TESTS,
+        PYTHONPATH=str(package.parent), LD_PRELOAD=":".join(libraries), ASAN_OPTIONS="detect_leaks=0",
+    )  # fmt: skip
+
+
+def thread() -> None:
+    tests = build("thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON") / "native_tests"
+    run(tests, TSAN_OPTIONS="die_after_fork=0")  # the tests fork on purpose
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ("address", "thread"):
+        {"address": address, "thread": thread}[name]()
+    print("sanitizers found nothing")
