@@ -36,12 +36,12 @@ from mobilenet.training.run import watch
 base = Path(sys.argv[2])
 
 def recipe(kind):
-    plain = {"batch": 8, "lr": 0.002, "averaging": None, "sync_norm": True, "checkpoint_steps": 100}
+    plain = {"batch": 8, "lr": 0.002, "averaging": None, "sync_norm": True, "checkpoint_steps": 100, "channels_last": False}
     if kind == "classify":
         return runs.tiny(network=replace(runs.tiny().network, dropout=0.0), **plain)
     if kind == "accumulate":
         return runs.tiny(network=replace(runs.tiny().network, dropout=0.0), accumulate=2, epochs=1, **plain)
-    plain["lr"] = 1e-5  # batch norm on maps of one pixel magnifies roundings beyond all measure once weights move
+    plain["lr"] = 1e-5  # batch norm over the 8 values of a map of one pixel magnifies roundings once weights move
     made = runs.tiny_segmenter(**plain) if kind == "segment" else runs.tiny_detector(**plain)
     if kind == "still":  # the detector that one process made, begun from and not moved by as much as a rounding
         file = str(base / "detect1x1-0" / "run" / "model.safetensors")
@@ -101,8 +101,8 @@ for layout in json.loads(sys.argv[3]):
 
 KINDS = {"classify": tiny, "accumulate": tiny, "detect": tiny_detector, "still": tiny_detector, "segment": tiny_segmenter}
 LAYOUTS = [(kind, 1, local) for kind in KINDS for local in (1, 2)] + [("classify", 2, 2)]
-SOME = 16
-JITTERED = [(kind, 1, 1, jitter) for kind in KINDS for jitter in (1, 2, 3)]
+JITTERED = [(kind, 1, 1, jitter) for kind in KINDS if kind != "still" for jitter in (1, 2, 3)]
+LAYERS_ROOT = 8  # the networks have 50 to 70 layers
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +128,15 @@ def seen(base: Path, kind: str, nodes: int, local: int, jitter: int = 0) -> tupl
 
 @pytest.mark.parametrize("layout", [each for each in LAYOUTS if each[1] * each[2] > 1], ids=str)
 def test_many_processes_do_what_one_does(runs, layout):
-    """Every picture once, in the same step; losses apart by rounding alone; the same metrics.
+    """Every image once, in the same step; losses differ by rounding only; the same metrics.
 
-    How far rounding takes them is measured: one process again, its first weights changed by up to 1, 2 or 3 units in the
-    last place. Sums in another order change what each of the layers makes by about as much, so losses may differ by some times
-    that: `SOME` covers that layers add up (their number's root is 7 to 8), and what one process itself rounds.
+    `tolerance` bounds the rounding of one forward pass. What training makes of it is measured: one process again, its first
+    weights changed by up to 1, 2 or 3 units in the last place. Each layer of the other run rounds by about as much, and the
+    roundings of independent layers add up as the root of their number. "still" never moves its weights, so the forward
+    pass alone bounds it.
+
+    Images are channels-first: in channels-last memory PyTorch's own batch norm sums its statistics one by one in float32 (an
+    error of 2e-4 over 8,192 values, 3e-3 over 131,072, against 6e-7), so that the one process would be the inexact one.
     """
     kind = layout[0]
     (alone, pictures), (together, spread) = seen(runs, kind, 1, 1), seen(runs, *layout)
@@ -140,11 +144,12 @@ def test_many_processes_do_what_one_does(runs, layout):
     recipe = KINDS[kind]()
     network = recipe.network.network(recipe.resolution, 5)
     for step, (one, many) in enumerate(zip(alone, together, strict=True)):
-        moved = max(abs(a - b) for j in (1, 2, 3) for a, b in zip(seen(runs, kind, 1, 1, j)[0][step], one, strict=True))
-        assert many == pytest.approx(one, abs=SOME * moved + tolerance(network, max(map(abs, one))))
+        jittered = [seen(runs, *run)[0][step] for run in JITTERED if run[0] == kind]
+        moved = max((abs(a - b) for losses in jittered for a, b in zip(losses, one, strict=True)), default=0.0)
+        assert many == pytest.approx(one, abs=LAYERS_ROOT * moved + tolerance(network, max(map(abs, one))))
     folders = [runs / f"{kind}{nodes}x{local}-0" / "run" for _, nodes, local in ((kind, 1, 1), layout)]
     first, second = (modelfile.read(folder / "model.safetensors") for folder in folders)
-    if kind != "detect":  # whose roundings one step magnifies a thousandfold and more: "still" is for its metrics
+    if kind != "detect":  # one step magnifies its roundings a thousandfold; "still" compares a detector's metrics
         assert second.metrics == first.metrics
     assert second.provenance["scored"] == first.provenance["scored"] == recipe.drawn.val
 
