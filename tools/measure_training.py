@@ -3,7 +3,7 @@
     python tools/measure_training.py --data IMAGENETTE160 [--precision bf16-mixed] [--batch 64] [--steps 120] [--pairs 3]
 
 Whole processes in turns. `--reference` runs the other side alone: the loop of torchvision's
-references/classification/train.py, with its transforms, loader, loss, optimiser and running accuracy, in the fewest lines. The
+references/classification/train.py, with its transforms, loader, loss, optimizer and running accuracy, in the fewest lines. The
 first window of 20 steps warms up and does not count. Appends one row to results/training_speed.jsonl; run nothing beside it.
 """
 
@@ -114,7 +114,7 @@ def main() -> None:
         return
     settings: dict[str, object] = {
         "epochs": 1, "batch": given.batch, "limit": given.batch * given.steps, "precision": given.precision, "lr": LR,
-        "schedule": "constant", "weight_decay": 4e-5, "decayed": "all", "optimiser": "sgd", "averaging": None,
+        "schedule": "constant", "weight_decay": 4e-5, "decayed": "all", "optimizer": "sgd", "averaging": None,
         "sizes": [], "resolution": given.side, "preprocessing.size": [given.side, given.side],
         "augmentation.scale": [0.08, 1.0], "dropout": 0.2, "in_memory": False, "workers": given.workers,
     }  # fmt: skip

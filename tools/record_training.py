@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from mobilenet.training.recipes import recipes
+from mobilenet.training.recipes import builtin
 from mobilenet.training.run.loop import flat_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def row(run: Path) -> dict[str, Any]:
     recipe = json.loads((run / "recipe.json").read_text())
-    standard = flat_settings(recipes.find(recipe["name"]).to_json())
+    standard = flat_settings(builtin.find(recipe["name"]).to_json())
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     steps, scores = [line for line in lines if "loss" in line], [line for line in lines if "metrics" in line]
     if not (run / "model.safetensors").exists():

@@ -7,12 +7,10 @@ a dataclass whose `__init__` alone is compiled; the other methods are shared.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, dataclass, field
+from dataclasses import Field, FrozenInstanceError, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from dataclasses import Field
-
     from typing_extensions import dataclass_transform
 else:
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.training.input import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
 from mobilenet.training.optim.ema import Averaging
-from mobilenet.training.optim.optimiser import SGD
-from mobilenet.training.recipes.recipe import BoxLoss, CrossEntropy, Drawn, PixelCrossEntropy, Plan, Recipe
-from mobilenet.training.run import loop, pictures, record
+from mobilenet.training.optim.optimizer import SGD
+from mobilenet.training.recipes.recipe import BoxLoss, CrossEntropy, GeneratedShapes, NetworkSpec, PixelCrossEntropy, Recipe
+from mobilenet.training.run import log, loop, report
 
 ROWS = [[1, 8, 1, 1], [6, 8, 2, 2]]
 
@@ -21,7 +21,7 @@ def tiny(**changes) -> Recipe:
     """Ten steps on a network of two blocks, with everything random that can be: dropout, crops, mixing."""
     given = {
         "name": "tiny",
-        "network": Plan(settings={"width": 0.35, "rows": ROWS}, dropout=0.2),
+        "network": NetworkSpec(settings={"width": 0.35, "rows": ROWS}, dropout=0.2),
         "resolution": 32,
         "preprocessing": Preprocessing(size=(32, 32), fit="squash"),
         "augmentation": ClassificationAugmentation(mixup=0.2),
@@ -29,10 +29,10 @@ def tiny(**changes) -> Recipe:
         "batch": 8,
         "lr": 0.05,
         "loss": CrossEntropy(0.1),
-        "optimiser": SGD(0.9, True),
+        "optimizer": SGD(0.9, True),
         "weight_decay": 1e-4,
         "averaging": Averaging(0.9),
-        "drawn": Drawn(train=40, val=12, size=32),
+        "shapes": GeneratedShapes(train=40, val=12, size=32),
         "workers": 0,
         "checkpoint_steps": 1,
     }
@@ -40,25 +40,25 @@ def tiny(**changes) -> Recipe:
 
 
 def tiny_detector(**changes) -> Recipe:
-    plan = Plan("ssdlite_mobilenet_v2", {"width": 0.35, "anchors": "torchvision"}, dropout=0.0)
+    plan = NetworkSpec("ssdlite_mobilenet_v2", {"width": 0.35, "anchors": "torchvision"}, dropout=0.0)
     return tiny(**{
         "network": plan, "resolution": 64, "preprocessing": Preprocessing(size=(64, 64), fit="squash"),
         "augmentation": DetectionAugmentation(), "loss": BoxLoss(), "epochs": 1,
-        "drawn": Drawn(train=16, val=6, size=64), **changes,
+        "shapes": GeneratedShapes(train=16, val=6, size=64), **changes,
     })  # fmt: skip
 
 
 def tiny_segmenter(**changes) -> Recipe:
-    plan = Plan("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 16})
+    plan = NetworkSpec("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 16})
     return tiny(**{
         "network": plan, "augmentation": SegmentationAugmentation(), "loss": PixelCrossEntropy(), "epochs": 1,
-        "drawn": Drawn(train=16, val=6, size=32), **changes,
+        "shapes": GeneratedShapes(train=16, val=6, size=32), **changes,
     })  # fmt: skip
 
 
 def log_of(folder: Path) -> list[dict]:
     """The log less its clocks."""
-    lines = [json.loads(line) for line in (folder / record.LOG).read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / log.LOG).read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_second", "data_share")} for line in lines]
 
 
@@ -70,7 +70,7 @@ def forked(folder: Path, resume: bool, recipe: Recipe) -> int:
     status = 1
     try:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        pictures.draw_run = lambda *_: None  # seconds, and nothing that a kill could spoil
+        report.draw_run = lambda *_: None  # seconds, and nothing that a kill could spoil
         loop.train(recipe, None, folder, resume, "cpu")
         status = 0
     except loop.TrainingError as error:

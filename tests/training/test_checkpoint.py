@@ -19,8 +19,8 @@ from support.training_runs import tiny  # noqa: E402
 
 from mobilenet import modelfile  # noqa: E402
 from mobilenet.training.input import CorruptPicture, Shapes  # noqa: E402
-from mobilenet.training.optim.optimiser import SGD, AdamW, Muon, RMSProp  # noqa: E402
-from mobilenet.training.run import checkpoint, loop, pictures  # noqa: E402
+from mobilenet.training.optim.optimizer import SGD, AdamW, Muon, RMSProp  # noqa: E402
+from mobilenet.training.run import checkpoint, loop, report  # noqa: E402
 from mobilenet.training.run.checkpoint import TrainingError  # noqa: E402
 
 KILLS = 20
@@ -85,7 +85,7 @@ def test_asked_to_stop_a_run_says_so_and_goes_on_equal(tmp_path, number):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(pictures, "draw_run", lambda *_: None)
+    monkeypatch.setattr(report, "draw_run", lambda *_: None)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -99,7 +99,7 @@ def train(folder: Path, resume: bool = False, **changes) -> bytes:
 @pytest.mark.parametrize("kind", [SGD(0.9, True), RMSProp(), AdamW(), Muon()])
 def test_a_full_disk_ends_cleanly(kind, tmp_path, monkeypatch):
     """The third checkpoint meets a full disk: the second one stays, and with room again the run ends equal."""
-    whole, writes, sync = train(tmp_path / "whole", optimiser=kind, lr=0.001), [0], os.fsync
+    whole, writes, sync = train(tmp_path / "whole", optimizer=kind, lr=0.001), [0], os.fsync
 
     def full(handle):
         writes[0] += 1
@@ -109,10 +109,10 @@ def test_a_full_disk_ends_cleanly(kind, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(TrainingError, match=r"No space left on device.*the checkpoint before it is whole.*--resume"):
-        train(tmp_path / "run", optimiser=kind, lr=0.001)
+        train(tmp_path / "run", optimizer=kind, lr=0.001)
     assert checkpoint.load(tmp_path / "run")["step"] == 2
     assert not list((tmp_path / "run").glob(".*"))
-    assert train(tmp_path / "run", True, optimiser=kind, lr=0.001) == whole
+    assert train(tmp_path / "run", True, optimizer=kind, lr=0.001) == whole
 
 
 def test_vanished_data_ends_cleanly(tmp_path, monkeypatch):
@@ -160,11 +160,11 @@ def test_what_a_kill_leaves_beside_the_files_is_swept(tmp_path):
 
 def test_the_log_forgets_what_is_about_to_be_done_again(tmp_path):
     """Steps past the checkpoint, scores past the last one in it, and a line cut by the kill."""
-    from mobilenet.training.run.record import Record, read
+    from mobilenet.training.run.log import RunLog, read
 
     lines = [{"step": 5, "loss": 1.0}, {"step": 5, "metrics": {}}, {"step": 10, "loss": 1.0}, {"step": 10, "metrics": {}},
              {"step": 15, "loss": 1.0}]  # fmt: skip
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 2')
-    with Record(tmp_path, 10, 5) as record:
+    with RunLog(tmp_path, 10, 5) as record:
         record.write({"step": 20, "loss": 2.0})
     assert [line["step"] for line in read(tmp_path / "log.jsonl")] == [5, 5, 10, 20]

@@ -32,7 +32,7 @@ sys.path.insert(0, sys.argv[1])
 import torch.utils.tensorboard
 from support import training_runs as runs
 from mobilenet.training.input import ClassificationAugmentation
-from mobilenet.training.run import watch
+from mobilenet.training.run import monitor
 base = Path(sys.argv[2])
 
 def recipe(kind):
@@ -68,11 +68,11 @@ def launch(kind, nodes, local, jitter=0):
             })
         status = 1
         try:
-            seen, examine = [], watch.Window.examine
+            seen, examine = [], monitor.LossWindow.examine
             def note(window, fabric, step):
                 seen.append([step.all.tolist(), step.indices.tolist()])
                 return examine(window, fabric, step)
-            watch.Window.examine = note
+            monitor.LossWindow.examine = note
             make = runs.loop.nn.module
             def jittered(*given):
                 net = make(*given)
@@ -82,7 +82,7 @@ def launch(kind, nodes, local, jitter=0):
                         weight.mul_(1 + jitter * 2.0**-23 * (2 * torch.rand(weight.shape, generator=noise) - 1))
                 return net
             runs.loop.nn.module = jittered
-            runs.pictures.draw_run = lambda *_: None
+            runs.report.draw_run = lambda *_: None
             runs.loop.train(recipe(kind), None, folder / "run", False, "cpu")
             (folder / f"seen{rank}.json").write_text(json.dumps(seen))
             status = 0
@@ -151,7 +151,7 @@ def test_many_processes_do_what_one_does(runs, layout):
     first, second = (modelfile.read(folder / "model.safetensors") for folder in folders)
     if kind != "detect":  # one step magnifies its roundings a thousandfold; "still" compares a detector's metrics
         assert second.metrics == first.metrics
-    assert second.provenance["scored"] == first.provenance["scored"] == recipe.drawn.val
+    assert second.provenance["scored"] == first.provenance["scored"] == recipe.shapes.val
 
 
 def test_synced_norm_alone_is_batch_norm():

@@ -22,9 +22,9 @@ from mobilenet.images.preprocessing import Preprocessing  # noqa: E402
 from mobilenet.predict.evaluate import evaluate  # noqa: E402
 from mobilenet.predict.predictor import Predictor  # noqa: E402
 from mobilenet.training.input import Shapes  # noqa: E402
-from mobilenet.training.optim.optimiser import AdamW, RMSProp  # noqa: E402
+from mobilenet.training.optim.optimizer import AdamW, RMSProp  # noqa: E402
 from mobilenet.training.optim.schedule import Warmup  # noqa: E402
-from mobilenet.training.recipes.recipe import Drawn, Plan, Teacher  # noqa: E402
+from mobilenet.training.recipes.recipe import GeneratedShapes, NetworkSpec, Teacher  # noqa: E402
 from mobilenet.training.run import loop  # noqa: E402
 from mobilenet.training.run.checkpoint import TrainingError  # noqa: E402
 
@@ -76,7 +76,7 @@ def test_every_task_leaves_a_whole_run_behind(made, tmp_path):
 
 def test_the_score_is_what_evaluate_finds(folders, tmp_path):
     """`mobilenet evaluate` of the model file, in torch: the same metrics, to the last digit."""
-    recipe = tiny(drawn=None, preprocessing=Preprocessing(size=(32, 32), fit="center_crop", resize=36))
+    recipe = tiny(shapes=None, preprocessing=Preprocessing(size=(32, 32), fit="center_crop", resize=36))
     model = train(recipe, tmp_path, folders)
     found = evaluate(Predictor(model, nn.executor(model)), folders / "val")
     assert (found.images, found.metrics) == (15, dict(model.metrics))
@@ -89,7 +89,7 @@ def test_the_score_is_what_evaluate_finds(folders, tmp_path):
 def test_it_learns(tmp_path):
     """Four pictures by heart: the loss of the last steps is a small part of the first one's."""
     recipe = tiny(
-        epochs=40, batch=4, drawn=Drawn(4, 4, 32), score_epochs=40, lr=0.01, optimiser=AdamW(), averaging=None,
+        epochs=40, batch=4, shapes=GeneratedShapes(4, 4, 32), score_epochs=40, lr=0.01, optimizer=AdamW(), averaging=None,
         augmentation=replace(tiny().augmentation, mixup=0.0, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0),
         loss=replace(tiny().loss, smoothing=0.0), network=replace(tiny().network, dropout=0.0), checkpoint_steps=100,
     )  # fmt: skip
@@ -104,7 +104,7 @@ def test_it_learns(tmp_path):
         {"precision": "bf16-mixed"},
         {"accumulate": 2, "clip": 0.5},
         {"channels_last": False, "averaging": None, "in_memory": True},
-        {"optimiser": RMSProp(), "warmup": Warmup(0.5, 0.1), "balanced": True},
+        {"optimizer": RMSProp(), "warmup": Warmup(0.5, 0.1), "balanced": True},
         {"sizes": ((0.0, 24), (0.5, 32)), "workers": 1},
         {"limit": 16, "score_epochs": 2},
     ],
@@ -144,17 +144,17 @@ def test_accumulated_gradients_are_the_batchs(tmp_path):
 
 
 def test_a_model_file_is_where_another_run_begins_and_what_teaches_it(folders, tmp_path):
-    first = train(tiny(drawn=None, epochs=1), tmp_path / "a", folders)
+    first = train(tiny(shapes=None, epochs=1), tmp_path / "a", folders)
     file = str(tmp_path / "a" / "model.safetensors")
-    recipe = tiny(drawn=None, epochs=1, lr=1e-12, averaging=None, teacher=Teacher(file, 0.3, 2.0),
-                  network=Plan(settings={"width": 0.35, "rows": ROWS}, start=file))  # fmt: skip
+    recipe = tiny(shapes=None, epochs=1, lr=1e-12, averaging=None, teacher=Teacher(file, 0.3, 2.0),
+                  network=NetworkSpec(settings={"width": 0.35, "rows": ROWS}, start=file))  # fmt: skip
     second = train(recipe, tmp_path / "b", folders)
     for name in first.network.parameters():
         assert np.allclose(first.tensors[name], second.tensors[name], atol=1e-9), name
     assert set(log_of(tmp_path / "b")[0]["parts"]) == {"cross_entropy", "teacher"}
     for changes, said in (
-        ({"network": Plan(settings={"width": 0.5}, start=file)}, "same width"),
-        ({"network": Plan(settings={"width": 0.35, "rows": ROWS, "padding": "tensorflow"}, start=file)}, "padding"),
+        ({"network": NetworkSpec(settings={"width": 0.5}, start=file)}, "same width"),
+        ({"network": NetworkSpec(settings={"width": 0.35, "rows": ROWS, "padding": "tensorflow"}, start=file)}, "padding"),
         ({"network": replace(recipe.network, start="imagenett")}, "imagenet"),
         ({"preprocessing": Preprocessing(size=(32, 32), fit="squash", mean=(0.5, 0.5, 0.5))}, "mean"),
         ({"teacher": Teacher("timm:no_such_net")}, "timm"),
@@ -166,7 +166,7 @@ def test_a_model_file_is_where_another_run_begins_and_what_teaches_it(folders, t
 def test_what_does_not_go_together_is_refused(folders, tmp_path):
     for recipe, data, said in (
         (tiny(), folders, "leave --data out"),
-        (tiny(drawn=None), None, "give --data"),
+        (tiny(shapes=None), None, "give --data"),
         (tiny(batch=64), None, "batch 64: must be at most the 40"),
     ):
         with pytest.raises(ValueError, match=said):
@@ -187,7 +187,7 @@ def test_unreadable_pictures_are_named_in_the_log(folders, tmp_path):
         target.write_bytes(source.read_bytes())
     broken = sorted((copy / "val").rglob("*.png"))[0]
     broken.write_bytes(b"no picture")
-    model = train(tiny(drawn=None, epochs=1), tmp_path / "run", copy)
+    model = train(tiny(shapes=None, epochs=1), tmp_path / "run", copy)
     (score,) = (line for line in log_of(tmp_path / "run") if "metrics" in line)
     assert score["images"] == model.provenance["scored"] == 14
     assert [broken.name in reason for reason in score["failed"]] == [True]

@@ -14,10 +14,10 @@ from support.training_runs import tiny
 
 from mobilenet.cli.predict import train
 from mobilenet.training.optim.ema import Averaging
-from mobilenet.training.optim.optimiser import SGD, AdamW, RMSProp
+from mobilenet.training.optim.optimizer import SGD, AdamW, RMSProp
 from mobilenet.training.optim.schedule import Cosine, OneCycle
+from mobilenet.training.recipes.builtin import RECIPES, find
 from mobilenet.training.recipes.recipe import Recipe, Teacher, shrunk, with_settings
-from mobilenet.training.recipes.recipes import RECIPES, find
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -30,7 +30,7 @@ def test_every_recipe_is_whole(name):
     assert (small.task, small.epochs, small.limit, small.workers) == (recipe.task, 1, 16, 0)
     assert small.resolution <= 96
     assert small.preprocessing.size == (small.resolution, small.resolution)
-    assert small.optimiser == recipe.optimiser
+    assert small.optimizer == recipe.optimizer
     assert f"``mobilenet train {name}" in (RECIPES[name].__doc__ or "") or "-m mobilenet train" in (
         RECIPES[name].__doc__ or ""
     ) or "`imagenette" in (RECIPES[name].__doc__ or "")  # fmt: skip
@@ -39,7 +39,7 @@ def test_every_recipe_is_whole(name):
 
 def test_the_papers_recipe_says_what_the_paper_says():
     recipe = find("imagenet_paper")
-    assert recipe.optimiser == RMSProp(decay=0.9, momentum=0.9, epsilon=1.0)
+    assert recipe.optimizer == RMSProp(decay=0.9, momentum=0.9, epsilon=1.0)
     assert (recipe.lr, recipe.batch, recipe.weight_decay, recipe.decayed) == (0.045, 96, 4e-5, "dense")
     assert recipe.network.norm_momentum == pytest.approx(1 - 0.997)
     assert recipe.averaging == Averaging(0.9999, 1, True)
@@ -51,11 +51,11 @@ def test_settings_from_text():
     recipe = find("imagenette")
     changed = with_settings(
         recipe,
-        {"schedule.final": "0.5", "schedule": "cosine", "optimiser": "adamw", "optimiser.betas": "[0.8, 0.9]", "lr": "1",
+        {"schedule.final": "0.5", "schedule": "cosine", "optimizer": "adamw", "optimizer.betas": "[0.8, 0.9]", "lr": "1",
          "averaging": "null", "width": "0.5", "network.settings.min_depth": "16", "augmentation.policy": "trivial",
          "workers": "0", "sizes": "[[0, 64], [0.5, 96]]"},
     )  # fmt: skip
-    assert changed.optimiser == AdamW((0.8, 0.9))
+    assert changed.optimizer == AdamW((0.8, 0.9))
     assert changed.schedule == Cosine(0.5)  # kinds first, then what belongs to them
     assert (changed.lr, changed.averaging, changed.workers) == (1.0, None, 0)
     assert changed.network.settings == {"width": 0.5, "min_depth": 16}
@@ -92,7 +92,7 @@ def test_resolution_moves_what_belongs_to_it():
         ("network.settings.classes", "3", "'classes' of the network"),
         ("network.architecture", "mobilenet_v3", "nearest: mobilenet_v"),
         ("network.settings.widht", "1", "nearest: width"),
-        ("optimiser.momentum", '"a"', "recipe.optimiser.momentum 'a': must be a number"),
+        ("optimizer.momentum", '"a"', "recipe.optimizer.momentum 'a': must be a number"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_by_name(path, text, said):
@@ -105,7 +105,7 @@ def test_json_that_is_no_recipe():
     for broken, said in (
         ({**data, "more": 1}, "no setting of recipe is called 'more'"),
         ({key: value for key, value in data.items() if key != "epochs"}, "no 'epochs'"),
-        ({**data, "optimiser": {"kind": "sgdd"}}, "nearest: sgd"),
+        ({**data, "optimizer": {"kind": "sgdd"}}, "nearest: sgd"),
         ([], r"recipe \[\]: must be"),
     ):
         with pytest.raises(ValueError, match=said):
@@ -116,7 +116,7 @@ def test_contradictions_are_refused():
     for changes, said in (
         ({"resolution": 64}, "resolution 64"),
         ({"batch": 9, "accumulate": 2}, "accumulate 2 must be a divisor"),
-        ({"optimiser": SGD(), "clip": 0.0}, "clip"),
+        ({"optimizer": SGD(), "clip": 0.0}, "clip"),
         ({"score_epochs": 0}, "score_epochs"),
         ({"averaging": Averaging(start=0.5)}, "averaging.start 0.5 keeps a share of random weights; give network.start"),
     ):

@@ -18,7 +18,7 @@ from support.training_runs import tiny  # noqa: E402
 
 from mobilenet import nn  # noqa: E402
 from mobilenet.nn.blocks import FixedNorm, replace_norms  # noqa: E402
-from mobilenet.training.recipes.recipe import Plan  # noqa: E402
+from mobilenet.training.recipes.recipe import NetworkSpec  # noqa: E402
 from mobilenet.training.run.start import take_weights  # noqa: E402
 
 PICTURES = Preprocessing(size=(32, 32), fit="squash")
@@ -78,6 +78,6 @@ def test_fixed_norms_keep_their_statistics_and_learn_their_scale():
 def test_fixed_norms_are_refused_where_they_mean_nothing():
     for given, said in (({}, "network.start"), ({"start": "imagenet", "norm_momentum": 0.01}, "norm_momentum")):
         with pytest.raises(ValueError, match=said):
-            Plan(fixed_norms=True, **given)
+            NetworkSpec(fixed_norms=True, **given)
     with pytest.raises(ValueError, match="sync_norm"):
-        tiny(network=Plan(settings={"width": 0.35}, start="imagenet", fixed_norms=True), sync_norm=True)
+        tiny(network=NetworkSpec(settings={"width": 0.35}, start="imagenet", fixed_norms=True), sync_norm=True)

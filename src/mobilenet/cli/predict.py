@@ -342,8 +342,8 @@ def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, s
     processes train one network.
     """
     try:
+        from ..training.recipes.builtin import find
         from ..training.recipes.recipe import shrunk, with_settings
-        from ..training.recipes.recipes import find
         from ..training.run.loop import train as run
     except ImportError as error:
         raise ValueError(f"train: {error}; pip install 'mobilenet[train]'") from error

@@ -21,22 +21,22 @@ from ..tasks.boxes import CODE_SCALES, LARGEST_CODE
 from ..tasks.detection import Codes, Scores, head_maps
 from ..tasks.results import VOID
 
-Parts = dict[str, Tensor]
+LossTerms = dict[str, Tensor]
 
-Average = Callable[[Tensor], Tensor]
+MeanOverProcesses = Callable[[Tensor], Tensor]
 """Mean of a () tensor over all processes. Losses that divide by a count need it: gradients are averaged over processes, so
 each must divide by the mean count for the sum to be that of one process with all pictures."""
 
 
 def alone(count: Tensor) -> Tensor:
-    """The `Average` of one process."""
+    """The `MeanOverProcesses` of one process."""
     return count
 
 
 # Classification --------------------------------------------------------------------------------------------------------
 
 
-def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Parts:
+def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> LossTerms:
     """Mean cross-entropy of softmax: {"cross_entropy", "total"}.
 
     logits (N, K) float; target (N,) int64, or (N, K) float that sum to 1. `smoothing` gives this share of the truth to all
@@ -50,7 +50,7 @@ def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Par
 
 def distillation(
     logits: Tensor, teacher: Tensor, target: Tensor, weight: float = 0.5, temperature: float = 1.0, smoothing: float = 0.0
-) -> Parts:
+) -> LossTerms:
     """Knowledge distillation (arXiv 1503.02531): {"cross_entropy", "teacher", "total"}.
 
     (1 - weight) x cross-entropy + weight x T^2 x KL(teacher || student), both softened by T: the square keeps the gradient's
@@ -68,7 +68,9 @@ def distillation(
 # Segmentation ----------------------------------------------------------------------------------------------------------
 
 
-def pixel_cross_entropy(logits: Tensor, masks: Tensor, weights: Sequence[float] = (), average: Average = alone) -> Parts:
+def pixel_cross_entropy(
+    logits: Tensor, masks: Tensor, weights: Sequence[float] = (), average: MeanOverProcesses = alone
+) -> LossTerms:
     """Mean cross-entropy over all pixels of the batch that are not void: {"cross_entropy", "total"}; 0 where all are void.
 
     logits (N, K, H, W) float; masks (N, H, W) of any integer type, `VOID` where no class is meant. With `weights`, one for
@@ -143,8 +145,8 @@ def ssd(
     defaults: NDArray[np.float64],
     size: tuple[int, int],
     matching: Matching = TENSORFLOW,
-    average: Average = alone,
-) -> Parts:
+    average: MeanOverProcesses = alone,
+) -> LossTerms:
     """SSD's loss (arXiv 1512.02325, section 2.2): {"classes", "boxes", "total"}.
 
     Smooth L1 of the codes of default boxes that hold an object, and cross-entropy of these and the hardest others, both

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.dataset import Dataset
+from ..errors import assert_never
 from ..images.preprocessing import Preprocessing
 from ..network.layers import Network
 from ..tasks.classification import ClassificationDecoder
@@ -20,7 +21,7 @@ from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics
 from ..tasks.results import Decoder, Result
 from ..tasks.segmentation import SegmentationDecoder
 from . import losses
-from .losses import Average, Parts
+from .losses import LossTerms, MeanOverProcesses
 from .recipes.recipe import BoxLoss, CrossEntropy, PixelCrossEntropy, Recipe, Teacher
 
 
@@ -33,7 +34,7 @@ class Score(Protocol):
     def metrics(self) -> Metrics: ...
 
 
-class Task(ABC):
+class Objective(ABC):
     """The three things that the loop and the scoring ask for.
 
     Attributes:
@@ -48,11 +49,13 @@ class Task(ABC):
     decoding: Decoding | None = None
     decode: Decoder[Result]
 
-    def __init__(self, network: Network, preprocessing: Preprocessing, labels: tuple[str, ...], average: Average) -> None:
+    def __init__(
+        self, network: Network, preprocessing: Preprocessing, labels: tuple[str, ...], average: MeanOverProcesses
+    ) -> None:
         self.network, self.preprocessing, self.labels, self.average = network, preprocessing, labels, average
 
     @abstractmethod
-    def loss(self, outputs: Any, target: Any) -> Parts:
+    def loss(self, outputs: Any, target: Any) -> LossTerms:
         """The network's outputs for a batch and the batch's target -> parts by name and their "total", see `losses`."""
 
     @abstractmethod
@@ -63,20 +66,25 @@ class Task(ABC):
     def score(self, dataset: Dataset) -> Score: ...
 
 
-class Classifying(Task):
+class ClassificationObjective(Objective):
     headline = "top1"
 
     def __init__(
-        self, network: Network, preprocessing: Preprocessing, labels: tuple[str, ...], average: Average, settings: CrossEntropy
+        self,
+        network: Network,
+        preprocessing: Preprocessing,
+        labels: tuple[str, ...],
+        average: MeanOverProcesses,
+        settings: CrossEntropy,
     ) -> None:
         super().__init__(network, preprocessing, labels, average)
         self.settings = settings
         self.decode = ClassificationDecoder(labels)
 
-    def loss(self, outputs: Tensor, target: Tensor) -> Parts:
+    def loss(self, outputs: Tensor, target: Tensor) -> LossTerms:
         return losses.cross_entropy(outputs, target, self.settings.smoothing)
 
-    def taught_loss(self, outputs: Tensor, target: Tensor, taught: Tensor, teacher: Teacher) -> Parts:
+    def taught_loss(self, outputs: Tensor, target: Tensor, taught: Tensor, teacher: Teacher) -> LossTerms:
         """The loss with a teacher's logits as a second truth."""
         return losses.distillation(outputs, taught, target, teacher.weight, teacher.temperature, self.settings.smoothing)
 
@@ -87,11 +95,16 @@ class Classifying(Task):
         return Accuracy()
 
 
-class Detecting(Task):
+class DetectionObjective(Objective):
     headline = "mAP50"
 
     def __init__(
-        self, network: Network, preprocessing: Preprocessing, labels: tuple[str, ...], average: Average, settings: BoxLoss
+        self,
+        network: Network,
+        preprocessing: Preprocessing,
+        labels: tuple[str, ...],
+        average: MeanOverProcesses,
+        settings: BoxLoss,
     ) -> None:
         super().__init__(network, preprocessing, labels, average)
         self.matching = replace(losses.FORMS[settings.form], negatives=settings.negatives)
@@ -107,7 +120,7 @@ class Detecting(Task):
         self.decode, self.default_boxes = decoder, decoder.default_boxes
         self.known: tuple[Dataset, Mapping[str, Any]] | None = None
 
-    def loss(self, outputs: Mapping[str, Tensor], target: Any) -> Parts:
+    def loss(self, outputs: Mapping[str, Tensor], target: Any) -> LossTerms:
         logits, codes = losses.outputs_of(outputs, self.network)
         return losses.ssd(logits, codes, target, self.default_boxes, self.preprocessing.size, self.matching, self.average)
 
@@ -120,7 +133,7 @@ class Detecting(Task):
         return MeanAP(self.known[1], list(range(len(self.labels))))
 
 
-class Segmenting(Task):
+class SegmentationObjective(Objective):
     headline = "mIoU"
 
     def __init__(
@@ -128,7 +141,7 @@ class Segmenting(Task):
         network: Network,
         preprocessing: Preprocessing,
         labels: tuple[str, ...],
-        average: Average,
+        average: MeanOverProcesses,
         settings: PixelCrossEntropy,
     ) -> None:
         super().__init__(network, preprocessing, labels, average)
@@ -138,7 +151,7 @@ class Segmenting(Task):
         self.background = 0 if labels[0] == "background" else None
         self.decode = SegmentationDecoder(preprocessing, labels, self.background)
 
-    def loss(self, outputs: Tensor, target: Tensor) -> Parts:
+    def loss(self, outputs: Tensor, target: Tensor) -> LossTerms:
         return losses.pixel_cross_entropy(outputs, target, self.settings.weights, self.average)
 
     def truth(self, target: Tensor, index: int) -> NDArray[np.uint8]:
@@ -148,10 +161,16 @@ class Segmenting(Task):
         return MeanIoU(len(self.labels))
 
 
-def task_of(recipe: Recipe, network: Network, labels: tuple[str, ...], average: Average = losses.alone) -> Task:
-    """The task of a recipe's network and loss; `average` is the mean of a count over all processes, see `losses.Average`."""
-    if isinstance(recipe.loss, BoxLoss):
-        return Detecting(network, recipe.preprocessing, labels, average, recipe.loss)
-    if isinstance(recipe.loss, PixelCrossEntropy):
-        return Segmenting(network, recipe.preprocessing, labels, average, recipe.loss)
-    return Classifying(network, recipe.preprocessing, labels, average, recipe.loss)
+def objective_of(
+    recipe: Recipe, network: Network, labels: tuple[str, ...], average: MeanOverProcesses = losses.alone
+) -> Objective:
+    """The objective for a recipe's network and loss. `average`: the mean of a count over all processes."""
+    match recipe.loss:
+        case CrossEntropy():
+            return ClassificationObjective(network, recipe.preprocessing, labels, average, recipe.loss)
+        case BoxLoss():
+            return DetectionObjective(network, recipe.preprocessing, labels, average, recipe.loss)
+        case PixelCrossEntropy():
+            return SegmentationObjective(network, recipe.preprocessing, labels, average, recipe.loss)
+        case _:
+            assert_never(recipe.loss)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..nn import module
 from .input import Dataset
-from .losses import Parts
-from .objectives import Classifying, Task
+from .losses import LossTerms
+from .objectives import ClassificationObjective, Objective
 from .recipes import recipe as recipes
 
 TIMM = "timm:"
@@ -29,7 +29,12 @@ class TeacherNetwork(nn.Module):
     """
 
     def __init__(
-        self, net: nn.Module, columns: Sequence[int], wanted: tuple[Any, Any], task: Classifying, given: recipes.Teacher
+        self,
+        net: nn.Module,
+        columns: Sequence[int],
+        wanted: tuple[Any, Any],
+        task: ClassificationObjective,
+        given: recipes.Teacher,
     ) -> None:
         super().__init__()
         self.net, self.task, self.given = net.requires_grad_(False), task, given
@@ -46,14 +51,14 @@ class TeacherNetwork(nn.Module):
         logits: Tensor = self.net(images * self.scale + self.shift)
         return logits[:, self.columns]
 
-    def loss(self, outputs: Tensor, target: Tensor, images: Tensor) -> Parts:
+    def loss(self, outputs: Tensor, target: Tensor, images: Tensor) -> LossTerms:
         """The student's loss for a batch, the teacher's answers among its parts."""
         return self.task.taught_loss(outputs, target, self(images), self.given)
 
 
-def teacher(given: recipes.Teacher, dataset: Dataset, task: Task) -> TeacherNetwork:
+def teacher(given: recipes.Teacher, dataset: Dataset, task: Objective) -> TeacherNetwork:
     """The teacher a recipe names. ValueError where it cannot be had, does another task, or lacks one of the classes."""
-    assert isinstance(task, Classifying)
+    assert isinstance(task, ClassificationObjective)
     labels, label_ids = dataset.labels, dataset.label_ids
     if given.model.startswith(TIMM):
         net, their_labels, their_ids, wanted = from_timm(given.model.removeprefix(TIMM), len(labels))

@@ -41,7 +41,7 @@ class Averaging:
         return min(self.decay, (1 + update) / (10 + update)) if self.ramp else self.decay
 
 
-class Average(Generic[M]):
+class WeightAverage(Generic[M]):
     """The average of a network that is being trained, whose tensors must from now on change in place.
 
     Attributes:

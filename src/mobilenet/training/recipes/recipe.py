@@ -12,7 +12,7 @@ from ...network.layers import Network, Task
 from ...tasks.detection import Decoding
 from ..input import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
 from ..optim.ema import Averaging
-from ..optim.optimiser import SGD, Decayed, Optimiser
+from ..optim.optimizer import SGD, Decayed, Optimizer
 from ..optim.schedule import Cosine, Schedule, Warmup
 from . import settings
 
@@ -21,7 +21,7 @@ Augmentation = ClassificationAugmentation | DetectionAugmentation | Segmentation
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetworkSpec:
     """The network that is trained.
 
     Attributes:
@@ -123,7 +123,7 @@ class Teacher:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class GeneratedShapes:
     """Pictures of shapes made on the fly instead of a folder: `train` and `val` of them, none in both."""
 
     train: int = 4096
@@ -144,9 +144,9 @@ class Recipe:
         sizes: (share of the run, side) pairs: from that share on, training sees pictures of that side. () for `resolution`
             throughout.
         loss: what is minimised; its kind must fit the network's task.
-        epochs, batch: passes over the data, and pictures in a step of the optimiser, over all processes together.
+        epochs, batch: passes over the data, and pictures in a step of the optimizer, over all processes together.
         accumulate: parts that the batch is cut into, one after the other, to save memory. Batch norm sees a part.
-        optimiser, lr, schedule, warmup: `lr` is the learning rate where the schedule's factor is 1.
+        optimizer, lr, schedule, warmup: `lr` is the learning rate where the schedule's factor is 1.
         weight_decay, decayed: how much, and of which parameters.
         clip: largest norm of all gradients together; None for any.
         averaging: of the weights, which are then the ones scored and kept; None keeps the last.
@@ -159,14 +159,14 @@ class Recipe:
         checkpoint_steps: write a checkpoint every so many steps, and at the end of each epoch.
         workers: processes of each process that read pictures; 0 reads in the loop itself.
         limit: use no more than so many pictures of a split; None for all.
-        drawn: train on shapes made on the fly; None for a folder of pictures.
+        shapes: train on shapes made on the fly; None for a folder of pictures.
         in_memory: decode all pictures once and keep them.
         balanced: draw every class as often as the others (classification).
         seed: of every random choice.
     """
 
     name: str
-    network: Plan
+    network: NetworkSpec
     resolution: int
     preprocessing: Preprocessing
     augmentation: Augmentation
@@ -174,7 +174,7 @@ class Recipe:
     batch: int
     lr: float
     loss: Loss = field(default_factory=CrossEntropy)
-    optimiser: Optimiser = field(default_factory=SGD)
+    optimizer: Optimizer = field(default_factory=SGD)
     schedule: Schedule = field(default_factory=Cosine)
     warmup: Warmup = field(default_factory=Warmup)
     weight_decay: float = 0.0
@@ -192,7 +192,7 @@ class Recipe:
     checkpoint_steps: int = 1000
     workers: int = 2
     limit: int | None = None
-    drawn: Drawn | None = None
+    shapes: GeneratedShapes | None = None
     in_memory: bool = False
     balanced: bool = False
     seed: int = 0

@@ -1,6 +1,6 @@
 """Frozen dataclasses to JSON and back, and changed field by field from text, every value held to its declared type.
 
-In JSON a dataclass is an object. Where a field may hold one of several (a schedule, an optimiser), the object says which by
+In JSON a dataclass is an object. Where a field may hold one of several (a schedule, an optimizer), the object says which by
 ``"kind"``, the class's name in lower case; the name alone means one with its defaults.
 """
 
@@ -105,7 +105,7 @@ def parse_fields(cls: Any, given: Mapping[str, Any], where: str) -> Any:
 
 
 def paths(data: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Every setting in `to_json`'s object by its path: ``lr``, ``optimiser``, ``optimiser.momentum``."""
+    """Every setting in `to_json`'s object by its path: ``lr``, ``optimizer``, ``optimizer.momentum``."""
     found: list[str] = []
     for key, item in data.items():
         if key != "kind":

@@ -24,20 +24,20 @@ from ...modelfile import ModelFile, ModelFileError
 from ...nn.blocks import FixedNorm, replace_norms
 from ..input import Dataset, InMemory, PicturesLost, Shapes, loader, open_dataset
 from ..input.part import Part
-from ..objectives import Task, task_of
-from ..optim import optimiser
-from ..optim.ema import Average
+from ..objectives import Objective, objective_of
+from ..optim import optimizer
+from ..optim.ema import WeightAverage
 from ..optim.schedule import factor
 from ..recipes.recipe import Recipe
 from ..teacher import teacher
-from . import checkpoint, pictures
+from . import checkpoint, report
 from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
 from .distributed import Interruptions, close, machine, mean_over, synchronised
-from .record import Progress, Record, duration
+from .log import Progress, RunLog, duration
+from .monitor import LossWindow, StepLosses, Throughput
 from .scoring import Scored, score
 from .start import take_weights
-from .watch import Pace, Step, Window
 
 MODEL, RECIPE = "model.safetensors", "recipe.json"
 LOG_STEPS = 20
@@ -87,10 +87,10 @@ def run(
                          f"give --set batch={len(training)}")  # fmt: skip
     steps = epoch_steps * recipe.epochs
 
-    # 3. Network, loss, optimiser, average, teacher.
+    # 3. Network, loss, optimizer, average, teacher.
     torch.manual_seed(recipe.seed)
     network = recipe.network.network(recipe.resolution, len(training.labels))
-    task = task_of(recipe, network, training.labels, mean_over(fabric))
+    task = objective_of(recipe, network, training.labels, mean_over(fabric))
     plan = recipe.network
     net = nn.module(network, plan.dropout, plan.norm_momentum, plan.initialisation, plan.zero_residuals)
     if plan.start is not None and state is None:
@@ -102,26 +102,26 @@ def run(
     if recipe.sync_norm and fabric.world_size > 1:
         net = synchronised(net, fabric.device)
     net.to(fabric.device)
-    descent = optimiser.build(recipe.optimiser, net, recipe.lr, recipe.weight_decay, recipe.decayed)
-    average = None if recipe.averaging is None else Average(net, recipe.averaging)
+    descent = optimizer.build(recipe.optimizer, net, recipe.lr, recipe.weight_decay, recipe.decayed)
+    average = None if recipe.averaging is None else WeightAverage(net, recipe.averaging)
     teaching = None if recipe.teacher is None else teacher(recipe.teacher, training, task).to(fabric.device)
     model, prepared = fabric.setup(cast(torch.nn.Module, torch.compile(net)) if recipe.compile else net, descent)
 
     # 4. Where it begins: the checkpoint, or (above) a known model's weights, or random ones.
-    step, scored, window = 0, 0, Window()
+    step, scored, window = 0, 0, LossWindow()
     if state is not None:
         net.load_state_dict(state["net"])
-        descent.load_state_dict(state["optimiser"])
+        descent.load_state_dict(state["optimizer"])
         if average is not None:
             average.load_state_dict(state["average"])
-        step, scored, window = state["step"], state["scored"], Window(*state["window"])
+        step, scored, window = state["step"], state["scored"], LossWindow(*state["window"])
         training.failed.update(state["failed"])
         progress.print(f"going on after step {step} of {steps}")
 
     def save() -> None:
         if first:
             checkpoint.save(out, {
-                "step": step, "scored": scored, "net": net.state_dict(), "optimiser": descent.state_dict(),
+                "step": step, "scored": scored, "net": net.state_dict(), "optimizer": descent.state_dict(),
                 "average": None if average is None else average.state_dict(),
                 "window": (window.names, window.sums, window.steps), "failed": dict(training.failed),
             })  # fmt: skip
@@ -132,9 +132,9 @@ def run(
         return any(asked)
 
     # 5. The steps.
-    record = opened_here.enter_context(Record(out if first else None, step, scored))
+    record = opened_here.enter_context(RunLog(out if first else None, step, scored))
     result: Scored | None = None
-    waiting: deque[Step] = deque()
+    waiting: deque[StepLosses] = deque()
     progress.begin(steps, step)
     model.train()
     while True:
@@ -158,7 +158,7 @@ def run(
                         recipe.batch // recipe.accumulate, recipe.workers, recipe.seed, epoch, fabric.global_rank,
                         fabric.world_size, drop_last=True, skip=done * recipe.accumulate,
                         channels_last=recipe.channels_last, balanced=recipe.balanced, device=fabric.device)  # fmt: skip
-        pace = Pace()
+        pace = Throughput()
         batches, waited = iter(source), 0.0
         while step < (epoch + 1) * epoch_steps:
             torch.manual_seed(step_seed(recipe.seed, step, fabric.global_rank))
@@ -185,7 +185,7 @@ def run(
                 losses.append(torch.stack([value.detach() for value in parts.values()]))
                 indices.append(batch["index"])
             asked = interruptions.asked is not None
-            waiting.append(Step.shared(fabric, step, list(parts), losses, indices, asked))
+            waiting.append(StepLosses.shared(fabric, step, list(parts), losses, indices, asked))
             # On a GPU a step later, since it would wait while its losses are looked at. No checkpoint is written before.
             leave = drain() if fabric.device.type == "cpu" else len(waiting) > 1 and window.examine(fabric, waiting.popleft())
             if recipe.clip is not None:
@@ -216,7 +216,7 @@ def run(
         kept = net if average is None else average.net
         model_file = trained_model(recipe, task, kept, training, result, steps)
         modelfile.write(model_file, out / MODEL)
-        pictures.draw_run(out, model_file, validation, result)
+        report.draw_run(out, model_file, validation, result)
         progress.print(f"{out / MODEL}: {score_line({'epoch': recipe.epochs, 'metrics': result.metrics}, recipe.epochs)}")
     fabric.barrier()
     return out / MODEL
@@ -261,7 +261,7 @@ def flat_settings(data: Any, path: str = "") -> dict[str, Any]:
 
 def datasets(recipe: Recipe, data: Path | str | None) -> tuple[Dataset, Dataset]:
     """The pictures to train on and those to score on. ValueError where the recipe and `data` do not go together."""
-    task, drawn = recipe.task, recipe.drawn
+    task, drawn = recipe.task, recipe.shapes
     both: list[Dataset]
     if drawn is not None:
         if data is not None:
@@ -285,7 +285,9 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def trained_model(recipe: Recipe, task: Task, net: nn.TorchNetwork, training: Dataset, result: Scored, steps: int) -> ModelFile:
+def trained_model(
+    recipe: Recipe, task: Objective, net: nn.TorchNetwork, training: Dataset, result: Scored, steps: int
+) -> ModelFile:
     """Everything that the model file says, and nothing of when or where: equal runs make equal files."""
     provenance = {
         "recipe": recipe.to_json(),

@@ -18,7 +18,7 @@ from ...nn import TorchNetwork
 from ...tasks.metrics import Metrics
 from ...tasks.results import Classification
 from ..input import Dataset, PicturesLost, loader
-from ..objectives import Task
+from ..objectives import Objective
 from .distributed import gather
 
 SCORING_BATCH = 64  # of each process
@@ -46,7 +46,7 @@ class Scored:
 def score(
     fabric: Fabric,
     net: TorchNetwork,
-    task: Task,
+    task: Objective,
     dataset: Dataset,
     workers: int,
     stopped: Callable[[], bool] = lambda: False,

@@ -14,7 +14,7 @@ from ...nn import executor
 from ...predict.predictor import Predictor
 from ...tasks.drawing import draw
 from ..input import CorruptPicture, Dataset
-from .record import LOG, read
+from .log import LOG, read
 from .scoring import Scored
 
 CURVES, CONFUSION, SAMPLES = "curves.png", "confusion.png", "samples.png"

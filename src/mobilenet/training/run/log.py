@@ -19,7 +19,7 @@ LOG = "log.jsonl"
 Line = dict[str, Any]
 
 
-class Record:
+class RunLog:
     """The log of a run in `folder`, gone on with after step `step`. Enter it, so that it is closed whatever happens.
 
     What an interrupted run had logged past its last checkpoint is removed, since it is about to be done again.
@@ -41,7 +41,7 @@ class Record:
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
         self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115, closed on the way out
 
-    def __enter__(self) -> Record:
+    def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, *_: object) -> None:

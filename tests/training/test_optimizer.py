@@ -1,4 +1,4 @@
-"""Optimisers, averages and schedules against their formulas, in float64."""
+"""Optimizers, averages and schedules against their formulas, in float64."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
 from mobilenet import nn  # noqa: E402
-from mobilenet.training.optim import optimiser  # noqa: E402
-from mobilenet.training.optim.descent import TensorFlowRMSProp, orthogonal  # noqa: E402
-from mobilenet.training.optim.ema import Average, Averaging  # noqa: E402
-from mobilenet.training.optim.optimiser import SGD, AdamW, Muon, RMSProp, parameter_groups  # noqa: E402
+from mobilenet.training.optim import optimizer  # noqa: E402
+from mobilenet.training.optim.ema import Averaging, WeightAverage  # noqa: E402
+from mobilenet.training.optim.optimizer import SGD, AdamW, Muon, RMSProp, parameter_groups  # noqa: E402
 from mobilenet.training.optim.schedule import Constant, Cosine, Exponential, OneCycle, Poly, Steps, Warmup, factor  # noqa: E402
+from mobilenet.training.optim.update_rules import TensorFlowRMSProp, orthogonal  # noqa: E402
 
 DOUBLE = 2.0**-50  # a few roundings of float64, relative
 
@@ -75,7 +75,7 @@ def test_rmsprop_skips_what_has_no_gradient_and_runs_a_closure():
 def test_every_optimiser_takes_its_settings_and_lowers_a_loss(kind):
     torch.manual_seed(0)
     net = toy()
-    stepper = optimiser.build(kind, net, 0.01, 1e-4, "weights")
+    stepper = optimizer.build(kind, net, 0.01, 1e-4, "weights")
     settings = stepper.param_groups[0]
     assert settings["lr"] == 0.01
     decays = [group["weight_decay"] for group in stepper.param_groups]
@@ -109,7 +109,7 @@ def test_an_orthogonal_step_keeps_the_directions_and_levels_their_sizes():
 
 
 def test_muon_is_pytorchs_on_matrices_and_adamw_beside_them():
-    """Two libraries' optimisers against one of ours, over changing learning rates, gradients of any size and weight decay."""
+    """Two libraries' optimizers against one of ours, over changing learning rates, gradients of any size and weight decay."""
     pytorchs = getattr(torch.optim, "Muon", None)
     if pytorchs is None:
         pytest.skip("this torch has no Muon to compare with")
@@ -117,7 +117,7 @@ def test_muon_is_pytorchs_on_matrices_and_adamw_beside_them():
     net, twin = toy(), toy()
     twin.load_state_dict(net.state_dict())
     begun = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
-    ours = optimiser.build(Muon(0.9, 4, (0.8, 0.95), 1e-6), net, 0.1, 0.3, "weights")
+    ours = optimizer.build(Muon(0.9, 4, (0.8, 0.95), 1e-6), net, 0.1, 0.3, "weights")
     full = [part.weight for part in twin.modules() if isinstance(part, torch.nn.Conv2d) and part.groups == 1]
     matrices = [torch.nn.Parameter(weight.detach().flatten(1)) for weight in full]
     apart = {id(weight) for weight in full}
@@ -171,7 +171,7 @@ def test_what_decays():
 def test_the_average_in_closed_form():
     """After n updates with decay d the average of constant weights w, begun at v, is w + d^n (v - w); statistics too."""
     net = torch.nn.BatchNorm2d(3).double()
-    average = Average(net, Averaging(decay=0.75, every=2, ramp=False))
+    average = WeightAverage(net, Averaging(decay=0.75, every=2, ramp=False))
     with torch.no_grad():
         for value in (net.weight, net.running_mean):
             value.add_(4.0)
@@ -189,7 +189,7 @@ def test_the_average_keeps_a_share_of_the_start_and_goes_on_after_a_stop():
     net = torch.nn.BatchNorm2d(3).double()
     settings = {"decay": 0.9, "ramp": True}
     first = {name: value.clone() for name, value in net.state_dict().items()}
-    plain, kept = Average(net, Averaging(**settings)), Average(net, Averaging(**settings, start=0.3))
+    plain, kept = WeightAverage(net, Averaging(**settings)), WeightAverage(net, Averaging(**settings, start=0.3))
     resumed = None
     for step in range(1, 11):
         with torch.no_grad():
@@ -198,7 +198,7 @@ def test_the_average_keeps_a_share_of_the_start_and_goes_on_after_a_stop():
         for average in (plain, kept, *([resumed] if resumed else [])):
             average.update(step)
         if step == 4:
-            resumed = Average(net, Averaging(**settings, start=0.3))
+            resumed = WeightAverage(net, Averaging(**settings, start=0.3))
             resumed.load_state_dict(copy.deepcopy(kept.state_dict()))
     for name in ("weight", "running_var"):
         wanted = 0.3 * first[name] + 0.7 * plain.net.state_dict()[name]

@@ -1,4 +1,4 @@
-"""Optimisers as values, and which parameters they shrink."""
+"""Optimizers as values, and which parameters they shrink."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from . import descent
+from . import update_rules
 
 Decayed = Literal["dense", "weights", "all_but_norms", "all"]
 """Which parameters weight decay shrinks. "dense": weights of full convolutions and of the classifier (TensorFlow-slim:
@@ -26,7 +26,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class RMSProp:
-    """TensorFlow's RMSProp, see `descent.TensorFlowRMSProp`; weight decay adds to the gradient, as an L2 loss does."""
+    """TensorFlow's RMSProp, see `update_rules.TensorFlowRMSProp`; weight decay adds to the gradient, as an L2 loss does."""
 
     decay: float = 0.9
     momentum: float = 0.9
@@ -43,7 +43,7 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Muon:
-    """Momentum made orthogonal for full convolutions, AdamW for depthwise ones, classifier, batch norm; see `descent.Muon`."""
+    """Orthogonalized momentum for full convolutions, AdamW for all other parameters, see `update_rules.Muon`."""
 
     momentum: float = 0.95
     steps: int = 5
@@ -51,18 +51,18 @@ class Muon:
     epsilon: float = 1e-8
 
 
-Optimiser = SGD | RMSProp | AdamW | Muon
+Optimizer = SGD | RMSProp | AdamW | Muon
 
 
-def build(kind: Optimiser, net: nn.Module, lr: float, weight_decay: float, decayed: Decayed) -> torch.optim.Optimizer:
-    """The optimiser of every parameter of `net`."""
+def build(kind: Optimizer, net: nn.Module, lr: float, weight_decay: float, decayed: Decayed) -> torch.optim.Optimizer:
+    """The optimizer of every parameter of `net`."""
     groups = parameter_groups(net, weight_decay, decayed)
     if isinstance(kind, RMSProp):
-        return descent.TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
+        return update_rules.TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
     if isinstance(kind, AdamW):
         return torch.optim.AdamW(groups, lr, kind.betas, kind.epsilon, fused=True)  # one pass over memory
     if isinstance(kind, Muon):
-        return descent.Muon(matrices_apart(groups, net), lr, kind.momentum, kind.steps, kind.betas, kind.epsilon)
+        return update_rules.Muon(matrices_apart(groups, net), lr, kind.momentum, kind.steps, kind.betas, kind.epsilon)
     return torch.optim.SGD(groups, lr, kind.momentum, nesterov=kind.nesterov, fused=True)
 
 

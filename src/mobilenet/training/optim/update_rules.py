@@ -1,4 +1,4 @@
-"""The optimisers that PyTorch lacks, or has otherwise: RMSProp with TensorFlow's arithmetic, and Muon beside AdamW."""
+"""The optimizers that PyTorch lacks, or has otherwise: RMSProp with TensorFlow's arithmetic, and Muon beside AdamW."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADAM_SIZE = 0.2
 """Root mean square of an AdamW step at a learning rate of 1, as measured in arXiv 2502.16982, section 2.2."""
 
 
-class Descent(torch.optim.Optimizer, ABC):
+class OptimizerBase(torch.optim.Optimizer, ABC):
     """The frame of both: each group's weights that have a gradient `move`."""
 
     @torch.no_grad()
@@ -43,7 +43,7 @@ class Descent(torch.optim.Optimizer, ABC):
         return [self.state[p][name] for p in weights]
 
 
-class TensorFlowRMSProp(Descent):
+class TensorFlowRMSProp(OptimizerBase):
     """tf.train.RMSPropOptimizer, not centred: the one MobileNet was trained with.
 
     ms = decay ms + (1 - decay) g^2; mom = momentum mom + lr g / sqrt(ms + epsilon); w -= mom. Three differences to
@@ -73,7 +73,7 @@ class TensorFlowRMSProp(Descent):
         torch._foreach_sub_(weights, moments)
 
 
-class Muon(Descent):
+class Muon(OptimizerBase):
     """Muon for matrices, AdamW for everything else, under one learning rate and one decoupled weight decay.
 
     For a weight seen as a matrix of its outputs by all of its inputs: v = momentum v + (1 - momentum) g, then, u being

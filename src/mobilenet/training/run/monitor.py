@@ -15,7 +15,7 @@ from .distributed import gather
 
 
 @dataclass
-class Step:
+class StepLosses:
     """The losses of one step: this process's `mine`, and `all`, the mean over all processes, with the share of processes
     that were asked to stop behind them. On a GPU they may still be under way."""
 
@@ -28,7 +28,7 @@ class Step:
     @classmethod
     def shared(
         cls, fabric: Fabric, number: int, names: list[str], losses: list[Tensor], indices: list[Tensor], asked: bool
-    ) -> Step:
+    ) -> StepLosses:
         """From the losses of each part of the batch, (names,) each. All processes must come here together."""
         mine = torch.stack(losses).mean(0)
         everyone = torch.cat([mine, torch.full_like(mine[:1], float(asked))])
@@ -38,14 +38,14 @@ class Step:
 
 
 @dataclass
-class Window:
+class LossWindow:
     """Losses since the last line of the log: names, sums, steps. It is part of a checkpoint."""
 
     names: list[str] = field(default_factory=list)
     sums: list[float] = field(default_factory=list)
     steps: int = 0
 
-    def examine(self, fabric: Fabric, step: Step) -> bool:
+    def examine(self, fabric: Fabric, step: StepLosses) -> bool:
         """Takes a step's losses in; whether some process was asked to stop. TrainingError where a loss is not finite."""
         *losses, asked = step.all.tolist()
         if not all(map(math.isfinite, losses)):
@@ -62,7 +62,7 @@ class Window:
         return means
 
 
-def not_finite(fabric: Fabric, step: Step) -> str:
+def not_finite(fabric: Fabric, step: StepLosses) -> str:
     """Parts and pictures of the first process whose loss is not finite; all processes must come here together."""
     mine = (dict(zip(step.names, step.mine.tolist(), strict=True)), step.indices.tolist())
     bad = [(rank, *each) for rank, each in enumerate(gather(fabric, mine)) if not all(map(math.isfinite, each[0].values()))]
@@ -73,7 +73,7 @@ def not_finite(fabric: Fabric, step: Step) -> str:
 
 
 @dataclass
-class Pace:
+class Throughput:
     """Pictures and seconds, and those of them spent waiting for data, since the last line of the log."""
 
     start: float = field(default_factory=time.perf_counter)

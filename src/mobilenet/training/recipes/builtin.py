@@ -13,9 +13,9 @@ from ...errors import unknown_name
 from ...images.preprocessing import IMAGENET_TORCHVISION, Preprocessing
 from ..input import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
 from ..optim.ema import Averaging
-from ..optim.optimiser import SGD, AdamW, Muon, RMSProp
+from ..optim.optimizer import SGD, AdamW, Muon, RMSProp
 from ..optim.schedule import Cosine, Exponential, OneCycle, Poly, Warmup
-from .recipe import BoxLoss, CrossEntropy, Drawn, PixelCrossEntropy, Plan, Recipe
+from .recipe import BoxLoss, CrossEntropy, GeneratedShapes, NetworkSpec, PixelCrossEntropy, Recipe
 
 HALF = (0.5, 0.5, 0.5)
 SQUASHED = Preprocessing(size=(128, 128), fit="squash", mean=HALF, std=HALF)
@@ -31,7 +31,7 @@ def imagenet_paper() -> Recipe:
     """
     return Recipe(
         name="imagenet_paper",
-        network=Plan(
+        network=NetworkSpec(
             settings={"width": 1.0, "padding": "tensorflow", "epsilon": 1e-3},
             dropout=0.2,
             norm_momentum=0.003,
@@ -45,7 +45,7 @@ def imagenet_paper() -> Recipe:
         epochs=412,
         batch=96,
         lr=0.045,
-        optimiser=RMSProp(decay=0.9, momentum=0.9, epsilon=1.0),
+        optimizer=RMSProp(decay=0.9, momentum=0.9, epsilon=1.0),
         schedule=Exponential(rate=0.98, every=1.0, staircase=True),
         weight_decay=4e-5,
         decayed="dense",
@@ -65,7 +65,7 @@ def imagenet_modern() -> Recipe:
     """
     return Recipe(
         name="imagenet_modern",
-        network=Plan(settings={"width": 1.0}, dropout=0.2),
+        network=NetworkSpec(settings={"width": 1.0}, dropout=0.2),
         resolution=224,
         preprocessing=replace(IMAGENET_TORCHVISION, resize=232),
         augmentation=ClassificationAugmentation(policy="trivial", erasing=0.1, mixup=0.2, cutmix=1.0),
@@ -73,7 +73,7 @@ def imagenet_modern() -> Recipe:
         epochs=600,
         batch=1024,
         lr=0.5,
-        optimiser=SGD(momentum=0.9),
+        optimizer=SGD(momentum=0.9),
         schedule=Cosine(),
         warmup=Warmup(epochs=5, start=0.01),
         weight_decay=2e-5,
@@ -97,7 +97,7 @@ def imagenette() -> Recipe:
     """
     return Recipe(
         name="imagenette",
-        network=Plan(settings={"width": 1.0}, dropout=0.0, zero_residuals=True),
+        network=NetworkSpec(settings={"width": 1.0}, dropout=0.0, zero_residuals=True),
         resolution=128,
         preprocessing=Preprocessing(size=(128, 128), fit="squash"),
         augmentation=ClassificationAugmentation(scale=(0.35, 1.0)),
@@ -105,7 +105,7 @@ def imagenette() -> Recipe:
         epochs=5,
         batch=32,
         lr=0.006,
-        optimiser=Muon(),
+        optimizer=Muon(),
         schedule=OneCycle(rise=0.25, start=0.05, final=0.001),
         weight_decay=0.02,
         decayed="weights",
@@ -165,14 +165,14 @@ def finetune() -> Recipe:
     """
     return Recipe(
         name="finetune",
-        network=Plan(settings={"width": 1.0}, dropout=0.0, start="imagenet"),
+        network=NetworkSpec(settings={"width": 1.0}, dropout=0.0, start="imagenet"),
         resolution=160,
         preprocessing=replace(IMAGENET_TORCHVISION.at(160), resize=160),
         augmentation=ClassificationAugmentation(scale=(0.95, 1.0), ratio=(0.95, 1.05)),
         epochs=2,
         batch=32,
         lr=1e-4,
-        optimiser=AdamW(),
+        optimizer=AdamW(),
         schedule=Cosine(),
         warmup=Warmup(epochs=0.2, start=0.05),
         weight_decay=4e-5,
@@ -190,7 +190,7 @@ def coco_ssdlite() -> Recipe:
     """
     return Recipe(
         name="coco_ssdlite",
-        network=Plan("ssdlite_mobilenet_v2", {"width": 1.0, "anchors": "torchvision"}, dropout=0.0, norm_momentum=0.03,
+        network=NetworkSpec("ssdlite_mobilenet_v2", {"width": 1.0, "anchors": "torchvision"}, dropout=0.0, norm_momentum=0.03,
                      start="imagenet"),
         resolution=320,
         preprocessing=Preprocessing(size=(320, 320), fit="squash"),
@@ -198,7 +198,7 @@ def coco_ssdlite() -> Recipe:
         epochs=660,
         batch=192,
         lr=0.15,
-        optimiser=SGD(momentum=0.9),
+        optimizer=SGD(momentum=0.9),
         schedule=Cosine(),
         warmup=Warmup(epochs=2, start=0.001),
         weight_decay=4e-5,
@@ -219,7 +219,7 @@ def voc_deeplab() -> Recipe:
     """
     return Recipe(
         name="voc_deeplab",
-        network=Plan("deeplabv3_mobilenet_v2", {"width": 1.0, "output_stride": 16, "aspp": "none"}, dropout=0.1,
+        network=NetworkSpec("deeplabv3_mobilenet_v2", {"width": 1.0, "output_stride": 16, "aspp": "none"}, dropout=0.1,
                      norm_momentum=0.003, start="imagenet"),
         resolution=513,
         preprocessing=Preprocessing(size=(513, 513), fit="pad", fill=127),
@@ -227,7 +227,7 @@ def voc_deeplab() -> Recipe:
         epochs=46,
         batch=16,
         lr=0.007,
-        optimiser=SGD(momentum=0.9),
+        optimizer=SGD(momentum=0.9),
         schedule=Poly(power=0.9),
         weight_decay=4e-5,
         decayed="dense",
@@ -246,7 +246,7 @@ def shapes_classify() -> Recipe:
     """
     return Recipe(
         name="shapes_classify",
-        network=Plan(
+        network=NetworkSpec(
             settings={"width": 1.0, "rows": [[1, 16, 1, 1], [4, 24, 1, 2], [4, 32, 1, 2], [4, 64, 1, 2], [4, 96, 1, 1]]},
             dropout=0.0,
             zero_residuals=True,
@@ -257,11 +257,11 @@ def shapes_classify() -> Recipe:
         epochs=6,
         batch=16,
         lr=0.004,
-        optimiser=AdamW(),
+        optimizer=AdamW(),
         schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
         weight_decay=0.02,
         averaging=Averaging(decay=0.99),
-        drawn=Drawn(train=8192, val=1024, size=64),
+        shapes=GeneratedShapes(train=8192, val=1024, size=64),
         in_memory=True,
         workers=0,
         score_epochs=2,
@@ -276,13 +276,13 @@ def shapes_detect() -> Recipe:
     return replace(
         shapes_classify(),
         name="shapes_detect",
-        network=Plan("ssdlite_mobilenet_v2", {"width": 0.5, "anchors": "torchvision"}, dropout=0.0, zero_residuals=True),
+        network=NetworkSpec("ssdlite_mobilenet_v2", {"width": 0.5, "anchors": "torchvision"}, dropout=0.0, zero_residuals=True),
         resolution=160,
         preprocessing=SQUASHED.at(160),
         augmentation=DetectionAugmentation(distortion=0.0, zoom_out=0.0, iou_crop=False),
         lr=0.003,
         loss=BoxLoss(form="torchvision"),
-        drawn=Drawn(train=4096, val=512, size=160),
+        shapes=GeneratedShapes(train=4096, val=512, size=160),
     )
 
 
@@ -296,7 +296,7 @@ def shapes_segment() -> Recipe:
     return replace(
         shapes_detect(),
         name="shapes_segment",
-        network=Plan(
+        network=NetworkSpec(
             "deeplabv3_mobilenet_v2",
             {
                 "width": 1.0,
@@ -311,7 +311,7 @@ def shapes_segment() -> Recipe:
         augmentation=SegmentationAugmentation(scale=(1.0, 1.0), step=0.0),
         loss=PixelCrossEntropy(),
         batch=8,
-        drawn=Drawn(train=4096, val=512, size=128),
+        shapes=GeneratedShapes(train=4096, val=512, size=128),
     )
 
 
