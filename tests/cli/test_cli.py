@@ -19,7 +19,7 @@ from support.quantized import quantized
 from support.weights import random_tensors
 
 from mobilenet import modelfile
-from mobilenet.convert.layouts import LAYOUTS
+from mobilenet.convert.libraries import LAYOUTS
 from mobilenet.engine.backends import planned_bytes
 from mobilenet.images.open import read_mask
 from mobilenet.network.mobilenet import mobilenet_v2
@@ -228,7 +228,7 @@ def test_convert(tmp_path):
     layout = LAYOUTS[0]
     network = mobilenet_v2(0.35, classes=3)
     tensors = random_tensors(network)
-    save_file({step.source: tensors[step.canonical] for step in layout.steps(network)}, tmp_path / "theirs.safetensors")
+    save_file({origin.source: tensors[origin.canonical] for origin in layout.origins(network)}, tmp_path / "theirs.safetensors")
     (tmp_path / "labels.txt").write_text("x\ny\nz\n")
     out, _ = run("convert", tmp_path / "theirs.safetensors", "--out", tmp_path / "ours.safetensors", "--labels",
                  tmp_path / "labels.txt", "--mapping", "--resolution", 96, "--set", "padding=tensorflow")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Recognising weights: what fits nothing, or only nearly, is refused by the names that stand in the way."""
+"""Recognizing weights: what fits nothing, or only nearly, is refused by the names that stand in the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 from support.weights import random_tensors
 
 from mobilenet.convert.convert import convert
-from mobilenet.convert.layouts import LAYOUTS, LayoutError, problems
+from mobilenet.convert.libraries import LAYOUTS
+from mobilenet.convert.naming import LayoutError, problems
 from mobilenet.convert.readers.keras import KerasError
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
@@ -21,8 +22,8 @@ from mobilenet.tasks import labels
 def stored(layout, network) -> dict[str, np.ndarray]:
     """Random tensors of `network` as a file of `layout` would hold them."""
     tensors = random_tensors(network)
-    steps = layout.steps(network)
-    return {s.source: np.ascontiguousarray(tensors[s.canonical].transpose(np.argsort(s.axes))) for s in steps}
+    origins = layout.origins(network)
+    return {s.source: np.ascontiguousarray(tensors[s.canonical].transpose(np.argsort(s.axes))) for s in origins}
 
 
 def named(name: str, architecture: str = "mobilenet_v2"):
@@ -32,10 +33,10 @@ def named(name: str, architecture: str = "mobilenet_v2"):
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout.name}-{layout.architecture}")
 @pytest.mark.parametrize("width", [0.25, 1.0, 0.63])
 @pytest.mark.parametrize("classes", [1001, 7, None])
-def test_every_layout_recognises_itself_at_any_width(layout, width, classes, tmp_path):
+def test_every_layout_recognizes_itself_at_any_width(layout, width, classes, tmp_path):
     build = mobilenet_v1 if layout.architecture == "mobilenet_v1" else mobilenet_v2
     network = build(width, classes=classes, **layout.settings, **layout.variants[0])
-    assert sum(other.recognise in stored(layout, network) for other in LAYOUTS[:2]) <= 1
+    assert sum(other.mark in stored(layout, network) for other in LAYOUTS[:2]) <= 1
     path = tmp_path / "weights.safetensors"
     save_file(stored(layout, network), path)
     names = [f"class {i}" for i in range(classes)] if classes == 7 else None

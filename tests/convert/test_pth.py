@@ -456,7 +456,7 @@ def test_zip_tricks(tmp_path: Path) -> None:
     assert "byteorder" in refusal(tmp_path, zipped(program, {"0": SIX}, byteorder=b"middle"))
     assert "after its end" in refusal(tmp_path, zipped(program + b"N.", {"0": SIX}))
     assert "missing" in refusal(tmp_path, zipped(program, {"00": SIX}))
-    assert "at most" in refusal(tmp_path, zipped(b"\x80\x02" + b"0" * pickles.LARGEST_PICKLE, {"0": SIX}))
+    assert "at most" in refusal(tmp_path, zipped(b"\x80\x02" + b"0" * pickles.MAX_PICKLE, {"0": SIX}))
 
     def written(*members: tuple[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
         file = io.BytesIO()

@@ -13,7 +13,7 @@ from support.tflite_writer import write
 import mobilenet
 from mobilenet import modelfile
 from mobilenet.convert.convert import convert
-from mobilenet.convert.layouts import LayoutError
+from mobilenet.convert.naming import LayoutError
 from mobilenet.convert.readers.tfjs import read_tfjs
 from mobilenet.images.open import read_mask
 from mobilenet.modelfile import ModelFile
@@ -58,7 +58,7 @@ def test_every_tensor_and_scale_comes_back(tmp_path, network, dtype):
     model = conversion.model
     assert model.network == network
     assert model.network.description == network.description
-    assert {step.canonical for step in conversion.steps} == set(tensors)
+    assert {origin.canonical for origin in conversion.origins} == set(tensors)
     for name, tensor in tensors.items():
         assert model.tensors[name].dtype == tensor.dtype
         np.testing.assert_array_equal(model.tensors[name], tensor, err_msg=name)

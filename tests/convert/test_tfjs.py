@@ -14,7 +14,7 @@ from support.weights import random_tensors
 
 from mobilenet.convert import slim
 from mobilenet.convert.convert import convert
-from mobilenet.convert.layouts import LayoutError
+from mobilenet.convert.naming import LayoutError
 from mobilenet.convert.readers.tfjs import TfjsError, read_tfjs
 from mobilenet.convert.tfjs_wiring import RESIZED_TO
 from mobilenet.engine.reference import Reference
@@ -198,7 +198,7 @@ WRONG = [
     (lambda m: weight(m, "BoxPredictor_2/ClassPredictor/biases").update(name="other"), "has no bias"),
     (lambda m: node(m, "BoxPredictor_0/BoxEncodingPredictor_depthwise/BatchNorm/Fused")["attr"].update(epsilon={"f": -1}),
      "has epsilon -1, must be above 0"),
-    (lambda m: weight(m, RESIZED_TO).update(name="other"), "says the picture's size"),
+    (lambda m: weight(m, RESIZED_TO).update(name="other"), "says the image's size"),
     (lambda m: node(m, "Conv/BatchNorm/mul_1")["attr"]["strides"]["list"].update(i=["x"] * 4), "that are no integers"),
     (lambda m: node(m, "Conv/BatchNorm/mul_1")["attr"]["strides"]["list"].update(i=["2"]), "must be four integers above 0"),
     (lambda m: node(m, "Conv/BatchNorm/mul_1")["attr"]["padding"].update(s=3000000000000), "is no text"),

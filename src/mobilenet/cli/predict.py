@@ -318,12 +318,14 @@ def convert(
     conversion = read(source, labels=names, resolution=resolution, entry=entry, settings=settings)
     modelfile.write(conversion.model, out)
     if mapping:
-        rows = [(step.source, "x".join(map(str, step.shape)), step.canonical) for step in conversion.steps]
+        rows = [(o.source, "x".join(map(str, o.shape)), o.canonical) for o in conversion.origins]
         click.echo(table(rows, (f"in {conversion.layout.name}", "shape", "here"), ("left",) * 3))
     network = conversion.model.network
     changed = {key: network.settings[key] for key in ("width", "classes", "padding", "epsilon")}
     described_as = ", ".join(f"{key} {value}" for key, value in changed.items())
-    click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({described_as}), {len(conversion.steps)} tensors")
+    click.echo(
+        f"{out}: {network.architecture} from {conversion.layout.name} ({described_as}), {len(conversion.origins)} tensors"
+    )
 
 
 @command

@@ -1,44 +1,55 @@
-"""Weights from elsewhere to one model file: recognise the container, the layout and the member of the family."""
+"""Weights from elsewhere to one model file: recognize the container, the layout and the member of the family."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..files import digest
-from ..images.preprocessing import Interpolation, Preprocessing
+from ..images.preprocessing import Preprocessing
 from ..modelfile import ModelFile, ModelFileError, read_safetensors
 from ..network.layers import Network, Resolution, checked_resolution
 from ..network.quantization import Quantization
 from ..tasks import detection
 from ..tasks import labels as known_labels
-from . import slim
-from .layouts import Layout, LayoutError, Step, canonical, match, recognise
+from . import libraries, slim
+from .config import Config, config_labels, config_preprocessing, config_settings, read_config
+from .naming import Array, Layout, LayoutError, Origin, Settings, canonical, match, recognize
 from .readers.keras import read_keras
 from .readers.pth import read_pth
 from .readers.tfjs import TfjsGraph, read_tfjs
-from .readers.tflite import Graph, read_tflite
+from .readers.tflite import TFLiteGraph, read_tflite
 from .tfjs_wiring import tfjs_wiring
 from .tflite_wiring import is_quantized, quantization_of, tflite_wiring
-from .wiring import wires
+from .wiring import match_wires
 
-RESAMPLE: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 HDF5, ZIP, PICKLE, TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80\x02", b"TFL3"
+COUNTERS = "num_batches_tracked"  # of PyTorch's batch norm; no weights
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A model, the layout it was read from, and where each tensor came from."""
+    """A model, the layout it was read from, and the origin of each tensor."""
 
     model: ModelFile
     layout: Layout
-    steps: tuple[Step, ...]
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a file holds: a member of the family, its tensors under the file's names, and what the file says beside them."""
+
+    layout: Layout
+    network: Network
+    tensors: Mapping[str, Array]
+    preprocessing: Preprocessing
+    config: Config
+    quantization: Quantization | None = None
 
 
 def convert(
@@ -47,63 +58,99 @@ def convert(
     labels: Sequence[str] | None = None,
     resolution: Resolution | None = None,
     entry: str | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
     provenance: Mapping[str, Any] | None = None,
     resize: int | None = None,
 ) -> Conversion:
     """Reads weights of torchvision, timm, transformers, Keras, d-li14 or TensorFlow's exported graphs into a model.
 
-    Width, depth and number of classes are found from the tensors; padding, epsilon and preprocessing are the library's
-    own, or those of a ``config.json`` beside the file (timm's and transformers'). A graph (TFLite, tfjs) also says its
-    output stride, its resolution and, where it is quantised, all scales and zero points: integers stay integers.
+    The tensors say the width, the depth and the number of classes. The library, or timm's and transformers' ``config.json``
+    beside the file, says padding, epsilon and preprocessing. A graph (TFLite, tfjs) also says its output stride, its resolution
+    and, if it is quantized, all scales and zero points: integers stay integers.
 
     Args:
         source: ``.pth`` (both forms), ``.safetensors``, Keras ``.h5``, ``.tflite``, or the ``model.json`` of tfjs with its
-            shards beside it; recognised by content.
-        labels: a name for each output; default ImageNet's for 1000 outputs of a classifier, and with a background class for
-            1001, COCO's for 80 or 90 classes of a detector, VOC's for 21 of a segmenter.
-        resolution: of the pictures, default the library's 224.
+            shards beside it; recognized by content.
+        labels: a name for each output. The default for a classifier of 1000 outputs is ImageNet's names, of 1001 the same after
+            a background class; COCO's for a detector of 80 or 90 classes, VOC's for a segmenter of 21.
+        resolution: of the images, in pixels; default the library's 224, or the graph's.
         entry: key of the state dict in a checkpoint that holds several.
-        settings: of the architecture, where the tensors and the library do not tell (``padding``, ``output_stride``).
-        provenance: kept in the model file beside the file's name, sha256 and layout.
-        resize: shorter side before the centre crop, default the library's.
+        settings: of the architecture, if neither the tensors nor the library tell (``padding``, ``output_stride``).
+        provenance: stored in the model file beside the file's name, sha256 and layout.
+        resize: shorter side before the center crop in pixels, default the library's.
 
     Raises:
-        ValueError: one of its subclasses for every kind of bad file, with the tensor or the file named.
+        MobilenetError: one of its subclasses for every kind of bad file, with the tensor or the file named.
     """
     path = Path(source)
     graph = read_graph(path)
-    if graph is not None:
-        return convert_graph(path, graph, labels, resolution, settings or {}, provenance or {})
-    tensors = read_tensors(path, entry)
-    layout = recognise(list(tensors), path.name)
-    config = read_config(path)
-    chosen = {**config_settings(config), **(settings or {})}
-    network = match(layout, tensors, path.name, chosen)
-    preprocessing = config_preprocessing(config, path, layout.preprocessing)
+    if graph is None:
+        matched = match_tensors(path, read_tensors(path, entry), settings or {})
+    else:
+        matched = match_graph(path, graph, settings or {})
+    preprocessing = matched.preprocessing
     if resize is not None:
         preprocessing = replace(preprocessing, resize=resize)
     if resolution is not None:
         preprocessing = preprocessing.at(checked_resolution(resolution))
-    network = network.at(preprocessing.size)
-    names, ids = label_names(labels, config, network, path)
+    network = matched.network.at(preprocessing.size)
+    names, ids = label_names(labels, matched.config, network, path)
     model = ModelFile(
         network=network,
-        tensors=canonical(layout, network, tensors),
+        tensors=canonical(matched.layout, network, matched.tensors),
         labels=names,
         label_ids=ids,
         background=0 if names[:1] == ("background",) else None,
         preprocessing=preprocessing,
-        provenance={"file": path.name, "sha256": digest(path), "layout": layout.name, **(provenance or {})},
+        provenance={"file": path.name, "sha256": digest(path), "layout": matched.layout.name, **(provenance or {})},
+        decoding=detection.TENSORFLOW if graph is not None and network.task == "detection" else None,
+        quantization=matched.quantization,
     )
-    return Conversion(model, layout, tuple(layout.steps(network)))
+    return Conversion(model, matched.layout, tuple(matched.layout.origins(network)))
 
 
-def read_graph(path: Path) -> Graph | TfjsGraph | None:
-    """The graph in a file, where it is a TFLite model or a tfjs model.json."""
+def match_tensors(path: Path, tensors: Mapping[str, Array], settings: Settings) -> Match:
+    """The member of the family in a file of tensors: their names and shapes say which."""
+    layout = recognize(tensors, path.name, libraries.LAYOUTS)
+    config = read_config(path)
+    network = match(layout, tensors, path.name, {**config_settings(config), **settings})
+    return Match(layout, network, tensors, config_preprocessing(config, path, layout.preprocessing), config)
+
+
+def match_graph(path: Path, graph: TFLiteGraph | TfjsGraph, settings: Settings) -> Match:
+    """The member of the family in a graph: names say which layers its operations are, and the wires are checked."""
+    wiring = tflite_wiring(graph, path.name) if isinstance(graph, TFLiteGraph) else tfjs_wiring(graph, path.name)
+    tensors = wiring.tensors()
+    layout = recognize(tensors, path.name, slim.LAYOUTS)
+    stride = {"output_stride": wiring.output_stride} if "deeplab" in layout.architecture else {}
+    network = match(layout, tensors, path.name, {**stride, **settings})
+    keys = match_wires(layout, network, wiring, path.name)
+    preprocessing, quantization = layout.preprocessing.at(wiring.resolution), None
+    if isinstance(graph, TFLiteGraph) and is_quantized(graph):
+        quantization = quantization_of(graph, network, keys, path.name)
+        mean, std = quantized_range(quantization)
+        preprocessing = replace(preprocessing, mean=(mean,) * 3, std=(std,) * 3)
+    return Match(layout, network, tensors, preprocessing, {}, quantization)
+
+
+def quantized_range(quantization: Quantization) -> tuple[float, float]:
+    """The mean and standard deviation that turn a pixel's integer into the very integer that the network was trained on."""
+    scale, zero_point = quantization.activations["input"]
+    return (zero_point - quantization.range[0]) / 255, 1 / (255 * scale)
+
+
+def first_bytes(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
-            start = file.read(16)
+            return file.read(16)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a weight file") from error
+
+
+def read_graph(path: Path) -> TFLiteGraph | TfjsGraph | None:
+    """The graph in a file, if it is a TFLite model or a tfjs model.json."""
+    start = first_bytes(path)
+    try:
         if start[4:8] == TFLITE:
             return read_tflite(path)
         if start.lstrip().startswith(b"{"):
@@ -113,161 +160,43 @@ def read_graph(path: Path) -> Graph | TfjsGraph | None:
     return None
 
 
-def convert_graph(
-    path: Path,
-    graph: Graph | TfjsGraph,
-    labels: Sequence[str] | None,
-    resolution: Resolution | None,
-    settings: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-) -> Conversion:
-    """A model from a graph: names say which layers its operations are, wires prove it."""
-    wiring = tflite_wiring(graph, path.name) if isinstance(graph, Graph) else tfjs_wiring(graph, path.name)
-    tensors = wiring.tensors()
-    layout = recognise(list(tensors), path.name, slim.LAYOUTS)
-    found = {"output_stride": wiring.output_stride} if "deeplab" in layout.architecture else {}
-    network = match(layout, tensors, path.name, {**found, **settings})
-    keys = wires(layout, network, wiring, path.name)
-    preprocessing = layout.preprocessing.at(wiring.resolution if resolution is None else checked_resolution(resolution))
-    quantization = None
-    if isinstance(graph, Graph) and is_quantized(graph):
-        quantization = quantization_of(graph, network, keys, path.name)
-        mean, std = quantized_range(quantization)
-        preprocessing = replace(preprocessing, mean=(mean,) * 3, std=(std,) * 3)
-    network = network.at(preprocessing.size)
-    names, ids = label_names(labels, {}, network, path)
-    model = ModelFile(
-        network=network,
-        tensors=canonical(layout, network, tensors),
-        labels=names,
-        label_ids=ids,
-        background=0 if names[:1] == ("background",) else None,
-        preprocessing=preprocessing,
-        provenance={"file": path.name, "sha256": digest(path), "layout": layout.name, **provenance},
-        decoding=detection.TENSORFLOW if network.task == "detection" else None,
-        quantization=quantization,
-    )
-    return Conversion(model, layout, tuple(layout.steps(network)))
-
-
-def quantized_range(quantization: Quantization) -> tuple[float, float]:
-    """Mean and standard deviation with which a pixel becomes the very integer the network was trained on: itself."""
-    scale, zero_point = quantization.activations["input"]
-    return (zero_point - quantization.range[0]) / 255, 1 / (255 * scale)
-
-
-def read_tensors(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
-    """Every array of a weight file by its name there, without counters and wrappers' prefixes."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(16)
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a weight file") from error
+def read_tensors(path: Path, entry: str | None) -> dict[str, Array]:
+    """Every array of a weight file by its name there, without counters. All are floats, and all are finite."""
+    start = first_bytes(path)
     if start.startswith(HDF5):
         tensors = read_keras(path)
     elif start[8:9] == b"{":  # before the others: a safetensors file may begin with any length
-        found, metadata = read_safetensors(path)
-        tensors = dict(found)
+        arrays, metadata = read_safetensors(path)
         if "mobilenet" in metadata:
             raise LayoutError(f"{path}: is a model file already; use it as it is")
+        tensors = dict(arrays)
     elif start.startswith((ZIP, PICKLE)):
         tensors = read_pth(path, entry)
     else:
         known = ".pth, .safetensors, Keras .h5, .tflite, tfjs model.json"
         raise LayoutError(f"{path}: no known weight file (it begins {start[:8]!r}); known: {known}")
-    tensors = {name: array for name, array in tensors.items() if not name.endswith("num_batches_tracked")}
-    for family in ("v1", "v2"):  # the bare model of transformers leaves its own name out
-        mark = {"v1": "conv_stem.convolution.weight", "v2": "conv_stem.first_conv.convolution.weight"}[family]
-        if mark in tensors:
-            tensors = {
-                name if name.startswith("classifier") else f"mobilenet_{family}.{name}": a for name, a in tensors.items()
-            }
+    tensors = {name: array for name, array in tensors.items() if not name.endswith(COUNTERS)}
     for name, array in tensors.items():
         if array.dtype.kind != "f":
-            raise LayoutError(f"{path}: tensor {name!r} is {array.dtype}; only floating-point weights are read here")
+            raise LayoutError(f"{path}: tensor {name!r:.80} is {array.dtype}; only floating-point weights are read here")
         if not np.isfinite(array).all():
-            raise LayoutError(f"{path}: tensor {name!r} holds NaN or infinity; the file is damaged or its training diverged")
+            raise LayoutError(
+                f"{path}: tensor {name!r:.80} holds NaN or infinity; the file is damaged or its training diverged"
+            )
     if not tensors:
         raise LayoutError(f"{path}: holds no tensors")
     return tensors
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """timm's or transformers' ``config.json`` beside the weights; empty where there is none of this family."""
-    config = read_json(path.with_name("config.json"))
-    names = str(config.get("model_type", "")) + str(config.get("architecture", ""))
-    return config if "mobilenet" in names else {}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path}: cannot be read as JSON ({error}); mend it or move it away") from error
-    return content if isinstance(content, dict) else {}
-
-
-def config_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What transformers' configuration says of the network beyond its tensors."""
-    if "model_type" not in config:
-        return {}
-    settings: dict[str, Any] = {}
-    if "tf_padding" in config:
-        settings["padding"] = "tensorflow" if config["tf_padding"] else "pytorch"
-    if "layer_norm_eps" in config:
-        settings["epsilon"] = config["layer_norm_eps"]
-    if "output_stride" in config:
-        settings["output_stride"] = config["output_stride"]
-    if "hidden_act" in config:
-        settings["activation"] = config["hidden_act"]
-    if "min_depth" in config:
-        settings["min_depth"] = config["min_depth"]
-    return settings
-
-
-def config_preprocessing(config: Mapping[str, Any], path: Path, default: Preprocessing) -> Preprocessing:
-    """timm's ``pretrained_cfg``, or transformers' ``preprocessor_config.json``, over the layout's own."""
-    try:
-        if timm := config.get("pretrained_cfg"):
-            size = int(timm["input_size"][-2]), int(timm["input_size"][-1])
-            return Preprocessing(
-                size=size,
-                fit="center_crop",
-                resize=int(min(size) / timm["crop_pct"]),
-                interpolation=timm["interpolation"],
-                mean=tuple(timm["mean"]),
-                std=tuple(timm["std"]),
-            )
-        if "model_type" in config and (content := read_json(path.with_name("preprocessor_config.json"))):
-            crop = content["crop_size"]
-            return replace(
-                default,
-                size=(crop["height"], crop["width"]),
-                resize=content["size"]["shortest_edge"],
-                interpolation=RESAMPLE[content.get("resample", 2)],
-                mean=tuple(content["image_mean"]),
-                std=tuple(content["image_std"]),
-            )
-    except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise ModelFileError(
-            f"{path.parent}: configuration beside the weights does not parse ({error!r}); move it away"
-        ) from error
-    return default
-
-
-def label_names(given: Sequence[str] | None, config: Mapping[str, Any], network: Network, path: Path) -> known_labels.Labels:
-    """(names, ids) for every output: the user's, then those of a well-known set by their number, then the configuration's."""
-    outputs = network.settings["classes"] or 0
-    if given is not None:
-        return tuple(given), ()
-    if outputs == 0:
+def label_names(labels: Sequence[str] | None, config: Config, network: Network, path: Path) -> known_labels.Labels:
+    """(names, ids) for every output: the user's, else those of a well-known set of this size, else the configuration's."""
+    classes = network.settings["classes"] or 0
+    if labels is not None:
+        return tuple(labels), ()
+    if classes == 0:
         return (), ()
-    if (labels := known_labels.known(network.task, outputs)) is not None:
-        return labels
-    listed = config.get("id2label") or config.get("label_names") or {}
-    names = list(listed.values()) if isinstance(listed, dict) else list(listed)
-    if len(names) == outputs:
-        return tuple(str(name) for name in names), ()
-    raise ModelFileError(f"{path}: {outputs} outputs and no labels for them; give a file with a line for each (--labels FILE)")
+    if (known := known_labels.known(network.task, classes)) is not None:
+        return known
+    if len(names := config_labels(config)) == classes:
+        return tuple(names), ()
+    raise ModelFileError(f"{path}: {classes} outputs and no labels for them; give a file with a line for each (--labels FILE)")

@@ -1,7 +1,8 @@
 """TensorFlow-slim's names: the scopes of V1, V2 and the heads that the object detection API and DeepLab put on them.
 
-Exported graphs carry them in the names of their weights. Batch norm is folded in all of them, so these layouts are of
-networks without (`epsilon` None), each layer with one weight and one bias: ``<scope>.weight``, ``<scope>.bias``.
+Exported graphs carry these scopes in the names of their weights. All of them fold batch norm into the convolutions, so these
+layouts describe networks without batch norm (`epsilon` None); each layer has one weight and one bias: ``<scope>.weight``,
+``<scope>.bias``. A new layout of a graph is a function from a layer's block and part to its scope, and a row of `LAYOUTS`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 from ..images.preprocessing import Preprocessing
 from ..network.heads import EXTRAS
 from ..network.layers import Conv, Layer, Linear, Network
-from .layouts import HALF, V2_VARIANTS, Layout, Place
+from .libraries import HALF, V2_VARIANTS
+from .naming import Layout, Place
 
 Places = Iterator[tuple[Layer, Place]]
 Scope = Callable[[str, str], str]
@@ -76,23 +78,23 @@ def head_scope(block: str, part: str) -> str:
     return f"BoxPredictor_{number}/{PREDICTORS[kind]}" + ("_depthwise" if part == "depthwise" else "")
 
 
+SSDLITE_MARK = "BoxPredictor_0/BoxEncodingPredictor_depthwise.weight"
+TF2_MARK = "MobileNetV2/Conv2d_0_0.weight"
 FOLDED: Mapping[str, Any] = {"padding": "tensorflow", "epsilon": None}
 DEEPLAB: Mapping[str, Any] = {**FOLDED, "head_epsilon": None}
 CLASSIFIER = Preprocessing(size=(224, 224), fit="central_part", fraction=0.875, mean=HALF, std=HALF)
 DETECTOR = Preprocessing(size=(300, 300), fit="squash", mean=HALF, std=HALF)
 SEGMENTER = Preprocessing(size=(513, 513), fit="pad", fill=127, enlarge=1.0, mean=HALF, std=HALF)
-HEADS_SEEN: Sequence[Mapping[str, Any]] = tuple(
+DEEPLAB_VARIANTS: Sequence[Mapping[str, Any]] = tuple(
     {"aspp": aspp, "divisible_by": divisor} for aspp in ("none", "full", "separable") for divisor in (8, 1)
 )
 
-LAYOUTS = (
-    Layout("tensorflow", "deeplabv3_mobilenet_v2", "image_pooling.weight", places(v2_scope), DEEPLAB, HEADS_SEEN,
-           SEGMENTER),
-    Layout("tensorflow", "ssdlite_mobilenet_v2", "BoxPredictor_0/BoxEncodingPredictor_depthwise.weight", places(v2_scope),
-           FOLDED, V2_VARIANTS, DETECTOR),
-    Layout("tensorflow", "mobilenet_v2", "MobilenetV2/Conv.weight", places(v2_scope), FOLDED, V2_VARIANTS, CLASSIFIER),
-    Layout("tensorflow 2", "mobilenet_v2", "MobileNetV2/Conv2d_0_0.weight", places(v2_scope_of_tf2), FOLDED, V2_VARIANTS,
-           CLASSIFIER),
+V2 = places(v2_scope)
+LAYOUTS: Sequence[Layout] = (
+    Layout("tensorflow", "deeplabv3_mobilenet_v2", "image_pooling.weight", V2, DEEPLAB, DEEPLAB_VARIANTS, SEGMENTER),
+    Layout("tensorflow", "ssdlite_mobilenet_v2", SSDLITE_MARK, V2, FOLDED, V2_VARIANTS, DETECTOR),
+    Layout("tensorflow", "mobilenet_v2", "MobilenetV2/Conv.weight", V2, FOLDED, V2_VARIANTS, CLASSIFIER),
+    Layout("tensorflow 2", "mobilenet_v2", TF2_MARK, places(v2_scope_of_tf2), FOLDED, V2_VARIANTS, CLASSIFIER),
     Layout("tensorflow", "mobilenet_v1", "Conv2d_0.weight", places(v1_scope), FOLDED, ({},), CLASSIFIER),
-)  # fmt: skip
-"""In the order they are tried: what has a head also has the backbone's names."""
+)
+"""In the order they are tried: a network with a head also has the backbone's names."""

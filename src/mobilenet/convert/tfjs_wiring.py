@@ -1,27 +1,29 @@
-"""tfjs graphs as parts of a network: each convolution takes in the scale, batch norm, bias and activation behind it."""
+"""tfjs graphs as operations of a network: each convolution absorbs the scale, batch norm, bias and activation behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..network.layers import Activation
-from .layouts import LayoutError
+from .naming import Array, LayoutError
 from .readers.tfjs import Node, TfjsError, TfjsGraph, integers, number, text
-from .wiring import Part, Wiring, scope
+from .wiring import GraphOp, Wiring, scope
 
 ACTIVATIONS: dict[str, Activation] = {"Relu": "relu", "Relu6": "relu6"}
 ADDITIONS = ("Add", "AddV2", "BiasAdd")
+CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 RESIZED_TO = "Preprocessor/map/while/ResizeImage/stack"  # the object detection API's own constant: height, width
-Reals = NDArray[np.float64]
+
+Readers = Mapping[str, list[Node]]
+"""The nodes that read a node's output, by its name."""
 
 
 def tfjs_wiring(graph: TfjsGraph, source: str) -> Wiring:
-    """The parts of a tfjs graph. What comes before the first convolution and after the last is the predictor's own work."""
+    """The operations of a tfjs graph from the first convolution to the last; what stands around them the predictor does."""
     try:
         return wiring_of(graph)
     except (TfjsError, LayoutError) as error:
@@ -33,53 +35,54 @@ def wiring_of(graph: TfjsGraph) -> Wiring:
     for node in graph.nodes.values():
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
-    parts, sums = list[Part](), list[Node]()
+    convolutions = [convolution(node, graph, readers) for node in graph.nodes.values() if node.op in CONVOLUTIONS]
+    by_output = {op.output: op for op in convolutions}
+    additions = []
     for node in graph.nodes.values():
-        if node.op in ("Conv2D", "DepthwiseConv2dNative"):
-            parts.append(convolution(node, graph, readers))
-        elif node.op == "AddN" and len(node.inputs) == 2:
-            sums.append(node)
-    for node in sums:
-        following = readers.get(node.name, [])
-        if len(following) == 1 and (bias := addend(following[0], graph)):
-            parts = with_bias(parts, node, graph.weights[bias])
-            parts.append(Part("add", node.name, node.inputs, following[0].name))
-        else:
-            parts.append(Part("add", node.name, node.inputs, node.name))
-    if bare := [part.name for part in parts if part.weight is not None and part.bias is None]:
+        if node.op == "AddN" and len(node.inputs) == 2:
+            following = readers.get(node.name, [])
+            output = node.name
+            if len(following) == 1 and (bias := addend(following[0], graph)):
+                op = with_bias(by_output, node, graph.weights[bias])
+                by_output[op.output], output = op, following[0].name
+            additions.append(GraphOp("add", node.name, node.inputs, output))
+    operations = (*(by_output[op.output] for op in convolutions), *additions)
+    if bare := [op.name for op in operations if op.weight is not None and op.bias is None]:
         raise LayoutError(f"convolution {bare[0]!r} has no bias; no network of this family has that")
-    made = {part.output for part in parts}
-    pictures = {name for part in parts for name in part.inputs if name not in made}
-    if len(pictures) != 1:
-        raise LayoutError(f"convolutions start from {len(pictures)} tensors, a network from one picture")
+    outputs = {op.output for op in operations}
+    images = {name for op in operations for name in op.inputs if name not in outputs}
+    if len(images) != 1:
+        raise LayoutError(f"convolutions start from {len(images)} tensors, a network from one image")
     size = graph.weights.get(RESIZED_TO)
     if size is None or size.shape != (2,) or size.dtype.kind != "i":
-        raise LayoutError(f"no constant {RESIZED_TO!r} says the picture's size; give a resolution of the object detection API")
-    return Wiring(tuple(parts), pictures.pop(), (int(size[0]), int(size[1])))
+        raise LayoutError(f"no constant {RESIZED_TO!r} says the image's size; give a resolution of the object detection API")
+    return Wiring(operations, images.pop(), (int(size[0]), int(size[1])))
 
 
-def with_bias(parts: list[Part], node: Node, bias: NDArray[Any]) -> list[Part]:
-    """TensorFlow's optimiser adds a shortcut to a convolution first and its bias then: back to where it belongs."""
-    without = [part for part in parts if part.output in node.inputs and part.weight is not None and part.bias is None]
-    fits = [part for part in without if part.weight is not None and bias.shape == part.weight.shape[:1]]
-    if len(fits) != 1 or len(without) != 1 or bias.dtype != np.float32:
-        raise LayoutError(f"{node.name!r}: a bias {bias.shape} behind the sum, and {len(without)} convolutions without one")
-    return [replace(part, bias=bias) if part is without[0] else part for part in parts]
+def with_bias(by_output: Mapping[str | int, GraphOp], node: Node, bias: Array) -> GraphOp:
+    """The convolution that the bias behind the sum `node` belongs to, with it.
+
+    TensorFlow's graph optimizer adds a shortcut to a convolution first and the convolution's bias after it.
+    """
+    bare = [op for name in dict.fromkeys(node.inputs) if (op := by_output.get(name)) and op.bias is None]
+    if len(bare) != 1 or bare[0].weight is None or bias.shape != bare[0].weight.shape[:1] or bias.dtype != np.float32:
+        raise LayoutError(f"{node.name!r}: a bias {bias.shape} behind the sum, and {len(bare)} convolutions without one")
+    return replace(bare[0], bias=bias)
 
 
 def addend(node: Node, graph: TfjsGraph) -> str | None:
-    """The constant that `node` adds to something, if that is what it does."""
+    """The name of the constant that `node` adds to something, or None if it does something else."""
     if node.op not in ADDITIONS or len(node.inputs) != 2:
         return None
     constants = [name for name in node.inputs if name in graph.weights]
     return constants[0] if len(constants) == 1 else None
 
 
-def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]]) -> Part:
-    """The convolution `node` with what follows it, folded in double precision and rounded once."""
+def convolution(node: Node, graph: TfjsGraph, readers: Readers) -> GraphOp:
+    """The convolution `node` with its tail, folded in double precision and rounded once."""
     depthwise = node.op == "DepthwiseConv2dNative"
     strides, dilations = integers(node, "strides", 1), integers(node, "dilations", 1)
-    kernel = constant(node, 1, graph).astype(np.float64)
+    kernel = constant(node, 1, graph)
     if kernel.ndim != 4 or len(node.inputs) != 2 or len({*strides[1:3]}) != 1 or len({*dilations[1:3]}) != 1:
         raise LayoutError(
             f"{node.name!r}: strides {strides}, dilations {dilations}, weights {kernel.shape} fit no convolution here"
@@ -87,48 +90,67 @@ def convolution(node: Node, graph: TfjsGraph, readers: Mapping[str, list[Node]])
     if depthwise and kernel.shape[3] != 1:
         raise LayoutError(f"{node.name!r}: {kernel.shape[3]} outputs for each channel; no network of this family has that")
     weight = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1)
-    channels, last = len(weight), node
+    tail = tail_of(node, len(weight), graph, readers)
+    return GraphOp(
+        "conv",
+        scope(node.inputs[1].removesuffix("/merged_input")),
+        node.inputs[:1],
+        tail.output,
+        (weight.astype(np.float64) * tail.scale[:, None, None, None]).astype(np.float32),
+        tail.bias.astype(np.float32) if tail.has_bias else None,
+        strides[1],
+        dilations[1],
+        tail.activation,
+        same=text(node, "padding") == "SAME",
+        depthwise=depthwise,
+    )
+
+
+@dataclass
+class Tail:
+    """What follows a convolution: its output times `scale`, (channels,), plus `bias`, (channels,), then the activation."""
+
+    output: str
+    scale: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    has_bias: bool = False
     activation: Activation = "linear"
-    scale, bias, has_bias = np.ones(channels), np.zeros(channels), False
-    while len(following := readers.get(last.name, [])) == 1:
-        step = following[0]
+
+
+def tail_of(node: Node, channels: int, graph: TfjsGraph, readers: Readers) -> Tail:
+    """The nodes behind a convolution, up to its activation or to the first node of another kind."""
+    tail = Tail(node.name, np.ones(channels), np.zeros(channels))
+    while len(following := readers.get(tail.output, [])) == 1:
+        (step,) = following
         if step.op in ACTIVATIONS:
-            activation, last = ACTIVATIONS[step.op], step
+            tail.activation, tail.output = ACTIVATIONS[step.op], step.name
             break
-        if step.op == "Mul" and is_constant(step, graph):
+        if step.op == "Mul" and len(step.inputs) == 2 and step.inputs[1] in graph.weights:
             factor = per_channel(step, 1, graph, channels)
-            scale, bias = scale * factor, bias * factor
-        elif added := addend(step, graph):
-            bias, has_bias = bias + per_channel(step, step.inputs.index(added), graph, channels), True
+            tail.scale, tail.bias = tail.scale * factor, tail.bias * factor
+        elif name := addend(step, graph):
+            tail.bias, tail.has_bias = tail.bias + per_channel(step, step.inputs.index(name), graph, channels), True
         elif step.op.startswith("FusedBatchNorm"):
             gamma, beta, mean, variance = (per_channel(step, i, graph, channels) for i in (1, 2, 3, 4))
             if (variance < 0).any():
                 raise LayoutError(f"{step.name!r}: a negative variance; the file is damaged")
             factor = gamma / np.sqrt(variance + number(step, "epsilon"))
-            scale, bias, has_bias = scale * factor, (bias - mean) * factor + beta, True
+            tail.scale, tail.bias, tail.has_bias = tail.scale * factor, (tail.bias - mean) * factor + beta, True
         else:
             break
-        last = step
-    folded = (weight * scale[:, None, None, None]).astype(np.float32)
-    shift = bias.astype(np.float32) if has_bias else None
-    name = scope(node.inputs[1].removesuffix("/merged_input"))
-    return Part("conv", name, node.inputs[:1], last.name, folded, shift, strides[1], dilations[1], activation,
-                text(node, "padding") == "SAME", depthwise)  # fmt: skip
+        tail.output = step.name
+    return tail
 
 
-def is_constant(node: Node, graph: TfjsGraph) -> bool:
-    return len(node.inputs) == 2 and node.inputs[1] in graph.weights
-
-
-def constant(node: Node, index: int, graph: TfjsGraph) -> NDArray[Any]:
+def constant(node: Node, index: int, graph: TfjsGraph) -> Array:
     name = node.inputs[index] if index < len(node.inputs) else ""
     if name not in graph.weights or graph.weights[name].dtype != np.float32:
         raise LayoutError(f"{node.name!r}: its input {index} {name!r} is no constant of floats")
     return graph.weights[name]
 
 
-def per_channel(node: Node, index: int, graph: TfjsGraph, channels: int) -> Reals:
-    values = constant(node, index, graph).astype(np.float64)
+def per_channel(node: Node, index: int, graph: TfjsGraph, channels: int) -> NDArray[np.float64]:
+    values = constant(node, index, graph)
     if values.shape != (channels,):
         raise LayoutError(f"{node.inputs[index]!r} is {values.shape}, must be {(channels,)}")
-    return values
+    return values.astype(np.float64)

@@ -1,7 +1,7 @@
-"""Networks as TensorFlow's exported graphs hold them: their operations, matched with a `Network` by names and by wires.
+"""TensorFlow's exported graphs as operations that are matched with a `Network`, by their names and by their wires.
 
-A TFLite or tfjs graph becomes `Part`s, one for each operation that computes something; batch norm, bias and activation are
-part of their convolution, reshapes and the like are seen through. Names say which layer a convolution is; then every layer's
+A TFLite or tfjs graph becomes `GraphOp`s, one for each operation that computes something; batch norm, bias and activation
+belong to their convolution, and reshapes and the like are skipped. Names say which layer a convolution is. Then every layer's
 inputs, geometry and activation are checked against the graph, so a file with the right shapes and other wires is refused.
 """
 
@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from numpy.typing import NDArray
+from typing import Literal
 
 from ..network.layers import Activation, Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize
-from .layouts import Layout, LayoutError
+from .naming import Array, Layout, LayoutError
 
 Key = int | str
+"""A tensor of a graph: its index in TFLite, its name in tfjs."""
+
 Kind = Literal["conv", "add", "mean", "resize", "concat"]
 KINDS: dict[type, Kind] = {Conv: "conv", Linear: "conv", Add: "add", GlobalPool: "mean", Resize: "resize", Concat: "concat"}
 PREFIXES = ("FeatureExtractor/", "MobilenetV1/MobilenetV1/")  # of whole models around the network
 
 
 @dataclass(frozen=True)
-class Part:
+class GraphOp:
     """One operation of a graph.
 
     Attributes:
         kind: what it computes.
         name: of a convolution the scope of its variables, of the others their output's.
         inputs, output: its tensors, by the graph's own keys.
-        weight: (out, in / groups, kernel, kernel) of a convolution; integers where the graph is quantised.
-        bias: (out,), or None where the graph adds it elsewhere.
-        stride, dilation, activation: of a convolution; `same` where it pads as TensorFlow's SAME.
+        weight: (out, in / groups, kernel, kernel) of a convolution; integers if the graph is quantized.
+        bias: (out,), or None if the graph adds it elsewhere.
+        stride, dilation, activation: of a convolution.
+        same: whether a convolution pads as TensorFlow's SAME.
         corners: of a resize.
     """
 
@@ -40,8 +41,8 @@ class Part:
     name: str
     inputs: tuple[Key, ...]
     output: Key
-    weight: NDArray[Any] | None = field(default=None, repr=False)
-    bias: NDArray[Any] | None = field(default=None, repr=False)
+    weight: Array | None = field(default=None, repr=False)
+    bias: Array | None = field(default=None, repr=False)
     stride: int = 1
     dilation: int = 1
     activation: Activation = "linear"
@@ -52,26 +53,26 @@ class Part:
 
 @dataclass(frozen=True)
 class Wiring:
-    """A graph as parts, the picture's key, and its height and width."""
+    """A graph as operations, the key of its image, and the image's height and width."""
 
-    parts: tuple[Part, ...]
-    picture: Key
+    operations: tuple[GraphOp, ...]
+    image: Key
     resolution: tuple[int, int]
 
-    def tensors(self) -> dict[str, NDArray[Any]]:
+    def tensors(self) -> dict[str, Array]:
         """Weights and biases as a layout names them: ``<scope>.weight``, ``<scope>.bias``."""
-        found: dict[str, NDArray[Any]] = {}
-        for part in self.parts:
-            if part.weight is not None and part.bias is not None:
-                if f"{part.name}.weight" in found:
-                    raise LayoutError(f"two convolutions are called {part.name!r}; the graph is no network of this family")
-                found[f"{part.name}.weight"], found[f"{part.name}.bias"] = part.weight, part.bias
-        return found
+        tensors: dict[str, Array] = {}
+        for op in self.operations:
+            if op.weight is not None and op.bias is not None:
+                if f"{op.name}.weight" in tensors:
+                    raise LayoutError(f"two convolutions are called {op.name!r}; the graph is no network of this family")
+                tensors[f"{op.name}.weight"], tensors[f"{op.name}.bias"] = op.weight, op.bias
+        return tensors
 
     @property
     def output_stride(self) -> int:
-        """Pixels of the picture for one of the last map: the product of the strides, which stand in one chain."""
-        return math.prod(part.stride for part in self.parts)
+        """Pixels of the image for one pixel of the last map: the product of the strides, which stand in one chain."""
+        return math.prod(op.stride for op in self.operations)
 
 
 def scope(name: str) -> str:
@@ -85,48 +86,49 @@ def scope(name: str) -> str:
     return head or tail
 
 
-def wires(layout: Layout, network: Network, wiring: Wiring, source: str) -> dict[str, Key]:
-    """The graph's tensor for ``input`` and each layer of `network`; LayoutError where a wire or an option is another."""
+def match_wires(layout: Layout, network: Network, wiring: Wiring, source: str) -> dict[str, Key]:
+    """The graph's tensor for ``input`` and for the output of each layer of `network`.
+
+    Raises:
+        LayoutError: a wire or an option differs, or an operation is no layer of the network.
+    """
     places = {layer.name: place.conv for layer, place in layout.places(network)}
-    convolutions = {part.name: part for part in wiring.parts if part.kind == "conv"}
-    keys: dict[str, Key] = {"input": wiring.picture}
-    used: set[int] = set()
+    convolutions = {op.name: op for op in wiring.operations if op.kind == "conv"}
+    keys: dict[str, Key] = {"input": wiring.image}
+    matched: set[int] = set()
     for layer in network.layers:
         inputs = tuple(keys[name] for name in (layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs))
         named = isinstance(layer, (Conv, Linear))
-        candidates = (convolutions[places[layer.name]],) if named else wiring.parts
-        part = next((p for p in candidates if p.kind == KINDS[type(layer)] and same_inputs(p, inputs)), None)
-        if part is None:
-            wanted = f"{layer.name!r} from {' and '.join(layer.inputs)}"
-            raise LayoutError(f"{source}: nothing computes {wanted} as {network.architecture} does")
-        if wrong := differs(layer, part, network):
-            raise LayoutError(f"{source}: {part.name!r}, which is {layer.name!r}, {wrong}")
-        used.add(id(part))
-        keys[layer.name] = part.output
-    if left := [part.name for part in wiring.parts if id(part) not in used]:
-        raise LayoutError(f"{source}: {left[0]!r} has no place in {network.architecture}")
+        candidates = (convolutions[places[layer.name]],) if named else wiring.operations
+        op = next((op for op in candidates if op.kind == KINDS[type(layer)] and same_inputs(op, inputs)), None)
+        if op is None:
+            expected = f"{layer.name!r} from {' and '.join(layer.inputs)}"
+            raise LayoutError(f"{source}: nothing computes {expected} as {network.architecture} does")
+        if difference := option_difference(layer, op):
+            raise LayoutError(f"{source}: {op.name!r}, which is {layer.name!r}, {difference}")
+        matched.add(id(op))
+        keys[layer.name] = op.output
+    if unmatched := [op.name for op in wiring.operations if id(op) not in matched]:
+        raise LayoutError(f"{source}: {unmatched[0]!r} has no place in {network.architecture}")
     return keys
 
 
-def same_inputs(part: Part, inputs: tuple[Key, ...]) -> bool:
-    if part.kind == "add":
-        return sorted(map(str, part.inputs)) == sorted(map(str, inputs))
-    return part.inputs == inputs
+def same_inputs(op: GraphOp, inputs: tuple[Key, ...]) -> bool:
+    if op.kind == "add":
+        return sorted(map(str, op.inputs)) == sorted(map(str, inputs))
+    return op.inputs == inputs
 
 
-def differs(layer: Layer, part: Part, network: Network) -> str:
-    """What is other in the graph than in the layer, or nothing."""
+def option_difference(layer: Layer, op: GraphOp) -> str:
+    """The first option in which the operation differs from the layer, in words, or nothing."""
     if isinstance(layer, Resize):
-        return "" if part.corners == layer.corners else f"has corners {part.corners}, must be {layer.corners}"
+        return "" if op.corners == layer.corners else f"has corners {op.corners}, must be {layer.corners}"
     if isinstance(layer, Linear):
-        return "" if part.activation == "linear" else f"has the activation {part.activation}, must be linear"
+        return "" if op.activation == "linear" else f"has the activation {op.activation}, must be linear"
     if isinstance(layer, Conv):
-        found = (part.stride, part.dilation, part.activation, part.depthwise)
-        must = (layer.stride, layer.dilation, layer.activation, layer.depthwise)
-        names = ("stride", "dilation", "activation", "depthwise")
-        for name, have, want in zip(names, found, must, strict=True):
-            if have != want:
-                return f"has {name} {have}, must be {want}"
-        if layer.kernel > 1 and not part.same:
+        for name in ("stride", "dilation", "activation", "depthwise"):
+            if (value := getattr(op, name)) != (expected := getattr(layer, name)):
+                return f"has {name} {value}, must be {expected}"
+        if layer.kernel > 1 and not op.same:
             return "pads by VALID, must by SAME"
     return ""

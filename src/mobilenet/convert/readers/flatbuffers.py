@@ -1,9 +1,9 @@
 """Flatbuffers walked without a schema package: every offset, count and length is checked before it is used.
 
-A table begins with the distance back to its vtable, which lists where each field stands; a vector begins with its
-length. Both are only ever reached through this reader, which answers bytes that do not hold what they claim with one
-`FlatbufferError`. The depth of a walk is the schema's, so no offsets that form a circle are ever followed round. A
-forged file may let a thousand tables point at one long vector; the budget bounds what all visits together may read.
+A table begins with the distance back to its vtable, which lists where each field stands; a vector begins with its length.
+Both are reached only through this reader, which raises `FlatbufferError` for bytes that do not hold what they claim. The schema
+bounds the depth of a walk, so offsets that form a circle are not followed round. A forged file may let a thousand tables point
+at one long vector; the budget bounds how many bytes all visits together may read.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-VISITS = 8  # times the file's size that may be read; sane files stay below 1, forged ones share their vectors
+from ...errors import MobilenetError
+
+MAX_VISITS = 8  # times the file's size that may be read; honest files stay below 1, forged ones share their vectors
 
 
-class FlatbufferError(ValueError):
-    """Bytes that are no sound flatbuffer; the message says what is wrong where."""
+class FlatbufferError(MobilenetError):
+    """Bytes are no sound flatbuffer; the message says what is wrong and at which byte."""
 
 
 class Flatbuffer:
     """The bytes of a file and how many of them may still be visited."""
 
     def __init__(self, data: bytes) -> None:
-        self.data, self.budget = data, VISITS * len(data) + 1024
+        self.data, self.budget = data, MAX_VISITS * len(data) + 1024
 
     def number(self, form: str, place: int) -> int:
         """The little-endian integer of struct's `form` at `place`."""
@@ -39,7 +41,7 @@ class Flatbuffer:
     def spend(self, size: int) -> None:
         self.budget -= size
         if self.budget < 0:
-            raise FlatbufferError(f"its tables read over {VISITS} times its {len(self.data)} bytes")
+            raise FlatbufferError(f"its tables read over {MAX_VISITS} times its {len(self.data)} bytes")
 
     def root(self) -> Table:
         return Table(self, self.number("I", 0))
@@ -62,7 +64,7 @@ class Table:
         self.size = buffer.number("H", self.vtable)
 
     def field(self, index: int) -> int:
-        """Where field `index` stands, or 0 where it is absent."""
+        """The position of field `index`, or 0 if it is absent."""
         slot = 4 + 2 * index
         if slot + 2 > self.size:
             return 0
@@ -74,7 +76,7 @@ class Table:
         return self.buffer.number(form, place) if place else default
 
     def target(self, index: int) -> int:
-        """Where the offset in field `index` leads, or 0 where it is absent."""
+        """The position that the offset in field `index` leads to, or 0 if it is absent."""
         place = self.field(index)
         return place + self.buffer.number("I", place) if place else 0
 
@@ -92,19 +94,19 @@ class Table:
         return [Table(self.buffer, at + self.buffer.number("I", at)) for at in range(start, start + 4 * count, 4)]
 
     def array(self, index: int, dtype: str) -> NDArray[Any]:
-        """A vector of numbers as a read-only view of the file; empty where it is absent."""
+        """A vector of numbers as a read-only view of the file; empty if it is absent."""
         kind = np.dtype(dtype)
         if not (place := self.target(index)):
             return np.empty(0, kind)
         start, count = self.buffer.block(place, kind.itemsize)
         return np.frombuffer(self.buffer.data, kind, count, start)
 
-    def text(self, index: int, longest: int) -> str:
+    def text(self, index: int, max_bytes: int) -> str:
         if not (place := self.target(index)):
             return ""
         start, count = self.buffer.block(place, 1)
-        if count > longest:
-            raise FlatbufferError(f"a name of {count} bytes at byte {place}, more than {longest}")
+        if count > max_bytes:
+            raise FlatbufferError(f"a name of {count} bytes at byte {place}, more than {max_bytes}")
         try:
             return self.buffer.data[start : start + count].decode()
         except UnicodeDecodeError as error:

@@ -1,10 +1,9 @@
-"""The pickle inside a checkpoint, interpreted instead of run: tensors come out as descriptions, nothing else comes out at all.
+"""The pickle inside a checkpoint, interpreted instead of run: only descriptions of tensors come out.
 
-A pickle is a program written by whoever made the file. It is interpreted here instead of being handed to `pickle.Unpickler`:
-the thirty opcodes that torch emits are fewer lines than a fence around all the others, nothing is ever imported or called, and
-time and memory are ours to bound (C's memo allocates by an index that the file chooses). An opcode costs constant time or
-consumes what it reads; values are never hashed, compared or printed in depth; and pickles end after `LARGEST_PICKLE` bytes
-and `MOST_STEPS` opcodes.
+A pickle is a program written by whoever made the file, so it is not handed to `pickle.Unpickler`. The interpreter here knows
+the thirty opcodes that torch emits, imports and calls nothing, and bounds time and memory (the memo of Python's unpickler
+allocates by an index that the file chooses). An opcode costs constant time or time linear in the bytes it reads; values are
+never hashed, compared or printed in depth; and a pickle has at most `MAX_PICKLE` bytes and `MAX_STEPS` opcodes.
 """
 
 from __future__ import annotations
@@ -18,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
-LARGEST_PICKLE = 4 << 20  # bytes; MobileNetV2's is 47 kB, and 10,000 tensors fit in this and the next
-MOST_STEPS = 1 << 19  # opcodes; MobileNetV2's takes 11,462
-MOST_AXES = 32  # numpy 1's limit
+from ...errors import MobilenetError
+
+MAX_PICKLE = 4 << 20  # bytes; MobileNetV2's is 47 kB, and 10,000 tensors fit in this and the next
+MAX_STEPS = 1 << 19  # opcodes; MobileNetV2's takes 11,462
+MAX_AXES = 32  # numpy 1's limit
 
 STORAGES = {
     "torch.FloatStorage": "float32", "torch.DoubleStorage": "float64", "torch.HalfStorage": "float16",
@@ -35,7 +36,7 @@ REBUILDS = ("tensor", "tensor_v2", "tensor_v3", "parameter", "parameter_with_sta
 ALLOWED = {"collections.OrderedDict", *STORAGES, *DTYPES, *INERT, *(f"torch._utils._rebuild_{name}" for name in REBUILDS)}
 SAVE_AGAIN = "if you trust its source, load it with torch and save model.state_dict() alone"
 REMEDIES = {
-    "argparse.Namespace": "training arguments; where you trust the file, load it with torch and save its state dict alone",
+    "argparse.Namespace": "training arguments; if you trust the file, load it with torch and save its state dict alone",
     "torch._utils._rebuild_qtensor": "save the tensors after .dequantize(), or bring the float model",
     "torch._utils._rebuild_sparse_tensor": "save the tensors after .to_dense()",
 }
@@ -49,16 +50,16 @@ CONSTANTS = {pickle.NONE: None, pickle.NEWTRUE: True, pickle.NEWFALSE: False, pi
 TUPLES = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that cannot or must not be read. One line: the file, what was found, the rule, the remedy."""
+class CheckpointError(MobilenetError):
+    """A checkpoint cannot or must not be read. One line: the file, its fault, the rule, the remedy."""
 
 
-def refused(found: str, remedy: str = SAVE_AGAIN) -> CheckpointError:
-    return CheckpointError(f"{found}; {remedy}")
+def refused(fault: str, remedy: str = SAVE_AGAIN) -> CheckpointError:
+    return CheckpointError(f"{fault}; {remedy}")
 
 
-def damaged(found: str) -> CheckpointError:
-    return refused(found, "the file is damaged or forged; bring it again")
+def damaged(fault: str) -> CheckpointError:
+    return refused(fault, "the file is damaged or forged; bring it again")
 
 
 def show(value: object) -> str:
@@ -69,7 +70,7 @@ def show(value: object) -> str:
 
 @dataclass(frozen=True)
 class Global:
-    """A name that the pickle mentions, one of the few that weights need. It is never looked up."""
+    """A name that the pickle mentions, one of the few that weights need. It is never imported."""
 
     name: str
 
@@ -90,8 +91,8 @@ class Storage:
 
 
 @dataclass(frozen=True, eq=False)
-class Tensor:
-    """A view of a storage, counted in elements of `dtype`; `to_array` proves that it lies inside."""
+class TensorView:
+    """A view of a storage, in elements of `dtype`; `pth.to_array` checks that it lies inside."""
 
     storage: Storage
     dtype: str
@@ -102,27 +103,28 @@ class Tensor:
     def __post_init__(self) -> None:
         numbers = (self.offset, *self.shape, *self.stride)
         axes = len(self.shape)
-        if axes > MOST_AXES or axes != len(self.stride) or any(type(n) is not int or not 0 <= n < 1 << 63 for n in numbers):
-            raise damaged(f"has a tensor whose view is not whole numbers >= 0 for at most {MOST_AXES} axes")
+        if axes > MAX_AXES or axes != len(self.stride) or any(type(n) is not int or not 0 <= n < 1 << 63 for n in numbers):
+            raise damaged(f"has a tensor whose view is not whole numbers >= 0 for at most {MAX_AXES} axes")
 
 
 def opcodes(stream: io.BytesIO) -> Iterator[tuple[bytes, Any]]:
-    """The opcodes up to STOP, each with its operand of fixed size or None; what has no fixed size is left in `stream`."""
-    for _ in range(MOST_STEPS):
+    """The opcodes up to STOP, each with its operand of fixed size or None; operands of other sizes are left in `stream`."""
+    for _ in range(MAX_STEPS):
         op = stream.read(1)
-        if not op:  # where an operand is cut short, so is the opcode after it
+        if not op:  # if an operand is cut short, the opcode after it is missing too
             raise EOFError
         layout = OPERANDS.get(op)
         yield op, layout and layout.unpack(stream.read(layout.size))[0]
         if op == pickle.STOP:
             return
-    raise refused(f"its pickle takes over {MOST_STEPS} steps, far more than weights need")
+    raise refused(f"its pickle takes over {MAX_STEPS} steps, far more than weights need")
 
 
 def interpreted(stream: io.BytesIO, storages: dict[str, Storage]) -> object:
-    """What the pickle at `stream` makes: None, numbers, strings, tuples, lists, dicts, `Storage`, `Tensor`; read to its end.
+    """The value that the pickle at `stream` builds: None, a number, string, tuple, list, dict, `Storage` or `TensorView`.
 
-    Knows the opcodes that torch.save emits and refuses any other. Storages that it meets are entered in `storages` by key.
+    Reads to the end of the pickle. Knows the opcodes that torch.save emits and refuses any other. Enters the storages that it
+    meets in `storages`, by key.
     """
     stack: list[Any] = []
     marks: list[list[Any]] = []  # the stack below each open mark
@@ -215,18 +217,18 @@ def persistent_storage(persistent: object) -> Storage:
 
 
 def called(function: object, arguments: object) -> object:
-    """What torch's `function` would make of `arguments`."""
+    """The value that torch's `function` would return for `arguments`."""
     name = function.name if isinstance(function, Global) else type(function).__name__
-    if isinstance(function, Global) and isinstance(arguments, tuple) and len(arguments) <= 8:  # the most that any takes
+    if isinstance(function, Global) and isinstance(arguments, tuple) and len(arguments) <= 8:  # no function of torch takes more
         match (name.removeprefix("torch._utils._rebuild_"), *arguments):
             case ("collections.OrderedDict",):
                 return {}
             case ("tensor" | "tensor_v2", Storage() as data, offset, tuple(shape), tuple(stride), *rest) if not any(rest[2:]):
-                return Tensor(data, data.dtype, offset, shape, stride)  # the rest: whether lazily conjugated or negated
+                return TensorView(data, data.dtype, offset, shape, stride)  # the rest: whether lazily conjugated or negated
             case ("tensor_v3", Storage(_, "uint8") as data, offset, tuple(shape), tuple(stride), _, _, Global(dtype), *rest):
                 if dtype in DTYPES and not any(rest):
-                    return Tensor(data, dtype.removeprefix("torch."), offset, shape, stride)
-            case ("parameter" | "parameter_with_state", Tensor() as tensor, *_):
+                    return TensorView(data, dtype.removeprefix("torch."), offset, shape, stride)
+            case ("parameter" | "parameter_with_state", TensorView() as tensor, *_):
                 return tensor
             case (inert, *_) if inert in INERT:
                 return None

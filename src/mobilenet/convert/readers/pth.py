@@ -2,11 +2,11 @@ r"""PyTorch checkpoints (.pth, .pt, .pth.tar) read without torch, admitting noth
 
 `torch.save` has written two forms and both are read: since 1.6 a zip of stored records (`<any name>/data.pkl`, `byteorder`,
 `data/<key>`); before, five pickles (magic, protocol, system, the object, storage keys), then of every storage its number of
-elements as little-endian int64 and the elements. In both the pickle says how tensors view storages, which are raw bytes.
+elements as little-endian int64 and the elements. In both, the pickle says how tensors view storages, which are raw bytes.
 
-That pickle is a program written by whoever made the file: `weights.pickles` interprets it and runs nothing. Only tensors that
-are returned are copied out of the mapped file, each once its view has been proved to lie inside its storage, and together they
-are bounded by the file's size.
+That pickle is a program written by whoever made the file: `pickles` interprets it and runs nothing. A tensor is
+copied out of the mapped file after its view has been checked to lie inside its storage. All copies together take at most
+`MAX_COPIES` times the file's size and `SPARE` bytes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .pickles import LARGEST_PICKLE, CheckpointError, Storage, Tensor, damaged, interpreted, raw_dtype, refused, show
+from .pickles import MAX_PICKLE, CheckpointError, Storage, TensorView, damaged, interpreted, raw_dtype, refused, show
 
-LONGEST_NAME = 1024  # characters of a tensor's name
+MAX_NAME = 1024  # characters of a tensor's name
+MAX_COPIES = 4  # times the file's size that all arrays take; tied weights or bfloat16 take twice, a forged expansion far more
+SPARE = 2**20  # bytes beside that, for small files
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "state_dict_ema", "model_ema", "ema", "ema_state_dict")
 PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and AveragedModel, and by torch.compile
@@ -37,11 +39,11 @@ def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str
     """Tensors of the checkpoint at `path` by name, in the file's order, without torch and without running the file's code.
 
     Arrays are C-contiguous copies in native byte order with the dtypes of the file, except that bfloat16 is widened to float32.
-    No two share memory, even where the file ties weights. A checkpoint that wraps its state dict is opened at the one key of
-    `WRAPPERS` that holds tensors; `entry` names the key where several do (weights and their moving average) or another does.
+    No two share memory, even if the file ties weights. A checkpoint that wraps its state dict is opened at the one key of
+    `WRAPPERS` that holds tensors; `entry` names the key if several do (weights and their moving average) or another does.
     A prefix of `PREFIXES` that every name carries is dropped, and with it AveragedModel's counter `n_averaged`.
 
-    Raises `OSError` where the file cannot be opened, and `CheckpointError` for everything wrong in it: code or anything else
+    Raises `OSError` if the file cannot be opened, and `CheckpointError` for everything wrong in it: code or anything else
     that is no plain dense tensor, damage, a view outside its storage, no state dict or several.
     """
     path = Path(path)
@@ -61,7 +63,7 @@ def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str
             raise refused("is the tar form of torch before 0.1.10, not read here")
         else:
             raise damaged(f"begins with {head!r}, but a checkpoint is a zip or a pickle by torch.save")
-        budget = 4 * len(data) + (1 << 20)  # bytes; tied weights or bfloat16 need twice the file, a forged expansion far more
+        budget = MAX_COPIES * len(data) + SPARE
         arrays = {}
         for name, tensor in state_dict(root, entry).items():
             arrays[name] = to_array(name, tensor, records[tensor.storage.key], order, budget)
@@ -71,7 +73,7 @@ def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str
         raise CheckpointError(f"{path}: {error}") from None
 
 
-# ---- the two containers: each gives the pickled object, the bytes of every storage, and their byte order
+# ---- the two containers: each returns the pickled object, the bytes of every storage, and their byte order
 
 Contents = tuple[object, dict[str, memoryview], Literal["<", ">"]]
 
@@ -85,8 +87,8 @@ def read_zip(data: memoryview) -> Contents:
     if order not in (b"little", b"big"):
         raise damaged("its record byteorder is neither little nor big")
     program = members[f"{tops[0]}/data.pkl"]
-    if len(program) > LARGEST_PICKLE:
-        raise refused(f"its data.pkl has {len(program)} bytes, at most {LARGEST_PICKLE} are read")
+    if len(program) > MAX_PICKLE:
+        raise refused(f"its data.pkl has {len(program)} bytes, at most {MAX_PICKLE} are read")
     storages: dict[str, Storage] = {}
     stream = io.BytesIO(program)
     root = interpreted(stream, storages)
@@ -96,8 +98,8 @@ def read_zip(data: memoryview) -> Contents:
     for key, storage in storages.items():
         record = members.get(f"{tops[0]}/data/{key}")
         if record is None or len(record) != storage.size:
-            found = "is missing" if record is None else f"has {len(record)} bytes"
-            raise damaged(f"its record {show(f'data/{key}')} {found}, tensors need {storage.size}")
+            state = "is missing" if record is None else f"has {len(record)} bytes"
+            raise damaged(f"its record {show(f'data/{key}')} {state}, tensors need {storage.size}")
         records[key] = record
     return root, records, "<" if order == b"little" else ">"
 
@@ -138,7 +140,7 @@ def zip_members(data: memoryview) -> dict[str, memoryview]:
 def read_legacy(data: memoryview) -> Contents:
     storages: dict[str, Storage] = {}
     records: dict[str, memoryview] = {}
-    stream = io.BytesIO(data[:LARGEST_PICKLE])
+    stream = io.BytesIO(data[:MAX_PICKLE])
     if interpreted(stream, storages) != MAGIC:
         raise refused("is a pickle, but not by torch.save")
     protocol, _system, root, keys = (interpreted(stream, storages) for _ in range(4))
@@ -152,19 +154,19 @@ def read_legacy(data: memoryview) -> Contents:
         count, at = int.from_bytes(data[at : at + 8], "little"), at + 8
         records[key] = data[at : at + storage.size]
         if count != storage.count or len(records[key]) != storage.size:
-            found = f"{count} elements in the {len(records[key])} bytes left"
-            raise damaged(f"its storage {show(key)} has {found}, tensors need {storage.count}")
+            content = f"{count} elements in the {len(records[key])} bytes left"
+            raise damaged(f"its storage {show(key)} has {content}, tensors need {storage.count}")
         at += storage.size
     if len(records) != len(storages) or at != len(data):
         raise damaged(f"has {len(records)} of {len(storages)} storages and ends at byte {at} of {len(data)}")
     return root, records, "<"
 
 
-# ---- from what the pickle holds to arrays
+# ---- from the pickled object to arrays
 
 
-def state_dict(root: object, entry: str | None) -> dict[str, Tensor]:
-    """The tensors by name that the root is, or holds under `entry` or under one of `WRAPPERS`; common prefixes removed."""
+def state_dict(root: object, entry: str | None) -> dict[str, TensorView]:
+    """The tensors by name: the root itself, or its value under `entry` or one of `WRAPPERS`; common prefixes are removed."""
     if not isinstance(root, dict):
         raise refused(f"holds a {kind(root)}, not a mapping of names to tensors")
     wrapped = [key for key in WRAPPERS if has_tensors(root.get(key))] if entry is None else [entry]
@@ -176,7 +178,7 @@ def state_dict(root: object, entry: str | None) -> dict[str, Tensor]:
         where = f"entry {show(entry)}" if entry is not None else f"root or under {', '.join(WRAPPERS)}"
         raise refused(f"has no tensors at its {where}; it holds {held}", "name the mapping of tensors by entry=")
     for name, value in state.items():
-        if not isinstance(name, str) or len(name) > LONGEST_NAME or not name.isprintable() or not isinstance(value, Tensor):
+        if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable() or not isinstance(value, TensorView):
             raise refused(f"holds {show(name)} ({kind(value)}) where only tensors by name may be")
     while True:
         weights = {name: tensor for name, tensor in state.items() if name != "n_averaged"}
@@ -187,23 +189,23 @@ def state_dict(root: object, entry: str | None) -> dict[str, Tensor]:
 
 
 def has_tensors(value: object) -> bool:
-    return isinstance(value, dict) and any(isinstance(item, Tensor) for item in value.values())
+    return isinstance(value, dict) and any(isinstance(item, TensorView) for item in value.values())
 
 
 def kind(value: object) -> str:
     return type(value).__name__.strip("_").lower()
 
 
-def to_array(name: str, tensor: Tensor, record: memoryview, order: Literal["<", ">"], budget: int) -> NDArray[Any]:
-    """A C-contiguous copy of what `tensor` views in `record`, proved to lie inside it and to take at most `budget` bytes."""
+def to_array(name: str, tensor: TensorView, record: memoryview, order: Literal["<", ">"], budget: int) -> NDArray[Any]:
+    """A C-contiguous copy of the view `tensor` of `record`: the view must lie inside, the copy take at most `budget` bytes."""
     shape, raw = tensor.shape, raw_dtype(tensor.dtype)
     wide = np.dtype("uint32" if tensor.dtype == "bfloat16" else tensor.dtype)
     strides = [step if n > 1 else 0 for n, step in zip(shape, tensor.stride, strict=True)]
     count = math.prod(shape)
     last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if count and last >= len(record) // raw.itemsize:
-        found = f"{show(shape)} at {tensor.offset} by {show(tensor.stride)}"
-        raise damaged(f"its tensor {show(name)} views {found}, outside its storage of {len(record)} bytes")
+        view_of = f"{show(shape)} at {tensor.offset} by {show(tensor.stride)}"
+        raise damaged(f"its tensor {show(name)} views {view_of}, outside its storage of {len(record)} bytes")
     if count * wide.itemsize > budget or math.prod(n or 1 for n in shape) >= 1 << 59:  # even an empty array has this limit
         raise damaged(f"its tensors up to {show(name)} {show(shape)} take over four times the file's size")
     if count:

@@ -1,7 +1,8 @@
-"""TFLite models (.tflite) read as plain data: tensors with their quantisation, operators with the options that matter.
+"""TFLite models (.tflite) read as plain data: tensors with their quantization, operators with the options that matter.
 
-Nothing is run and no schema package is needed: field numbers below are those of TensorFlow's `schema.fbs`, version 3.
-Arrays are read-only views of the file's bytes.
+Nothing is run and no schema package is needed: the field numbers below are those of TensorFlow's `schema.fbs`, version 3.
+Arrays are read-only views of the file's bytes, so reading takes the file's size and at most `MAX_LIST` small objects of each
+kind. `Flatbuffer` bounds the time: its budget is a multiple of the file's size.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import MobilenetError
 from ...network.layers import Activation
 from .flatbuffers import Flatbuffer, FlatbufferError, Table
 
 MAGIC = b"TFL3"
-LARGEST_FILE = 2**30  # bytes; the family's largest is under 30 MB
-LARGEST_LIST = 10_000  # tensors, operators, buffers; the family's largest model has under 600
-LONGEST_NAME = 8192  # bytes; names of fused tensors list every part
-LARGEST_RANK, LARGEST_SIDE = 8, 2**31
+MAX_FILE = 2**30  # bytes; the family's largest is under 30 MB
+MAX_LIST = 10_000  # tensors, operators, buffers; the family's largest model has under 600
+MAX_NAME = 8192  # bytes; names of fused tensors list every part
+MAX_RANK = 8
+MAX_ELEMENTS = 2**31 - 1
 
 DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 9: "i1"}
 CODES = {0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE",
          9: "FULLY_CONNECTED", 14: "LOGISTIC", 19: "RELU", 21: "RELU6", 22: "RESHAPE", 23: "RESIZE_BILINEAR", 25: "SOFTMAX",
          34: "PAD", 37: "BATCH_TO_SPACE_ND", 38: "SPACE_TO_BATCH_ND", 40: "MEAN", 43: "SQUEEZE", 56: "ARG_MAX",
          114: "QUANTIZE"}  # fmt: skip
-PLACEHOLDER = 127  # in the old one-byte code field, for every code above it
 ACTIVATIONS: dict[int, Activation] = {0: "linear", 1: "relu", 3: "relu6"}
 PADDINGS = {0: "same", 1: "valid"}
 
@@ -54,21 +56,21 @@ Reals = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 
-class TFLiteError(ValueError):
-    """A file that is no sound TFLite model, or one this reader does not know; one line says what and where."""
+class TFLiteError(MobilenetError):
+    """A file is no sound TFLite model, or uses what this reader does not know; one line says what and where."""
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TFLiteTensor:
     """A tensor of a graph.
 
     Attributes:
         name: the converter's, parts of a fused tensor joined by semicolons.
         shape: as stored: N, H, W, C for activations; out, H, W, in for weights; 1, H, W, channels depthwise.
         dtype: of its elements.
-        scale: (1,) for the tensor or (n,) along `axis`, positive; empty where it is not quantised.
+        scale: (1,) for the tensor or (n,) along `axis`, positive; empty if it is not quantized.
         zero_point: as many as scales; real = scale * (integer - zero_point).
-        data: a constant's elements, or None for what is computed.
+        data: a constant's elements, or None for a computed tensor.
     """
 
     name: str
@@ -90,28 +92,28 @@ class Operator(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Graph:
-    """A model's only subgraph. Operators stand in an order that can be run: each reads what stands before it."""
+class TFLiteGraph:
+    """A model's only subgraph. Operators stand in an order that can be run: each reads tensors made before it."""
 
-    tensors: tuple[Tensor, ...] = field(repr=False)
+    tensors: tuple[TFLiteTensor, ...] = field(repr=False)
     operators: tuple[Operator, ...] = field(repr=False)
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
-def read_tflite(path: str | os.PathLike[str]) -> Graph:
-    """The graph in the file at `path`. OSError where it cannot be opened, TFLiteError for everything wrong in it."""
+def read_tflite(path: str | os.PathLike[str]) -> TFLiteGraph:
+    """The graph in the file at `path`. Raises OSError if it cannot be opened, TFLiteError for everything wrong in it."""
     path = Path(path)
     if path.exists() and not path.is_file():
         raise TFLiteError(f"{path}: is not a regular file; name the .tflite file itself")
     with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > LARGEST_FILE:
-            raise TFLiteError(f"{path}: is larger than {LARGEST_FILE} bytes; this is no MobileNet")
+        if os.fstat(file.fileno()).st_size > MAX_FILE:
+            raise TFLiteError(f"{path}: is larger than {MAX_FILE} bytes; this is no MobileNet")
         data = file.read()
     return parse_tflite(data, str(path))
 
 
-def parse_tflite(data: bytes, source: str) -> Graph:
+def parse_tflite(data: bytes, source: str) -> TFLiteGraph:
     """The graph in the bytes of a file; `source` names it in messages."""
     try:
         if data[4:8] != MAGIC:
@@ -121,18 +123,18 @@ def parse_tflite(data: bytes, source: str) -> Graph:
         raise TFLiteError(f"{source}: no sound TFLite model: {error}; fetch it again") from error
 
 
-def parse_graph(model: Table) -> Graph:
+def parse_graph(model: Table) -> TFLiteGraph:
     if (version := model.scalar(0, "I")) != 3:
         raise FlatbufferError(f"it is of schema version {version}, this reader knows 3")
-    subgraphs = model.tables(2, LARGEST_LIST)
+    subgraphs = model.tables(2, MAX_LIST)
     if len(subgraphs) != 1:
         raise FlatbufferError(f"it has {len(subgraphs)} subgraphs, a network has one")
-    buffers = model.tables(4, LARGEST_LIST)
-    codes = [parse_code(table) for table in model.tables(1, LARGEST_LIST)]
-    tensors = tuple(parse_tensor(table, buffers) for table in subgraphs[0].tables(0, LARGEST_LIST))
+    buffers = model.tables(4, MAX_LIST)
+    codes = [parse_code(table) for table in model.tables(1, MAX_LIST)]
+    tensors = tuple(parse_tensor(table, buffers) for table in subgraphs[0].tables(0, MAX_LIST))
     inputs, outputs = (indices(subgraphs[0], i, len(tensors), least=0) for i in (1, 2))
-    operators = tuple(parse_operator(table, codes, len(tensors)) for table in subgraphs[0].tables(3, LARGEST_LIST))
-    graph = Graph(tensors, operators, inputs, outputs)
+    operators = tuple(parse_operator(table, codes, len(tensors)) for table in subgraphs[0].tables(3, MAX_LIST))
+    graph = TFLiteGraph(tensors, operators, inputs, outputs)
     check_order(graph)
     return graph
 
@@ -140,20 +142,20 @@ def parse_graph(model: Table) -> Graph:
 def parse_code(table: Table) -> str:
     old, new = table.scalar(0, "b"), table.scalar(3, "i")
     code = max(old, new)
-    return CODES.get(code, table.text(1, LONGEST_NAME) or f"OPERATOR_{code}")
+    return CODES.get(code, table.text(1, MAX_NAME) or f"OPERATOR_{code}")
 
 
-def parse_tensor(table: Table, buffers: list[Table]) -> Tensor:
-    name = table.text(3, LONGEST_NAME)
+def parse_tensor(table: Table, buffers: list[Table]) -> TFLiteTensor:
+    name = table.text(3, MAX_NAME)
     sides = table.array(0, "<i4")
     kind = table.scalar(1, "b")
     if kind not in DTYPES:
         raise FlatbufferError(f"tensor {name[:80]!r} is of type {kind}, this reader knows {sorted(DTYPES)}")
-    if len(sides) > LARGEST_RANK or (sides < 0).any():
-        raise FlatbufferError(f"tensor {name[:80]!r} claims the shape {sides[:LARGEST_RANK].tolist()}")
+    if len(sides) > MAX_RANK or (sides < 0).any():
+        raise FlatbufferError(f"tensor {name[:80]!r} claims the shape {sides[:MAX_RANK].tolist()}")
     shape, dtype = tuple(int(side) for side in sides), np.dtype(DTYPES[kind])
     elements = math.prod(shape)
-    if elements >= LARGEST_SIDE:
+    if elements > MAX_ELEMENTS:
         raise FlatbufferError(f"tensor {name[:80]!r} claims {elements} elements")
     index = table.scalar(2, "I")
     if index >= len(buffers):
@@ -166,11 +168,11 @@ def parse_tensor(table: Table, buffers: list[Table]) -> Tensor:
         if len(raw) != elements * dtype.itemsize:
             raise FlatbufferError(f"tensor {name[:80]!r} {dtype}{shape} has {len(raw)} bytes of data")
         data = raw.view(dtype).reshape(shape)
-    scale, zero_point, axis = parse_quantisation(table.table(4), name, shape)
-    return Tensor(name, shape, dtype, scale, zero_point, axis, data)
+    scale, zero_point, axis = parse_quantization(table.table(4), name, shape)
+    return TFLiteTensor(name, shape, dtype, scale, zero_point, axis, data)
 
 
-def parse_quantisation(table: Table | None, name: str, shape: tuple[int, ...]) -> tuple[Reals, Integers, int]:
+def parse_quantization(table: Table | None, name: str, shape: tuple[int, ...]) -> tuple[Reals, Integers, int]:
     if table is None or not len(scale := table.array(2, "<f4")):
         return np.empty(0, np.float32), np.empty(0, np.int64), 0
     zero_point, axis = table.array(3, "<i8"), table.scalar(6, "i")
@@ -210,15 +212,15 @@ def parse_operator(table: Table, codes: list[str], tensors: int) -> Operator:
 
 
 def indices(table: Table, number: int, tensors: int, least: int) -> tuple[int, ...]:
-    """Tensors by index; a file's error where one is no tensor."""
-    found = table.array(number, "<i4")
-    if len(found) > LARGEST_LIST or ((found < least) | (found >= tensors)).any():
-        raise FlatbufferError(f"it names tensors {found[:8].tolist()} of {tensors}")
-    return tuple(int(index) for index in found)
+    """Tensors by index, each from `least` to below `tensors`."""
+    listed = table.array(number, "<i4")
+    if len(listed) > MAX_LIST or ((listed < least) | (listed >= tensors)).any():
+        raise FlatbufferError(f"it names tensors {listed[:8].tolist()} of {tensors}")
+    return tuple(int(index) for index in listed)
 
 
-def check_order(graph: Graph) -> None:
-    """Every tensor is made once, before it is read: no circle, no gap."""
+def check_order(graph: TFLiteGraph) -> None:
+    """Raises FlatbufferError unless every tensor is made once, before it is read: no circle, no gap."""
     ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None}
     for index in graph.inputs:
         if index in ready:
