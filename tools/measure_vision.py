@@ -19,7 +19,7 @@ from pathlib import Path
 from mobilenet.convert.convert import convert
 from mobilenet.modelfile import ModelFile
 from mobilenet.predict.evaluate import evaluate
-from mobilenet.predict.predictor import BACKENDS, load
+from mobilenet.predict.predictor import load
 from mobilenet.zoo.carriers import FetchError
 from mobilenet.zoo.load import load_model
 
@@ -37,7 +37,7 @@ def main() -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name, backend, folder in RUNS:
         try:
-            predictor = load(model(name, given), BACKENDS[backend])
+            predictor = load(model(name, given), backend)
         except FetchError as error:
             print(f"{name} left out: {error}", file=sys.stderr)
             continue

@@ -15,7 +15,7 @@ from mobilenet import modelfile
 from mobilenet.convert.convert import convert
 from mobilenet.convert.naming import LayoutError
 from mobilenet.convert.readers.tfjs import read_tfjs
-from mobilenet.images.open import read_mask
+from mobilenet.images.open import open_image, read_mask
 from mobilenet.modelfile import ModelFile
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.network.layers import Conv, Network
@@ -185,15 +185,14 @@ def test_logits_are_litert_s_own(real, shared, name):
     file = published.find(name).files[0].name
     interpreter = litert_of(shared / "weights" / file, "BUILTIN_REF")
     predict = mobilenet.load(model)
-    executor = predict.executor
     details = interpreter.get_input_details()[0]
     scale, zero_point = model.quantization.activations[model.network.layers[-1].name]
     for picture in sorted((shared / "data" / "imagenet100").glob("*/*"))[: 1 if name == "voc" else 3]:
-        x = predict.prepare(picture)
+        x = model.preprocessing(open_image(picture))
         pixels = np.rint(x * np.array(model.preprocessing.std)[:, None, None] * 255 + 255 * model.preprocessing.mean[0])
         interpreter.set_tensor(details["index"], pixels.transpose(1, 2, 0)[None].astype(np.uint8))
         interpreter.invoke()
-        (ours,) = executor(x[None]).values()
+        (ours,) = predict.runtime(x[None]).values()
         integers = np.rint(ours / np.float32(scale)) + zero_point
         tensors = [interpreter.get_tensor(d["index"]) for d in interpreter.get_tensor_details() if same_kind(d, ours, scale)]
         if ours.ndim == 4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -39,11 +40,11 @@ def test_load_runs_on_the_engine(monkeypatch):
     engine = pytest.importorskip("mobilenet.engine.native")
     model = toy()
     loaded = mobilenet.load(model, threads=2)
-    assert (loaded.runtime, loaded.executor.threads) == ("native", 2)
-    assert isinstance(loaded.executor, engine.Native)
-    assert loaded.activation_bytes() == loaded.executor.planned_bytes(32)
+    assert (loaded.runtime.name, loaded.runtime.threads) == ("native", 2)
+    assert isinstance(loaded.runtime, engine.Native)
+    assert loaded.activation_bytes() == loaded.runtime.planned_bytes(32)
     reference = mobilenet.load(model, backend="reference")
-    assert reference.runtime == "reference"
+    assert reference.runtime.name == "reference"
     assert reference.activation_bytes() == cost(model.network).layerwise_bytes
     np.testing.assert_allclose(loaded(PICTURE).scores, reference(PICTURE).scores, atol=1e-5)
     budget = loaded.activation_bytes()
@@ -52,20 +53,54 @@ def test_load_runs_on_the_engine(monkeypatch):
         mobilenet.load(model, memory_budget=100)(PICTURE)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.warns(RuntimeWarning, match="the native core was not built"):
-        assert mobilenet.load(model).runtime == "reference"
+        assert mobilenet.load(model).runtime.name == "reference"
 
 
 @pytest.mark.parametrize("given", [{"threads": 2}, {"memory_budget": 10**6}])
 @pytest.mark.parametrize("backend", ["reference", "dequantized", lambda model: Reference(model.network, model.tensors)])
-def test_settings_that_nothing_honours(backend, given):
+def test_settings_that_nothing_honors(backend, given, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     with pytest.raises(ValueError, match=f"{next(iter(given))} .*leave it out"):
         mobilenet.load(toy(), backend=backend, **given)
 
 
-def test_a_quantised_model_runs_on_its_reference():
+def test_few_images_run_on_one_thread():
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    counts = [backend.choose(toy(), num_images=count).threads for count in (backend.FEW_IMAGES, backend.FEW_IMAGES + 1, None)]
+    assert counts == [1, backend.cores(), backend.cores()]
+    assert backend.choose(toy(), threads=3, num_images=1).threads == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "threads", "limit"), [("native", None, "1"), ("native", 3, "3"), ("reference", None, None), ("torch", 2, "2")]
+)
+def test_the_threads_of_numpy(name, threads, limit, monkeypatch):
+    """One beside the engine, which has threads of its own; else as many as asked for, which a numpy backend then accepts."""
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    for variable in backend.NUMPY_THREADS:
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    backend.limit_numpy(name, threads)
+    assert [os.environ.get(variable) for variable in backend.NUMPY_THREADS] == [limit] * 4
+    if threads is not None:
+        assert backend.choose(toy(), "reference", threads).name == "reference"
+
+
+def test_a_callers_own_function_is_a_runtime():
+    model = toy()
+    reference = Reference(model.network, model.tensors)
+    assert backend.as_runtime(model.network, reference) is reference
+    runtime = mobilenet.load(model, backend=lambda model: reference.__call__).runtime
+    assert (runtime.name, runtime.precision, runtime.threads) == ("custom", "fp32", None)
+    assert runtime.planned_bytes(32) == reference.planned_bytes(32) == cost(model.network).layerwise_bytes
+
+
+def test_a_quantised_model_runs_on_its_reference(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     network = toy(epsilon=None).network
     tensors, quantization = quantized(network, "int8")
     model = replace(toy(epsilon=None), tensors=tensors, quantization=quantization)
-    assert mobilenet.load(model).runtime == "int8 reference"
+    runtime = mobilenet.load(model).runtime
+    assert (runtime.name, runtime.precision) == ("int8 reference", "int8")
     with pytest.raises(ValueError, match="threads 2: the numpy reference"):
         mobilenet.load(model, threads=2)

@@ -442,6 +442,7 @@ def test_linear_network():
 
 def test_real_photos(imagenet, shared):
     """The published weights: the same answers as the reference, logits within the derived tolerance."""
+    from mobilenet.images.open import open_image
     from mobilenet.predict.evaluate import evaluate, labelled_pictures
     from mobilenet.predict.predictor import Predictor
 
@@ -449,7 +450,7 @@ def test_real_photos(imagenet, shared):
     native = Native(imagenet.network, imagenet.tensors)
     predictor, reference = Predictor(imagenet, native), Reference(imagenet.network, imagenet.tensors)
     for path, _ in labelled_pictures(data, imagenet)[::10]:
-        x = predictor.prepare(path)[None]
+        x = imagenet.preprocessing(open_image(path))[None]
         ours, expected = native(x), reference(x)
         assert_close(imagenet.network, ours, expected)
         assert ours["classifier"].argmax() == expected["classifier"].argmax()
@@ -463,7 +464,7 @@ def test_real_masks(voc_small, shared):
     from mobilenet.predict.evaluate import evaluate
 
     predictor = mobilenet.load(voc_small, threads=2)
-    assert predictor.runtime == "native"
+    assert predictor.runtime.name == "native"
     score = evaluate(predictor, shared / "data" / "voc2012")
     assert score.metrics["mIoU"] == pytest.approx(0.556, abs=0.003)
     assert score.metrics["pixel_accuracy"] == pytest.approx(0.9075, abs=0.001)

@@ -179,12 +179,12 @@ def test_the_predictor_runs_integers_and_dequantised_only_when_asked(dtype):
     quantised = model(dtype)
     predict = mobilenet.load(quantised)
     scale, _ = quantised.quantization.activations["classifier"]
-    (logits,) = predict.executor(predict.prepare(PICTURE)[None])["classifier"]
+    (logits,) = predict.runtime(quantised.preprocessing(PICTURE)[None])["classifier"]
     steps = logits / np.float32(scale)
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
     real = mobilenet.load(quantised, backend="dequantized")
-    assert isinstance(real.executor, Reference)
-    (other,) = real.executor(real.prepare(PICTURE)[None])["classifier"]
+    assert isinstance(real.runtime, Reference)
+    (other,) = real.runtime(quantised.preprocessing(PICTURE)[None])["classifier"]
     assert not np.array_equal(logits, other)
     np.testing.assert_allclose(logits, other, atol=8 * scale)  # some steps: every layer rounds
     assert quantised.dequantized().dequantized().quantization is None

@@ -14,7 +14,7 @@ import mobilenet
 from mobilenet import modelfile
 from mobilenet.engine.fold import fold
 from mobilenet.engine.reference import Reference
-from mobilenet.images.open import ImageError
+from mobilenet.images.open import ImageError, open_image
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
@@ -80,6 +80,8 @@ def test_a_damaged_cached_conversion_is_made_again(imagenet, monkeypatch, tmp_pa
     assert "damaged" in said[0]
     assert cached.read_bytes() == whole, "equal content must give equal bytes"
     assert again.network == first.network == imagenet.network
+    views = [view for model in (first, again, predictor.load_model("imagenet")) for view in model.tensors.views.values()]
+    assert all(isinstance(view, memoryview) for view in views), "one type of tensors, converted now or before"
     assert again.provenance["licence"] == "BSD-3-Clause"
 
 
@@ -151,7 +153,7 @@ def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
     for path, index in pictures:
         with Image.open(path) as opened, torch.inference_mode():
             theirs = peer(transform(opened.convert("RGB"))[None])[0].numpy()
-        ours = predict.executor(predict.prepare(path)[None])["classifier"][0]
+        ours = predict.runtime(imagenet.preprocessing(open_image(path))[None])["classifier"][0]
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
         order = np.argsort(-ours, kind="stable")[:5]
         assert order[0] == np.argmax(theirs)

@@ -25,6 +25,7 @@ import numpy as np
 from ..engine.reference import Reference
 from ..errors import unknown_name
 from ..network.layers import Network, Resolution, checked_resolution
+from ..tensors import built
 
 if TYPE_CHECKING:
     from ..tensors import Floats
@@ -58,10 +59,10 @@ class Record:
 
 
 def native(network: Network, tensors: Mapping[str, Floats], threads: int) -> Executor:
-    from ..engine.native import Native
+    from ..engine import backends
 
-    run = Native(network, tensors, threads)
-    run.plan(network.resolution)  # as the others do when they load
+    run = backends.native(network, tensors, threads)
+    run.planned_bytes(network.resolution)  # plans now, as the others do when they load
     return lambda images: next(iter(run(images).values()))
 
 
@@ -137,7 +138,7 @@ def skipped(name: str) -> str | None:
     """
     if name not in (*ENGINES, *UNABLE):
         raise ValueError(unknown_name("engine", name, (*ENGINES, *UNABLE)))
-    if name == "native" and importlib.util.find_spec("mobilenet._core") is None:
+    if name == "native" and not built():
         return "native: the core was not built; install a C++20 compiler, then reinstall mobilenet"
     if name in UNABLE:
         return f"{name}: {UNABLE[name]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .shell import (
-    A_HANDFUL,
     command,
     json_option,
     main,
@@ -25,7 +23,6 @@ from .shell import (
     resolution_option,
     say,
     set_option,
-    set_threads,
     threads_option,
 )
 
@@ -59,7 +56,6 @@ def predict(
     memory_budget: int | None,
 ) -> None:
     """Say what is on pictures, where, or pixel by pixel, as the model does: files, folders and quoted globs."""
-    set_threads(1 if threads is None and backend == "native" and engine_expected(model) else threads)
     from ..images.find import find_inputs
     from ..images.open import ImageError, open_image
     from ..tasks.results import Segmentation
@@ -73,9 +69,7 @@ def predict(
         say(f"mobilenet: {error}")
 
     paths = find_inputs(inputs, report)
-    if threads is None and len(paths) <= A_HANDFUL:
-        threads = 1  # a few images are done before more threads pay for themselves
-    predictor = load_predictor(model, backend, threads, memory_budget)
+    predictor = load_predictor(model, backend, threads, memory_budget, len(paths))
     task = predictor.model.network.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
@@ -86,7 +80,7 @@ def predict(
         try:
             picture = open_image(path)
             start = time.perf_counter()
-            result = predictor(picture)
+            result = predictor.predict(picture)
             took.append(time.perf_counter() - start)
             kept = result.top(top, threshold)
             answers.append({"input": str(path), "task": task, "predictions": [p.to_json() for p in kept]})
@@ -112,10 +106,10 @@ def predict(
         if took:
             took.sort()  # numpy's median would import masked arrays, statistics' fractions: 10 ms each
             middle = (took[(len(took) - 1) // 2] + took[len(took) // 2]) / 2
-
-            ran = backend if predictor.runtime == "given" else predictor.runtime
             peak = predictor.activation_bytes() / 2**20
-            runtime = f"{len(took)} of {len(took) + failed} pictures, median {middle * 1e3:.1f} ms each ({ran})"
+            runtime = (
+                f"{len(took)} of {len(took) + failed} pictures, median {middle * 1e3:.1f} ms each ({predictor.runtime.name})"
+            )
             click.echo(f"{runtime}; activations {peak:.2f} MiB, process peak {process_peak()}")
         if save is not None and answers:
             click.echo(f"drawn in {save}")
@@ -132,10 +126,10 @@ def predict(
 @json_option
 def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:
     """Score a model on labelled pictures: folders named by WordNet id, label or index; COCO's layout; VOC's."""
-    set_threads(threads)
+    predictor = load_predictor(model, backend, threads)
     from ..predict.evaluate import evaluate as score
 
-    result = score(load_predictor(model, backend, threads), data, lambda pictures: progress(pictures, "evaluating"))
+    result = score(predictor, data, lambda pictures: progress(pictures, "evaluating"))
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
@@ -353,31 +347,23 @@ def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, s
     run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume)
 
 
-def engine_expected(model: str) -> bool:
-    """Whether the engine will run a model, as far as can be known before numpy is imported, whose own threads then idle."""
-    from ..zoo import cache, published
+def load_predictor(
+    model: str, backend: str, threads: int | None, memory_budget: int | None = None, num_images: int | None = None
+) -> Predictor:
+    from ..engine.backends import choose, limit_numpy
 
-    path = model
-    if not os.path.exists(path) and model in published.models():
-        path = cache.converted_file(model, published.find(model).files[0].sha256)
-    built = importlib.util.find_spec("mobilenet._core") is not None
-    return built and os.path.isfile(path) and not cache.is_quantized(path)
-
-
-def load_predictor(model: str, backend: str, threads: int | None, memory_budget: int | None = None) -> Predictor:
-    """`threads` goes to the engine where that will run; the others had it from `set_threads`."""
-    from ..predict.predictor import engine_runs, load
+    limit_numpy(backend, threads)
+    from ..predict.predictor import Predictor
     from ..zoo.load import load_model
 
+    factory: Any = backend
+    if backend == "torch":
+        try:
+            from ..nn import executor as factory
+        except ImportError as error:
+            raise ValueError(f"--backend torch: {error}; pip install 'mobilenet[train]', or choose another backend") from error
     content = load_model(model, say)
-    if backend != "torch":
-        to_engine = threads if backend == "native" and engine_runs(content) else None
-        return load(content, backend, threads=to_engine, memory_budget=memory_budget)
-    try:
-        from ..nn import executor
-    except ImportError as error:
-        raise ValueError(f"--backend torch: {error}; pip install 'mobilenet[train]', or choose another backend") from error
-    return load(content, executor, memory_budget=memory_budget)
+    return Predictor(content, choose(content, factory, threads, memory_budget, num_images))
 
 
 def fresh_name(path: Path, taken: set[str]) -> str:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from ..errors import MobilenetError
+
 T = TypeVar("T")
 A_HANDFUL = 5  # inputs; past them a progress bar
-THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -37,8 +37,7 @@ def command(function: Callable[..., None]) -> click.Command:
         except ValueError as error:
             if debug:
                 raise
-            # A plain ValueError is a wrong argument; the subclasses tell of files and carriers that failed.
-            stop(str(error), 2 if type(error) is ValueError else 1)
+            stop(str(error), error.status if isinstance(error, MobilenetError) else 2 if type(error) is ValueError else 1)
         except (OSError, MemoryError) as error:
             if debug:
                 raise
@@ -93,12 +92,6 @@ resolution_option = click.option("--resolution", callback=parse_resolution, meta
 set_option = click.option("--set", "settings", multiple=True, callback=parse_settings, metavar="KEY=VALUE",
                           help="A setting of the architecture, for example shortcut=none.")  # fmt: skip
 threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Threads of the runtime; default all cores.")
-
-
-def set_threads(threads: int | None) -> None:
-    """numpy's linear algebra reads its thread count when it is loaded, so this comes before the first import of it."""
-    if threads is not None:
-        os.environ.update(dict.fromkeys(THREAD_SETTINGS, str(threads)))
 
 
 def progress(items: Sequence[T], label: str) -> Iterable[T]:

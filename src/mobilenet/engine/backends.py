@@ -1,29 +1,121 @@
-"""What does the work: the native core, or numpy where the core was not built. Neither is imported before it is needed."""
+"""The choice of a runtime: what runs a model, in which precision and on how many threads. It is made here and nowhere else.
+
+Neither the native core nor numpy is imported before it is chosen.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
+from ..errors import UsageError
 from ..tensors import built
 
 if TYPE_CHECKING:
-    from ..network.layers import Network
-    from ..tensors import Floats
+    from ..modelfile import ModelFile
+    from ..network.layers import Network, Resolution
+    from ..tensors import Floats, Plain
 
-Runtime = Callable[[Any], dict[str, Any]]
-"""(N, 3, H, W) float32 -> each output by name."""
+Backend = Literal["native", "reference", "dequantized"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+FEW_IMAGES = 5
+"""So few images are done before more threads have paid for themselves."""
+NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def cores() -> int:
-    """Cores that this process may use: the engine's threads unless told otherwise."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, 256)
+@runtime_checkable
+class Runtime(Protocol):
+    """A network that is ready to run: the native engine, a numpy reference, another library, a caller's own function.
+
+    Attributes:
+        name: for reports, "native", "reference", "int8 reference", "torch" or "custom".
+        precision: of the arithmetic, "fp32" or "int8".
+        threads: that work on one image; None if the library behind it decides.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def threads(self) -> int | None: ...
+
+    def planned_bytes(self, resolution: Resolution) -> int:
+        """Bytes of activations for one image of `resolution`: the plan, or the sum layer by layer if there is no plan."""
+        ...
+
+    def __call__(self, images: Plain) -> Mapping[str, Any]:
+        """(N, 3, H, W) float32 -> each output by name. Returns arrays for an array; for a memoryview either."""
+        ...
+
+
+class Custom:
+    """A caller's own function as a runtime: (N, 3, H, W) float32 array -> each output by name, arrays."""
+
+    name, precision, threads = "custom", "fp32", None
+
+    def __init__(self, network: Network, function: Callable[[Floats], Mapping[str, Any]]) -> None:
+        self.network, self.function = network, function
+
+    def __call__(self, images: Plain) -> Mapping[str, Any]:
+        import numpy as np
+
+        return self.function(np.asarray(images))
+
+    def planned_bytes(self, resolution: Resolution) -> int:
+        from ..network.cost import cost
+
+        return cost(self.network, resolution).layerwise_bytes
+
+
+Executor = Runtime | Callable[["Floats"], Mapping[str, Any]]
+"""A runtime, or any function that can be one (see `Custom`)."""
+
+
+def choose(
+    model: ModelFile,
+    backend: Backend | Callable[[ModelFile], Executor] = "native",
+    threads: int | None = None,
+    memory_budget: int | None = None,
+    num_images: int | None = None,
+) -> Runtime:
+    """The runtime for `model`.
+
+    Args:
+        backend: "native": the native engine; a quantized model runs on its reference, which alone knows integers so far.
+            "reference": numpy, in integers if the model is quantized. "dequantized": numpy, always in float32.
+            Or a function that makes an executor from the model.
+        threads: that work on one image; by default one for a few images, else every core.
+        memory_budget: bytes that the native engine's activations may take for one image.
+        num_images: how many images will come, if that is known.
+
+    Raises:
+        UsageError: no such backend; `threads` or `memory_budget` for a runtime that cannot honor it.
+    """
+    if callable(backend):
+        refuse_settings("a caller's own backend", threads, memory_budget)
+        return as_runtime(model.network, backend(model))
+    if backend not in BACKENDS:
+        raise UsageError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
+    if backend == "dequantized":
+        model = model.dequantized()
+    if backend == "native" and model.quantization is None:
+        if built():
+            return native(model.network, model.tensors, threads or default_threads(num_images), memory_budget)
+        warn_of_the_reference()
+    refuse_settings("the numpy reference", threads, memory_budget)
+    if model.quantization is not None:
+        from .reference_int8 import Int8Reference
+
+        return Int8Reference(model.network, model.tensors, model.quantization)
+    from .reference import Reference
+
+    return Reference(model.network, model.tensors)
 
 
 def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None) -> Runtime:
-    """The native engine (see `engine.Native`); where its core was not built, the reference, with a warning."""
+    """The native engine of float32 tensors (see `engine.native.Native`); the reference, with a warning, if it is not built."""
     if not built():
         from .reference import Reference
 
@@ -32,6 +124,42 @@ def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, me
     from .native import Native
 
     return Native(network, tensors, threads, memory_budget)
+
+
+def as_runtime(network: Network, executor: Executor) -> Runtime:
+    """`executor` itself if it is a runtime, else a runtime around it."""
+    return executor if isinstance(executor, Runtime) else Custom(network, executor)
+
+
+def cores() -> int:
+    """Cores that this process may use, at most 256: the engine's threads by default."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, 256)
+
+
+def default_threads(num_images: int | None = None) -> int:
+    return 1 if num_images is not None and num_images <= FEW_IMAGES else cores()
+
+
+def limit_numpy(backend: str, threads: int | None) -> None:
+    """Sets the threads of numpy's linear algebra, for a program: they are read when numpy is loaded, so call this before.
+
+    Beside the native engine they would be idle, so one is left; a numpy backend takes every core by default.
+    """
+    if threads is None and backend == "native" and built():
+        threads = 1
+    if threads is not None:
+        os.environ.update(dict.fromkeys(NUMPY_THREADS, str(threads)))
+
+
+def refuse_settings(runtime: str, threads: int | None, memory_budget: int | None) -> None:
+    """UsageError for settings that only the engine honors; `threads` may be what numpy was limited to."""
+    if memory_budget is not None:
+        raise UsageError(
+            f"memory_budget {memory_budget}: {runtime} plans no memory; leave it out, or run a float model natively"
+        )
+    if threads is not None and os.environ.get(NUMPY_THREADS[0]) != str(threads):
+        raise UsageError(f"threads {threads}: {runtime} has as many as OMP_NUM_THREADS says when numpy is loaded; leave it out")
 
 
 def warn_of_the_reference() -> None:
@@ -46,7 +174,7 @@ def warn_of_the_reference() -> None:
 
 
 def planned_bytes(network: Network, threads: int = 1) -> int:
-    """Bytes of activations that the engine plans for one picture of `network.resolution`. Needs no native core."""
+    """Bytes of activations that the engine plans for one image of `network.resolution`. Needs no native core."""
     from .plan.budget import choose
 
     return choose(network, network.resolution, threads, None).bytes

@@ -58,6 +58,8 @@ class Native:
             call), or MOBILENET_ISA naming an instruction set this processor does not have.
     """
 
+    name, precision = "native", "fp32"
+
     def __init__(
         self, network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None
     ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..images.resample import resize
+from ..network.cost import cost
 from ..network.layers import (
     Add,
     Concat,
@@ -21,13 +22,14 @@ from ..network.layers import (
     Network,
     Padding,
     Resize,
+    Resolution,
     padding_amounts,
     strided,
 )
 from .fold import Folded, fold
 
 if TYPE_CHECKING:
-    from ..tensors import Floats
+    from ..tensors import Floats, Plain
 
 
 class Reference:
@@ -37,10 +39,17 @@ class Reference:
     {"classifier": (N, K)} for a classifier, (N, C, H', W') for a tap or an output of another head.
     """
 
+    name, precision, threads = "reference", "fp32", None
+
     def __init__(self, network: Network, tensors: Mapping[str, Floats]) -> None:
         self.network, self.folded = network, fold(network, tensors)
 
-    def __call__(self, images: Floats) -> dict[str, Floats]:
+    def planned_bytes(self, resolution: Resolution) -> int:
+        """Bytes of activations for one image, layer by layer: nothing is planned here."""
+        return cost(self.network, resolution).layerwise_bytes
+
+    def __call__(self, images: Plain) -> dict[str, Floats]:
+        images = np.asarray(images)
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
             raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
         network, last_use = self.network, self.network.last_use()

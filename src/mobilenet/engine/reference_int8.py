@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..network.cost import cost
 from ..network.layers import (
     Activation,
     Add,
@@ -26,13 +27,14 @@ from ..network.layers import (
     Linear,
     Network,
     Resize,
+    Resolution,
     padding_amounts,
     strided,
 )
 from ..network.quantization import Affine, Quantization, accumulator_bound, weighted
 
 if TYPE_CHECKING:
-    from ..tensors import Floats
+    from ..tensors import Floats, Plain
 
 Integers = NDArray[np.int32]
 Wide = NDArray[np.int64]
@@ -63,6 +65,8 @@ class Int8Reference:
     {"classifier": (N, K)} float32 logits, all of them multiples of the output's scale. `integers` is the same before that.
     """
 
+    name, precision, threads = "int8 reference", "int8", None
+
     def __init__(self, network: Network, tensors: Mapping[str, NDArray[Any]], quantization: Quantization) -> None:
         self.network, self.quantization = network, quantization
         self.weights: dict[str, Weights] = {}
@@ -75,7 +79,12 @@ class Int8Reference:
                 (weight.astype(np.int32) - zero_point).astype(kind), bias.astype(np.int64), multiplier
             )
 
-    def __call__(self, images: Floats) -> dict[str, Floats]:
+    def planned_bytes(self, resolution: Resolution) -> int:
+        """Bytes of activations for one image, layer by layer: nothing is planned here."""
+        return cost(self.network, resolution).layerwise_bytes
+
+    def __call__(self, images: Plain) -> dict[str, Floats]:
+        images = np.asarray(images)
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
             raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
         outputs = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,12 @@ from torch import Tensor, nn
 
 from .. import modelfile
 from ..network import mobilenet as architecture
-from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, decides
+from ..network.cost import cost
+from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, Resolution, decides
 from .blocks import Block, ConvNorm, head_deviation, initialise
+
+if TYPE_CHECKING:
+    from ..tensors import Plain
 
 
 class TorchNetwork(nn.Module):
@@ -168,18 +172,26 @@ def load(path: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> 
     return net.eval()
 
 
-def executor(model: modelfile.ModelFile) -> Callable[[NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
-    """Runs a model in torch on the CPU, as a backend of `predictor.load`: (N, 3, H, W) float32 -> outputs by name.
+class TorchRuntime:
+    """A model on torch's CPU kernels as an `engine.backends.Runtime`; a quantized model runs in float32, dequantized."""
 
-    A quantised model runs in float32, with the numbers that its integers stand for.
-    """
-    model = model.dequantized()
-    net = module(model.network)
-    net.load_arrays(model.tensors)
-    net = net.eval().taps(*model.network.outputs)
+    name, precision, threads = "torch", "fp32", None
 
-    def execute(images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def __init__(self, model: modelfile.ModelFile) -> None:
+        self.network = model.network
+        net = module(model.network)
+        net.load_arrays(model.dequantized().tensors)
+        self.net = net.eval().taps(*model.network.outputs)
+
+    def __call__(self, images: Plain) -> dict[str, NDArray[np.float32]]:
+        """(N, 3, H, W) float32 -> each output by name."""
         with torch.inference_mode():
-            return {name: value.numpy() for name, value in net(torch.from_numpy(images)).items()}
+            return {name: value.numpy() for name, value in self.net(torch.from_numpy(np.asarray(images))).items()}
 
-    return execute
+    def planned_bytes(self, resolution: Resolution) -> int:
+        """Bytes of activations for one image, layer by layer: torch plans nothing."""
+        return cost(self.network, resolution).layerwise_bytes
+
+
+executor = TorchRuntime
+"""Makes a model's torch runtime: ``mobilenet.load(model, mobilenet.nn.executor)``."""

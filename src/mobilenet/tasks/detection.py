@@ -113,7 +113,7 @@ def logits_and_codes(outputs: Mapping[str, Floats], network: Network, index: int
     """Logits (A, K + 1), background first, and box codes (A, 4) of image `index` of a batch, in default-box order."""
 
     def rows(names: list[str], length: int) -> Floats:
-        return np.concatenate([outputs[name][index].transpose(1, 2, 0).reshape(-1, length) for name in names])
+        return np.concatenate([np.asarray(outputs[name])[index].transpose(1, 2, 0).reshape(-1, length) for name in names])
 
     class_maps, box_maps = head_maps(network)
     return rows(class_maps, network.settings["classes"] + 1), rows(box_maps, 4)

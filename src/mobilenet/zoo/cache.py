@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from ..modelfile import FORMAT, LARGEST_HEADER
+from ..modelfile import FORMAT
 
 READER = 2  # counts what `weights.convert` came to make differently of the same published file
 Report = Callable[[str], None]
@@ -31,13 +31,3 @@ def converted_file(name: str, sha256: str) -> str:
     """
     file = f"{name.replace('/', '--')}-{sha256[:16] or 'unpinned'}-{FORMAT}.{READER}.safetensors"
     return os.path.join(cache_folder(), "models", file)
-
-
-def is_quantized(path: str) -> bool:
-    """Whether the header of a model file, if it is one, speaks of a quantisation."""
-    try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            return b'"quantization":' in file.read(min(length, LARGEST_HEADER))
-    except OSError:
-        return False

@@ -28,7 +28,7 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     model = convert_published(entry, report)
     os.makedirs(os.path.dirname(converted), exist_ok=True)
     modelfile.write(model, converted)
-    return model
+    return modelfile.read(converted)
 
 
 def convert_published(entry: Published, report: Report) -> ModelFile:
