@@ -7,10 +7,13 @@ import dataclasses
 import inspect
 import pickle
 from dataclasses import field, replace
+from typing import Literal
 
 import pytest
 
+from mobilenet.errors import UsageError
 from mobilenet.network.layers import Add, Concat, Conv
+from mobilenet.settings import Rules, Settings
 from mobilenet.values import Value
 
 
@@ -72,3 +75,46 @@ def test_kinds_differ():
     assert Add("a", ("x", "y")) != Concat("a", ("x", "y"))
     assert Conv("a", ("x",), 3, 8) == Conv("a", ("x",), 3, 8, kernel=1)
     assert len({Conv("a", ("x",), 3, 8), Conv("a", ("x",), 3, 8), Conv("a", ("x",), 3, 9)}) == 2
+
+
+class Colour(Settings):
+    shade: Literal["light", "dark"]
+    share: float = 1.0
+    levels: tuple[int, ...] = ()
+    name: str | None = None
+
+    def rules(self) -> Rules:
+        yield "share", 0 <= self.share <= 1, "from 0 to 1"
+
+
+def test_settings_convert_what_json_has():
+    colour = Colour("dark", 1, [1, 2])
+    assert colour == Colour("dark", 1.0, (1, 2)) == Colour.from_json({"shade": "dark", "share": 1, "levels": [1, 2]})
+    assert Colour.from_json(colour.to_json()) == colour
+    assert type(colour.share) is float
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "must be an object with shade, share, levels"),
+        ({}, "no 'shade' in"),
+        ({"shade": "drak"}, "called 'drak'; nearest: dark"),
+        ({"shade": 1}, "must be 'light' or 'dark'"),
+        ({"share": "1"}, "colour.share '1': must be a number"),
+        ({"share": True}, "colour.share True: must be a number"),
+        ({"share": float("nan")}, "must be a number"),
+        ({"share": 10**400}, "must be a number"),
+        ({"share": 1.5}, "colour.share 1.5: must be from 0 to 1"),
+        ({"levels": [1.0]}, "must be a whole number"),
+        ({"levels": 3}, "must be a list of a whole number"),
+        ({"name": 3}, "must be a text or null"),
+        ({"x" * 10**6: 3}, "no setting of colour is called 'xxx"),
+    ],
+)
+def test_settings_refuse_in_one_short_line(data, message):
+    if data:
+        data = {"shade": "dark", "share": 1.0, "levels": [], **data}
+    with pytest.raises(UsageError, match=message) as refusal:
+        Colour.from_json(data)
+    assert len(str(refusal.value)) < 400

@@ -34,6 +34,7 @@ TOWER = [
     "network",
     "tensors",
     "files",
+    "settings",
     "values",
     "errors",
 ]  # fmt: skip

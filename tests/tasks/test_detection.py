@@ -252,7 +252,7 @@ def test_what_does_not_fit_together():
      ("candidates", 0), ("candidates", 1.5)],
 )  # fmt: skip
 def test_a_decoding_that_is_none(key, value):
-    with pytest.raises(ValueError, match=f"decoding: {key} "):
+    with pytest.raises(ValueError, match=rf"decoding\.{key} "):
         Decoding.from_json({**TENSORFLOW.to_json(), key: value})
 
 
@@ -260,7 +260,7 @@ def test_decoding_as_json():
     for decoding in (TENSORFLOW, TORCHVISION):
         assert Decoding.from_json(json.loads(json.dumps(decoding.to_json()))) == decoding
     for wrong in ({}, [], {**TENSORFLOW.to_json(), "nms": 1}):
-        with pytest.raises(ValueError, match="must have the keys"):
+        with pytest.raises(ValueError, match="decoding"):
             Decoding.from_json(wrong)
 
 

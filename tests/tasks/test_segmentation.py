@@ -110,7 +110,7 @@ def test_padding_keeps_proportions(width, height, enlarge):
 def test_padding_that_is_none():
     for wrong in ({"fill": None}, {"fill": 256}, {"fill": True}, {"enlarge": 0}, {"fit": "squash"},
                   {"fit": "squash", "fill": None, "enlarge": 1.0}):  # fmt: skip
-        with pytest.raises(ValueError, match=r"preprocessing: (fill|enlarge) "):
+        with pytest.raises(ValueError, match=r"preprocessing\.(fill|enlarge) "):
             replace(PAD, **wrong)
     for good in (PAD, replace(PAD, enlarge=1.0)):
         assert Preprocessing.from_json(json.loads(json.dumps(good.to_json()))) == good

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from array import array
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
 from ..network.layers import LARGEST_SIDE
+from ..settings import Rules, Settings
 from ..tensors import planes
-from ..values import Value
 from .open import LARGEST_PICTURE, ImageError, check_rgb
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ WHOLE: tuple[Fit, ...] = ("squash", "pad")  # the fits that show a network all o
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
-class Preprocessing(Value):
+class Preprocessing(Settings):
     """How a picture becomes the input of a network: resize and crop on 8 bits, then normalise. A model file stores it.
 
     Attributes:
@@ -45,7 +43,7 @@ class Preprocessing(Value):
         interpolation: Pillow's filter; when shrinking, all but ``nearest`` average over the pixels they skip.
         mean, std: of red, green and blue, on a scale from 0 to 1; the input is (pixel / 255 - mean) / std in float32.
 
-    Raises ValueError that names the field where one is out of range or does not belong to the fit.
+    Raises UsageError for a field that is out of range or does not belong to the fit.
     """
 
     size: tuple[int, int]
@@ -58,43 +56,29 @@ class Preprocessing(Value):
     fill: int | None = None
     enlarge: float | None = None
 
-    def __post_init__(self) -> None:
-        crop, central, pad = self.fit == "center_crop", self.fit in ("central_fraction", "central_part"), self.fit == "pad"
-        names, fill, enlarge = get_args(Interpolation), self.fill, self.enlarge
-        side, pixels = f"from 1 to {LARGEST_SIDE}", "divide by 255 if it is on the pixels' scale"
-        part = "a number from 0.01 to 1 for central_fraction and central_part, else absent"
-        for key, ok, rule in (
-            ("size", _all_of(self.size, 2, _is_side), f"height and width, ints {side}"),
-            ("fit", self.fit in get_args(Fit), f"one of {', '.join(get_args(Fit))}"),
-            ("resize", _is_side(self.resize) if crop else self.resize is None, f"an int {side} for center_crop, else absent"),
-            ("fraction", _is_number(self.fraction, 0.01) if central else self.fraction is None, part),
-            ("fill", type(fill) is int and 0 <= fill <= 255 if pad else fill is None, "an int to 255 for pad, else absent"),
-            ("enlarge", enlarge is None or (pad and _is_number(enlarge, 0.001, 1000)), "absent, or for pad 0.001 to 1000"),
-            ("interpolation", self.interpolation in names, f"one of {', '.join(names)}"),
-            ("mean", _all_of(self.mean, 3, lambda x: _is_number(x, 0)), f"3 numbers from 0 to 1; {pixels}"),
-            ("std", _all_of(self.std, 3, lambda x: _is_number(x, 0.001)), f"3 numbers from 0.001 to 1; {pixels}"),
-        ):
-            if not ok:
-                raise ValueError(f"preprocessing: {key} {reprlib.repr(getattr(self, key))} must be {rule}")
+    def rules(self) -> Rules:
+        central, pixels = self.fit in ("central_fraction", "central_part"), "divide by 255 if it is on the pixels' scale"
+        yield "size", all(map(_is_side, self.size)), f"height and width, from 1 to {LARGEST_SIDE}"
+        if self.fit == "center_crop":
+            yield "resize", self.resize is not None and _is_side(self.resize), f"from 1 to {LARGEST_SIDE} for center_crop"
+        else:
+            yield "resize", self.resize is None, "absent but for center_crop"
+        if central:
+            yield "fraction", self.fraction is not None and 0.01 <= self.fraction <= 1, f"from 0.01 to 1 for {self.fit}"
+        else:
+            yield "fraction", self.fraction is None, "absent but for central_fraction and central_part"
+        if self.fit == "pad":
+            yield "fill", self.fill is not None and 0 <= self.fill <= 255, "from 0 to 255 for pad"
+            yield "enlarge", self.enlarge is None or 0.001 <= self.enlarge <= 1000, "from 0.001 to 1000, or absent"
+        else:
+            yield "fill", self.fill is None, "absent but for pad"
+            yield "enlarge", self.enlarge is None, "absent but for pad"
+        yield "mean", all(0 <= each <= 1 for each in self.mean), f"from 0 to 1; {pixels}"
+        yield "std", all(0.001 <= each <= 1 for each in self.std), f"from 0.001 to 1; {pixels}"
 
     def to_json(self) -> dict[str, Any]:
         """All fields that the fit uses, in JSON's types."""
-        kept = {key: value for key, value in vars(self).items() if value is not None}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Preprocessing:
-        """The reverse of `to_json`. Raises ValueError where a key is unknown, missing or has no fit value."""
-        entries = data.items() if isinstance(data, Mapping) else ()
-        given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entries}
-        known = [each.name for each in fields(cls)]
-        for key in known:
-            if key not in given and key not in ("resize", "fraction", "fill", "enlarge"):
-                raise ValueError(f"preprocessing: no key {key!r} in {reprlib.repr(data)}; a file leaves nothing to guess")
-        for key in given:
-            if key not in known:
-                raise ValueError(f"preprocessing: unknown key {reprlib.repr(key)}; the keys are {', '.join(known)}")
-        return cls(**given)
+        return {name: value for name, value in super().to_json().items() if value is not None}
 
     def at(self, resolution: int | tuple[int, int]) -> Preprocessing:
         """The same policy for another input size: `resize` keeps its proportion to the longer side (256 to 224)."""
@@ -159,16 +143,8 @@ class Preprocessing(Value):
         return levels
 
 
-def _is_side(value: object) -> bool:
-    return type(value) is int and 1 <= value <= LARGEST_SIDE
-
-
-def _is_number(value: object, least: float, most: float = 1) -> bool:
-    return isinstance(value, (int, float)) and type(value) is not bool and least <= value <= most
-
-
-def _all_of(values: object, count: int, good: Callable[[object], bool]) -> bool:
-    return isinstance(values, tuple) and len(values) == count and all(map(good, values))
+def _is_side(value: int) -> bool:
+    return 1 <= value <= LARGEST_SIDE
 
 
 IMAGENET_TORCHVISION = Preprocessing(size=(224, 224), fit="center_crop", resize=256)

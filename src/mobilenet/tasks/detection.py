@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.layers import Network, is_count
+from ..network.layers import Network
+from ..settings import Rules, Settings
 from . import boxes
 from .results import Detections
 
@@ -22,8 +21,10 @@ Scores = Literal["sigmoid", "softmax"]
 Codes = Literal["xywh", "yxhw"]
 
 
-@dataclass(frozen=True)
-class Decoding:
+MAX_DETECTIONS = 10_000  # on an image, and candidates of a class
+
+
+class Decoding(Settings):
     """How the outputs of a detector are read. A model file stores it.
 
     Attributes:
@@ -34,7 +35,7 @@ class Decoding:
         most: detections on a picture.
         candidates: boxes of a class that compete, the best ones; None lets all.
 
-    Raises ValueError that names the field where one is out of range.
+    Raises UsageError for a field that is out of range.
     """
 
     scores: Scores
@@ -44,31 +45,12 @@ class Decoding:
     most: int = 100
     candidates: int | None = None
 
-    def __post_init__(self) -> None:
-        def share(value: object) -> bool:
-            return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-
-        for key, ok, rule in (
-            ("scores", self.scores in get_args(Scores), f"one of {', '.join(get_args(Scores))}"),
-            ("codes", self.codes in get_args(Codes), f"one of {', '.join(get_args(Codes))}"),
-            ("threshold", share(self.threshold), "a number from 0 to 1"),
-            ("iou", share(self.iou), "a number from 0 to 1"),
-            ("most", is_count(self.most), "an int of at least 1"),
-            ("candidates", self.candidates is None or is_count(self.candidates), "an int of at least 1, or None"),
-        ):
-            if not ok:
-                raise ValueError(f"decoding: {key} {reprlib.repr(getattr(self, key))} must be {rule}")
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Decoding:
-        """The reverse of `to_json`. Raises ValueError where a key is unknown, missing or has no fit value."""
-        known = [field.name for field in fields(cls)]
-        if not isinstance(data, Mapping) or sorted(data) != sorted(known):
-            raise ValueError(f"decoding: {reprlib.repr(data)} must have the keys {', '.join(known)} and no other")
-        return cls(**data)
+    def rules(self) -> Rules:
+        yield "threshold", 0 <= self.threshold <= 1, "from 0 to 1"
+        yield "iou", 0 <= self.iou <= 1, "from 0 to 1"
+        yield "most", 1 <= self.most <= MAX_DETECTIONS, f"from 1 to {MAX_DETECTIONS}"
+        candidates = self.candidates
+        yield "candidates", candidates is None or 1 <= candidates <= MAX_DETECTIONS, f"from 1 to {MAX_DETECTIONS}, or absent"
 
 
 TENSORFLOW = Decoding("sigmoid", "yxhw")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ... import settings
 from ...images.preprocessing import Preprocessing
 from ...network import catalogue
 from ...network.layers import Network, Task
@@ -14,7 +15,6 @@ from ..input import ClassificationAugmentation, DetectionAugmentation, Segmentat
 from ..optim.ema import Averaging
 from ..optim.optimizer import SGD, Decayed, Optimizer
 from ..optim.schedule import Cosine, Schedule, Warmup
-from . import settings
 
 Precision = Literal["32-true", "bf16-mixed"]
 Augmentation = ClassificationAugmentation | DetectionAugmentation | SegmentationAugmentation

@@ -1,0 +1,219 @@
+"""Settings: frozen values whose fields are checked, read from JSON and changed by text.
+
+In JSON a value is an object. If a field may hold one of several classes (a schedule, an optimizer), the key ``"kind"`` says
+which: the class's name in lower case. A text instead of an object is a kind with its defaults.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import UsageError, short_repr, unknown_name
+from .values import Value
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+Rules = Iterator[tuple[str, bool, str]]
+"""(field, whether its value is right, what it must be), in the order in which they are checked."""
+UNFIT = object()
+
+
+class Settings(Value):
+    """A value whose fields hold what their annotations say and obey its `rules`, or UsageError names the first that does not.
+
+    JSON's types are converted: lists become tuples, ints become floats.
+
+    >>> class Point(Settings):
+    ...     x: float
+    ...     def rules(self) -> Rules:
+    ...         yield "x", self.x >= 0, "at least 0"
+    >>> Point(-1)
+    Traceback (most recent call last):
+    mobilenet.errors.UsageError: point.x -1.0: must be at least 0
+    """
+
+    noun = ""  # what messages call the value; default: its class's name in lower case
+
+    def __post_init__(self) -> None:
+        cls: Any = type(self)
+        noun = self.noun or kind_of(cls)
+        for name, hint in field_hints(cls).items():
+            self.__dict__[name] = parse(hint, self.__dict__[name], f"{noun}.{name}")
+        require(noun, self, self.rules())
+
+    def rules(self) -> Rules:
+        """What the fields must obey beyond their types. A rule may rely on those before it."""
+        yield from ()
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields in JSON's types, without a kind: what a model file stores."""
+        return {name: [*value] if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """The reverse of `to_json`. A file leaves nothing to guess: only a field whose default is None may be missing."""
+        noun = cls.noun or kind_of(cls)
+        names = [field.name for field in fields(cls) if field.default is not None]
+        if not isinstance(data, Mapping):
+            raise UsageError(f"{noun} {short_repr(data)}: must be an object with {', '.join(names)}")
+        for name in names:
+            if name not in data:
+                raise UsageError(f"{noun}: no {name!r} in {short_repr(data)}; give {', '.join(names)}")
+        value: Self = parse_fields(cls, data, noun)
+        return value
+
+
+def require(path: str, value: object, rules: Iterable[tuple[str, bool, str]]) -> None:
+    """UsageError for the first of `rules` that the attributes of `value` break; `path` is what messages call the value."""
+    for name, holds, rule in rules:
+        if not holds:
+            raise UsageError(f"{path}.{name} {short_repr(getattr(value, name))}: must be {rule}")
+
+
+def to_json(value: Any) -> Any:
+    """JSON's types: dataclasses become objects with a kind and all their fields, tuples lists."""
+    if is_dataclass(value):
+        return {"kind": kind_of(type(value)), **{f.name: to_json(getattr(value, f.name)) for f in fields(value)}}
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    return [to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def from_json(cls: type[T], data: object, noun: str = "") -> T:
+    """The reverse of `to_json`. UsageError names the key that is unknown, missing or of the wrong type."""
+    value: T = parse(cls, data, noun or kind_of(cls))
+    return value
+
+
+def kind_of(cls: Any) -> str:
+    return str(cls.__name__).lower()
+
+
+@cache
+def field_hints(cls: Any) -> dict[str, Any]:
+    """The type of each field of a dataclass or named tuple, evaluated."""
+    hints = get_type_hints(cls)
+    return {name: hints[name] for name in getattr(cls, "__dataclass_fields__", None) or cls._fields}
+
+
+def parse(hint: Any, data: Any, path: str) -> Any:
+    """`data`, in JSON's types or already right, as what the annotation `hint` asks for; `path` is what messages call it."""
+    choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if data is None and type(None) in choices:
+        return None
+    kinds: dict[str, Any] = {kind_of(choice): choice for choice in choices if is_dataclass(choice)}
+    if kinds:
+        if isinstance(data, tuple(kinds.values())):
+            return data
+        if isinstance(data, (str, Mapping)):
+            entries = dict(data) if isinstance(data, Mapping) else {"kind": data}
+            kind = entries.pop("kind", next(iter(kinds)) if len(kinds) == 1 else None)
+            if not isinstance(kind, str) or kind not in kinds:
+                raise UsageError(unknown_name(path, kind, kinds))
+            return parse_fields(kinds[kind], entries, path)
+    for choice in choices:
+        if (
+            choice not in kinds.values()
+            and choice is not type(None)
+            and (value := parse_plain(choice, data, path)) is not UNFIT
+        ):
+            return value
+    raise UsageError(f"{path} {short_repr(data)}: must be {' or '.join(map(describe, choices))}")
+
+
+def parse_plain(hint: Any, data: Any, path: str) -> Any:
+    """`data` as a number, a text, a tuple of them or an object, or UNFIT."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if isinstance(data, str) and data not in arguments:
+            raise UsageError(unknown_name(path, data, map(str, arguments)))
+        return data if any(data == item and type(data) is type(item) for item in arguments) else UNFIT
+    if origin is tuple or hasattr(hint, "_fields"):
+        if not isinstance(data, (list, tuple)):
+            return UNFIT
+        items = field_hints(hint).values() if origin is None else arguments
+        if arguments and arguments[-1] is Ellipsis:
+            items = arguments[:1] * len(data)
+        if len(items) != len(data):
+            return UNFIT
+        values = [parse(item, each, path) for item, each in zip(items, data, strict=True)]
+        return tuple(values) if origin is tuple else hint(*values)
+    if origin in (collections.abc.Mapping, dict):
+        return dict(data) if isinstance(data, Mapping) else UNFIT
+    if hint is float:
+        fits = isinstance(data, (int, float)) and not isinstance(data, bool) and -1e300 < data < 1e300
+        return float(data) if fits else UNFIT
+    return data if hint in (int, bool, str) and type(data) is hint else UNFIT
+
+
+def describe(hint: Any) -> str:
+    """A type in words, for messages."""
+    if hint is type(None):
+        return "null"
+    if get_origin(hint) is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    if is_dataclass(hint):
+        return repr(kind_of(hint))
+    if hasattr(hint, "_fields"):
+        return f"a list of {', '.join(hint._fields)}"
+    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+    if get_origin(hint) is not tuple:
+        return words.get(hint, "an object")
+    return "a list of " + ", ".join(describe(item) for item in get_args(hint) if item is not Ellipsis)
+
+
+def parse_fields(cls: Any, entries: Mapping[str, Any], path: str) -> Any:
+    hints = field_hints(cls)
+    for key in entries:
+        if key not in hints:
+            raise UsageError(unknown_name(f"setting of {path}", key, hints))
+    values = {key: parse(hints[key], value, f"{path}.{key}") for key, value in entries.items()}
+    missing = [f.name for f in fields(cls) if f.name not in values and f.default is MISSING and f.default_factory is MISSING]
+    if missing:
+        raise UsageError(f"{path}: no {missing[0]!r} in it; give {', '.join(missing)}")
+    return cls(**values)
+
+
+def paths(data: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Every setting in `to_json`'s object by its path: ``lr``, ``optimizer``, ``optimizer.momentum``."""
+    names: list[str] = []
+    for key, item in data.items():
+        if key != "kind":
+            names += [prefix + key, *(paths(item, f"{prefix}{key}.") if isinstance(item, Mapping) else ())]
+    return names
+
+
+def changed(data: Mapping[str, Any], path: str, text: str) -> dict[str, Any]:
+    """`data`, as `to_json` makes it, with the setting at `path` taken from `text`: JSON, or the text itself.
+
+    The last name of a path is enough if only one path ends in it. Only the path is checked (UsageError gives the nearest
+    names); `from_json` checks the values when all changes are in.
+    """
+    known = paths(data)
+    if path.partition(".")[0] not in data:
+        matches = [name for name in known if name.rpartition(".")[2] == path]
+        if len(matches) > 1:
+            raise UsageError(f"setting {path!r} stands in several places: name one of {', '.join(matches)}")
+        if not matches:
+            endings = [name.rpartition(".")[2] for name in known]
+            raise UsageError(unknown_name("setting", path, dict.fromkeys([*known, *endings])))
+        path = matches[0]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    return placed(data, path.split("."), value)
+
+
+def placed(data: Any, steps: list[str], value: Any) -> dict[str, Any]:
+    key, *rest = steps
+    data = {"kind": data} if isinstance(data, str) else data if isinstance(data, Mapping) else {}
+    return {**data, key: placed(data.get(key), rest, value) if rest else value}
