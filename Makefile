@@ -8,7 +8,7 @@ LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-h
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test check sanitize figures wheel sdist reproducible sbom lock clean
+.PHONY: demo test check sanitize figures docs wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -37,6 +37,11 @@ figures: $(TESTS)/ready
 	$(TESTS)/bin/python tools/measure_start.py
 	$(TESTS)/bin/python tools/tables.py
 
+# The pages and the API reference as a site: build/docs/index.html. Every warning is an error.
+docs: $(TESTS)/ready
+	$(TESTS)/bin/python -m sphinx -c docs/site -W --keep-going -q . build/docs
+	@echo build/docs/index.html
+
 # A wheel, built with locked tools. The same commit gives the same bytes, wherever and whenever it is built.
 wheel: $(BUILD)/ready
 	rm -f dist/*.whl
@@ -64,7 +69,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install $(PIP_FLAGS) uv
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/build.in -o requirements/build.txt
-	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml requirements/build.in --extra test --extra check -o requirements/test.txt
+	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml requirements/build.in --extra test --extra check --extra docs -o requirements/test.txt
 
 $(BUILD)/ready: requirements/build.txt
 	$(PYTHON) -m venv $(BUILD)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet.network.cost import cost
+from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,22 +51,43 @@ def ledger() -> str:
     return markdown(("network", "parameters", "MAdds", "layer by layer", "split 4 ways", "blocks whole"), rows)
 
 
-def vision() -> str:
+def costs() -> str:
+    """The ledger in short: one network of each kind, computed now."""
+    networks = [
+        ("MobileNetV2 1.0, classifier", mobilenet_v2(1.0, 224)),
+        ("MobileNetV2 0.35, classifier", mobilenet_v2(0.35, 96)),
+        ("SSDLite on MobileNetV2, detector", ssdlite_mobilenet_v2()),
+        ("DeepLabv3 on MobileNetV2, segmenter", deeplabv3_mobilenet_v2()),
+    ]
+    rows = []
+    for name, network in networks:
+        total = cost(network)
+        side = total.resolution[0]
+        rows.append((name, f"{side} px", f"{total.params / 1e6:.2f} M", f"{total.madds / 1e6:,.0f} M"))
+    return markdown(("network", "image side", "parameters", "MAdds"), rows)
+
+
+def vision(headline: bool = False) -> str:
     """The last score of every model and backend on the development data, beside what independent code scored there."""
-    rows = records("vision")
-    last = {(row["model"], row["backend"]): row for row in rows}
+    last = {(row["model"], row["backend"]): row for row in records("vision")}
     table = []
     for key, (title, metrics) in SCORED.items():
         if key in last:
-            found = last[key]["metrics"]
-            table += [(title, str(last[key]["images"]), name, f"{found[name]:.4f}", theirs) for name, theirs in metrics.items()]
-    return markdown(("model", "pictures", "metric", "here", "reference"), table)
+            scores = last[key]["metrics"]
+            table += [(title, str(last[key]["images"]), name, f"{scores[name]:.4f}", theirs)
+                      for name, theirs in metrics.items() if not headline or name in ("mAP", "mIoU")]  # fmt: skip
+    return markdown(("model", "images", "metric", "here", "reference"), table)
+
+
+def scores() -> str:
+    """The headline metric of every model."""
+    return vision(headline=True)
 
 
 SCORED = {
     ("coco", "reference"): ("`coco`", {"mAP": "0.323", "mAP50": "0.501", "mAP75": "0.335"}),
     ("voc", "reference"): ("`voc`, integers", {"mIoU": "0.7376", "pixel_accuracy": "0.9533"}),
-    ("voc", "dequantized"): ("`voc`, dequantised", {"mIoU": "0.7376", "pixel_accuracy": "0.9533"}),
+    ("voc", "dequantized"): ("`voc`, dequantized", {"mIoU": "0.7376", "pixel_accuracy": "0.9533"}),
     ("voc-small", "reference"): ("`voc-small`", {"mIoU": "0.556", "pixel_accuracy": "0.9075"}),
 }
 """Model and backend: what it is called, and what independent code scored with the same weights (LiteRT for `voc`)."""
@@ -89,6 +111,24 @@ def bench() -> str:
         "\n\nMedian (least) of interleaved runs in one process; growth of the process while each runs in a child of its own, "
         "in the same order; the largest difference of native's outputs from the numpy reference. "
         f"{ours['machine']}, {ours['isa']}, {ours['date']}."
+    )
+
+
+def speed() -> str:
+    """The bench in short: real models on one thread."""
+    last: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    for row in records("bench"):
+        if row["threads"] == 1:
+            last.setdefault((row["model"], row["resolution"][0]), {})[row["engine"]] = row
+    rows = []
+    for model, side in (("imagenet", 224), ("imagenet", 1024), ("coco", 300), ("voc-small", 257)):
+        engines = [last[model, side][name] for name in ("native", "onnxruntime", "openvino")]
+        times = (f"{row['median_ms']:.1f}" for row in engines)
+        growth = (f"{row['peak_rss_delta_bytes'] / 2**20:.1f}" for row in engines)
+        rows.append((f"`{model}`, {side} px", *(f"{ms} ms, {mib} MiB" for ms, mib in zip(times, growth, strict=True))))
+    return markdown(("model, image side", "this engine", "ONNX Runtime", "OpenVINO"), rows) + (
+        f"\n\nMedian time of one image on one thread, and how far the process grows while it runs. {engines[0]['machine']}, "
+        f"{engines[0]['isa']}, {engines[0]['date']}."
     )
 
 
@@ -145,9 +185,28 @@ def start() -> str:
     )
 
 
-TABLES = {"bench": bench, "install": install, "ledger": ledger, "start": start, "training": training,
-          "training_speed": training_speed, "vision": vision}  # fmt: skip
-FILES = ("README.md", "docs/training.md")
+def photo() -> str:
+    """The starts in short."""
+    row = records("start")[-1]
+    rows = [(title, f"{row[name]['answer_ms']['median']:.0f} ms", f"{row[name]['peak_rss_bytes'] / 2**20:.0f} MiB")
+            for name, title in STARTED.items()]  # fmt: skip
+    return markdown(("one photo, from process start", "to the answer", "peak memory"), rows)
+
+
+def download() -> str:
+    """The size of an installation, in a sentence."""
+    sizes = records("install")[-1]["bytes"]
+    return (
+        f"`pip install .` brings {sum(sizes.values()) / 1e6:.0f} MB: numpy {sizes['numpy'] / 1e6:.0f} MB, "
+        f"Pillow {sizes['pillow'] / 1e6:.0f} MB, and {len(sizes) - 2} small packages; `mobilenet` itself is "
+        f"{sizes['mobilenet'] / 1e6:.1f} MB."
+    )
+
+
+TABLES = {"bench": bench, "costs": costs, "download": download, "install": install, "ledger": ledger, "photo": photo,
+          "scores": scores, "speed": speed, "start": start, "training": training, "training_speed": training_speed,
+          "vision": vision}  # fmt: skip
+FILES = ("README.md", "docs/benchmarks.md", "docs/training.md")
 
 
 def filled(text: str) -> str:

@@ -92,7 +92,9 @@ def ssd_mobilenet_v2(
 ) -> Network:
     """SSD with ordinary convolutions on MobileNetV2: what Table 5 compares SSDLite with.
 
-    Args are those of `ssdlite_mobilenet_v2`, and:
+    It takes the arguments of `ssdlite_mobilenet_v2`, and two more.
+
+    Args:
         extras: "full" (Table 5: ``extra_1.reduce``, ``extra_1.expand``), or "separable" as in SSDLite, which the released
             ``ssd_mobilenet_v2_coco`` has.
         kernel: of the predictors, 3 (Table 5) or 1.
