@@ -20,7 +20,7 @@ from dataclasses import field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from .files import write_atomically
-from .images.preprocessing import WHOLE, Preprocessing
+from .images.preprocessing import WHOLE_IMAGE_FITS, Preprocessing
 from .network import catalogue
 from .network.layers import Network
 from .tasks.results import VOID
@@ -90,10 +90,10 @@ class ModelFile(Value):
         if (self.decoding is not None) != (task == "detection"):
             given = "no decoding" if self.decoding is None else "a decoding"
             raise ModelFileError(f"{given} for {task}: a detector needs one, and nothing else has one")
-        if task in ("detection", "segmentation") and self.preprocessing.fit not in WHOLE:
+        if task in ("detection", "segmentation") and self.preprocessing.fit not in WHOLE_IMAGE_FITS:
             raise ModelFileError(
                 f"preprocessing fit {self.preprocessing.fit!r} for {task}: the network must see the whole picture; "
-                f"choose {' or '.join(WHOLE)}"
+                f"choose {' or '.join(WHOLE_IMAGE_FITS)}"
             )
         if task == "segmentation" and classes > VOID:
             raise ModelFileError(f"{classes} classes for a mask of 8 bits, where {VOID} means void; there can be {VOID}")

@@ -21,7 +21,7 @@ from support.weights import random_tensors
 from mobilenet import modelfile
 from mobilenet.convert.libraries import LAYOUTS
 from mobilenet.engine.backends import planned_bytes
-from mobilenet.images.open import read_mask
+from mobilenet.images.masks import read_mask
 from mobilenet.network.mobilenet import mobilenet_v2
 
 

@@ -15,7 +15,8 @@ from mobilenet import modelfile
 from mobilenet.convert.convert import convert
 from mobilenet.convert.naming import LayoutError
 from mobilenet.convert.readers.tfjs import read_tfjs
-from mobilenet.images.open import open_image, read_mask
+from mobilenet.images.masks import read_mask
+from mobilenet.images.open import open_image
 from mobilenet.modelfile import ModelFile
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.network.layers import Conv, Network

@@ -17,8 +17,9 @@ from support.images import noise, photo
 
 from mobilenet.images import open as images
 from mobilenet.images.find import find_inputs
-from mobilenet.images.open import ImageError, open_image, write_image
+from mobilenet.images.open import ImageError, decode_image, open_image
 from mobilenet.images.preprocessing import Preprocessing
+from mobilenet.images.write import write_image
 
 
 def encoded(image, kind, **options):
@@ -216,7 +217,33 @@ def test_a_pillow_image_stays_its_owners(tmp_path):
 
 @pytest.mark.parametrize("source", [None, 3, b"x.png", ["x.png"], object()])
 def test_things_that_are_no_picture(source):
-    assert "not a picture" in refusal(source)
+    assert "not an image" in refusal(source)
+
+
+def test_pixels_are_copied_only_if_asked_for():
+    image = photo()
+    shared = open_image(image, copy=False)
+    image.putpixel((0, 0), (1, 2, 3))
+    assert shared.getpixel((0, 0)) == (1, 2, 3)
+    image.info["icc_profile"] = b"kept"
+    assert not open_image(image, copy=False).info
+    assert image.info == {"icc_profile": b"kept"}
+
+
+def test_bytes_open_as_files_do(tmp_path):
+    for kind in ("PNG", "JPEG", "GIF", "TIFF"):
+        content = encoded(photo(), kind)
+        (tmp_path / "x").write_bytes(content)
+        np.testing.assert_array_equal(np.asarray(decode_image(content, "a.tar/x")), pixels(tmp_path / "x"))
+    for content, reason in (
+        (b"", "no image format"),
+        (b"text", "no image format"),
+        (encoded(photo(), "EPS"), "no image format"),  # else Ghostscript would run it
+        (encoded(photo(), "PNG")[:100], "damaged"),
+        (png(60000, 60000, 1, 0, b""), "60000x60000"),
+    ):
+        with pytest.raises(ImageError, match=f"'a.tar/x': .*{reason}"):
+            decode_image(content, "a.tar/x")
 
 
 # Files that must not open --------------------------------------------------------------------------------------------
@@ -239,8 +266,8 @@ def test_files_that_hold_no_picture(tmp_path):
     (tmp_path / "program.eps").write_bytes(encoded(photo(), "EPS"))
     assert "empty" in refusal(tmp_path / "empty.png")
     assert "folder" in refusal(tmp_path)
-    assert "no picture format" in refusal(tmp_path / "text.jpg")
-    assert "no picture format" in refusal(tmp_path / "program.eps")  # else Ghostscript would run it
+    assert "no image format" in refusal(tmp_path / "text.jpg")
+    assert "no image format" in refusal(tmp_path / "program.eps")  # else Ghostscript would run it
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.png")
         assert "not a regular file" in refusal(tmp_path / "pipe.png")
@@ -307,7 +334,7 @@ def test_cut_files_open_whole_or_not_at_all(tmp_path, name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files_open_or_are_refused(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(images, "LARGEST_PICTURE", 10**6)  # a damaged header may ask for much
+    monkeypatch.setattr(images, "MAX_PIXELS", 10**6)  # a damaged header may ask for much
     kind, options = FILES[name]
     data, path, dice = encoded(photo(40, 30), kind, **options), tmp_path / "damaged", random.Random(name)
     for _ in range(60):
@@ -320,7 +347,7 @@ def test_damaged_files_open_or_are_refused(tmp_path, monkeypatch, name):
 
 
 def test_bombs_are_refused_from_the_header(tmp_path):
-    for width, height in ((60000, 60000), (2**31 - 1, 2**31 - 1), (1, images.LARGEST_PICTURE + 1)):
+    for width, height in ((60000, 60000), (2**31 - 1, 2**31 - 1), (1, images.MAX_PIXELS + 1)):
         (tmp_path / "bomb.png").write_bytes(png(width, height, 1, 0, bytes(10**6)))
         message = refusal(tmp_path / "bomb.png")
         assert f"{width}x{height}" in message
@@ -329,9 +356,9 @@ def test_bombs_are_refused_from_the_header(tmp_path):
 
 
 def test_large_photos_open_without_a_warning(tmp_path, monkeypatch):
-    assert images.LARGEST_PICTURE > 100e6
+    assert images.MAX_PIXELS > 100e6
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns past this and refuses past its double
-    monkeypatch.setattr(images, "LARGEST_PICTURE", 2000)
+    monkeypatch.setattr(images, "MAX_PIXELS", 2000)
     for kind in ("PNG", "TIFF", "GIF", "JPEG", "WEBP"):
         (tmp_path / "x").write_bytes(encoded(photo(44, 44), kind))
         opened = open_image(tmp_path / "x")

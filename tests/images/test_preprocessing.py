@@ -97,10 +97,10 @@ def test_central_fraction_cuts_both_sides_alike(width, height, fraction):
     assert abs(rows - height * fraction) <= 2
     assert abs(columns - width * fraction) <= 2
     same_size = Preprocessing((rows, columns), "central_fraction", fraction=fraction)
-    np.testing.assert_array_equal(np.asarray(same_size.crop_picture(image)), kept)
+    np.testing.assert_array_equal(np.asarray(same_size.resize_and_crop(image)), kept)
     smaller = Preprocessing((5, 9), "central_fraction", fraction=fraction)
     expected = Image.fromarray(kept).resize((9, 5), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(np.asarray(smaller.crop_picture(image)), np.asarray(expected))
+    np.testing.assert_array_equal(np.asarray(smaller.resize_and_crop(image)), np.asarray(expected))
 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.floats(0.01, 1))
@@ -111,13 +111,13 @@ def test_central_part_cuts_its_sides_down_to_whole_pixels(width, height, fractio
     kept = image.crop((left := (width - columns) // 2, top := (height - rows) // 2, left + columns, top + rows))
     smaller = Preprocessing((5, 9), "central_part", fraction=fraction)
     expected = kept.resize((9, 5), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(np.asarray(smaller.crop_picture(image)), np.asarray(expected))
+    np.testing.assert_array_equal(np.asarray(smaller.resize_and_crop(image)), np.asarray(expected))
 
 
 @pytest.mark.parametrize("interpolation", FILTERS)
 def test_squash_is_one_resize(interpolation):
     image = photo(50, 20)
-    ours = Preprocessing((30, 31), "squash", interpolation=interpolation).crop_picture(image)
+    ours = Preprocessing((30, 31), "squash", interpolation=interpolation).resize_and_crop(image)
     expected = image.resize((31, 30), getattr(Image.Resampling, interpolation.upper()))
     assert ours.size == (31, 30)
     assert ours.tobytes() == expected.tobytes()

@@ -242,7 +242,7 @@ def test_what_does_not_fit_together():
         replace(model, preprocessing=Preprocessing(size=(33, 33), fit="center_crop", resize=40))
     with pytest.raises(ValueError, match="only segmentation averages"):
         mobilenet.load(model, views=Views(flip=True))
-    with pytest.raises(ValueError, match="cuts the picture"):
+    with pytest.raises(ValueError, match="cuts the image"):
         Preprocessing(size=(33, 33), fit="central_fraction", fraction=0.5).window((10, 10))
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from support.images import photo
 
 from mobilenet.images.open import ImageError
-from mobilenet.tasks.drawing import colour, draw, draw_classification, draw_detections, draw_segmentation, vivid, write_mask
+from mobilenet.tasks.drawing import draw, draw_classification, draw_detections, draw_segmentation, vivid
 from mobilenet.tasks.results import Prediction, Segmentation
 
 LINES = ["tabby 62.1 %", "tiger cat 21.7 %", "Egyptian cat 9.3 %", "lynx, catamount 1.2 %", "Persian cat 0.4 %"]
@@ -177,23 +177,9 @@ def test_legend_is_short():
     assert drawn.size == (400, 60)
 
 
-def test_colours():
-    assert [colour(i) for i in (0, 1, 2, 3, 15, 20, 255)] == [
-        (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (192, 128, 128), (0, 64, 128), (224, 224, 192)
-    ], "VOC's own"  # fmt: skip
-    assert len({colour(i) for i in range(256)}) == 256
+def test_colors():
     assert len({vivid(i) for i in range(100)}) == 100
     assert all(max(vivid(i)) == 255 for i in range(256)), "bright"
-
-
-def test_mask_files(tmp_path):
-    from mobilenet.images.open import read_mask
-
-    mask = np.random.default_rng(0).integers(0, 3, (7, 5)).astype(np.uint8)
-    write_mask(masked(mask), tmp_path / "m.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "m.png"), mask)
-    with Image.open(tmp_path / "m.png") as image:
-        assert image.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
 
 
 def test_classifications_are_drawn_as_before():

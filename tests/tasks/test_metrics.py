@@ -15,7 +15,6 @@ from PIL import Image
 from support.models import LABELS, by_colour, detector, halves, segmenter, toy
 
 import mobilenet
-from mobilenet.images.open import ImageError, read_mask
 from mobilenet.predict.evaluate import category_ids, evaluate, recognise
 from mobilenet.predict.predictor import Predictor
 from mobilenet.tasks.metrics import COCO_METRICS, MeanAP, MeanIoU
@@ -249,17 +248,6 @@ def test_voc_layout(voc_folder):
     Image.new("L", (5, 5), 1).save(voc_folder / "SegmentationClass" / "1.png")
     with pytest.raises(ValueError, match=r"1\.jpg: mask \(5, 5\) for a picture of \(30, 20\)"):
         evaluate(predictor, voc_folder)
-
-
-def test_masks_in_files(tmp_path):
-    palette = Image.fromarray(np.array([[0, 1], [2, 255]], np.uint8)).convert("P")
-    palette.save(tmp_path / "p.png")
-    assert read_mask(tmp_path / "p.png").tolist() == [[0, 1], [2, 255]]
-    Image.new("RGB", (3, 3)).save(tmp_path / "rgb.png")
-    with pytest.raises(ImageError, match="mode RGB is no mask"):
-        read_mask(tmp_path / "rgb.png")
-    with pytest.raises(ImageError, match="no mask can be read"):
-        read_mask(tmp_path / "missing.png")
 
 
 def test_a_layout_for_another_task(voc_folder, coco_folder, tmp_path):

@@ -96,7 +96,7 @@ def test_padding_keeps_proportions(width, height, enlarge):
     scale = min(50 / width, 40 / height, enlarge or np.inf)
     assert abs(columns - width * scale) <= 0.5 or columns == 1
     assert abs(rows - height * scale) <= 0.5 or rows == 1
-    picture = preprocessing.crop_picture(Image.new("RGB", (width, height), "white"))
+    picture = preprocessing.resize_and_crop(Image.new("RGB", (width, height), "white"))
     pixels = np.asarray(picture)
     assert (pixels[:rows, :columns] == 255).all()
     assert (pixels[rows:] == 127).all()

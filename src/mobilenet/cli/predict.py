@@ -85,14 +85,16 @@ def predict(
             kept = result.top(top, threshold)
             answers.append({"input": str(path), "task": task, "predictions": [p.to_json() for p in kept]})
             if save is not None:
-                from ..images.open import write_image
-                from ..tasks.drawing import draw, write_mask
+                from ..images.write import write_image
+                from ..tasks.drawing import draw
 
                 target = save / fresh_name(path, names)
                 write_image(draw(picture, result, kept), target)
                 if isinstance(result, Segmentation):
+                    from ..images.masks import write_mask
+
                     mask = save / fresh_name(target.with_suffix(".mask.png"), names)
-                    write_mask(result, mask)
+                    write_mask(result.mask, mask)
                     answers[-1]["mask"] = str(mask)
         except ImageError as error:
             report(error)

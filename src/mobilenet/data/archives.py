@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import tarfile
 from collections.abc import Sequence
@@ -11,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..errors import unknown_name
-from ..images.open import ImageError, open_image
+from ..images.open import ImageError, decode_image, open_image
 from .dataset import CorruptPicture, Dataset, Target, to_tensor
 
 HUB = "hf:"
@@ -114,8 +112,8 @@ def _label(given: Any) -> int | str:
 def decode(content: bytes, name: str) -> Tensor:
     """The picture in a file's bytes, as `dataset.to_tensor` gives it. Raises CorruptPicture."""
     try:
-        return to_tensor(open_image(Image.open(io.BytesIO(content))))
-    except (ImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return to_tensor(decode_image(content, name))
+    except ImageError as error:
         raise CorruptPicture(name, " ".join(str(error).split())[:200]) from error
 
 

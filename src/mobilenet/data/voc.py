@@ -10,7 +10,7 @@ from pathlib import Path
 from torchvision import tv_tensors
 
 from ..errors import unknown_name
-from ..images.open import read_mask
+from ..images.masks import read_mask
 from ..tasks.labels import VOC, normalize_label
 from .dataset import ObjectRecord, Pictures, mask_target, object_target
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .open import NOT_READ, ImageError, _nearest
+from .open import REFUSED_FORMATS, ImageError, nearest_path
 
 
 def find_inputs(
@@ -49,7 +49,7 @@ def _expanded(item: str) -> list[Path]:
         images = [image for match in matches for image in (_images_below(match) if match.is_dir() else [match])]
         images = [image for image in images if _is_image(image.name)]
     else:
-        raise ImageError(f"{item!r}: no such file or folder; {_nearest(item)}")
+        raise ImageError(f"{item!r}: no such file or folder; {nearest_path(item)}")
     if not images:
         raise ImageError(f"{item!r}: no image there by suffix; check it, or name the files themselves")
     return images
@@ -68,4 +68,4 @@ def _images_below(folder: Path) -> list[Path]:
 
 def _is_image(name: str) -> bool:
     kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    return not name.startswith(".") and kind in Image.OPEN and kind not in NOT_READ
+    return not name.startswith(".") and kind in Image.OPEN and kind not in REFUSED_FORMATS

@@ -1,9 +1,9 @@
-"""Pictures in and out: find, open, write. A picture is a Pillow image in mode RGB, upright."""
+"""Opens images. An opened image is a Pillow image in mode RGB, upright."""
 
 from __future__ import annotations
 
+import io
 import os
-import reprlib
 import struct
 import sys
 import warnings
@@ -14,18 +14,21 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
+from ..errors import MobilenetError, short_repr
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Source = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
-LARGEST_PICTURE = 178_956_970  # pixels, 0.7 GB decoded: where Pillow turns from a warning to an error
+MAX_PIXELS = 178_956_970
+"""The largest image that is opened: 0.7 GB when decoded. Past it Pillow's own warning becomes an error."""
 
-NOT_READ = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"})
-"""Pillow names the first four but cannot decode them, WMF only on Windows, and an EPS is a program for Ghostscript to run."""
+REFUSED_FORMATS = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"})
+"""Pillow recognizes the first four but cannot decode them, and WMF only on Windows; EPS is a program that Ghostscript runs."""
 
-UPRIGHT = {  # EXIF orientation -> what undoes it
+UPRIGHT = {  # EXIF orientation -> the operation that undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,43 +39,85 @@ UPRIGHT = {  # EXIF orientation -> what undoes it
 }
 
 
-class ImageError(ValueError):
-    """A picture cannot be found, read, used or written; one line names the file, the rule and the remedy."""
+class ImageError(MobilenetError):
+    """An image cannot be found, read, used or written; one line names the file, the rule and the remedy."""
 
 
-def open_image(source: Source) -> Image.Image:
-    """The picture as an RGB image of its own, fully decoded and upright; no file stays open, no metadata is kept.
+def open_image(source: Source, copy: bool = True) -> Image.Image:
+    """The image as a decoded, upright RGB image. No file stays open and no metadata is kept.
 
-    `source` is a file, a Pillow image, or a uint8 array H x W (grey), H x W x 3 (RGB) or H x W x 4 (RGB and alpha).
-    Of an animation it is the first frame, of a Pillow image the current one. EXIF orientation is applied, colour profiles
-    are not. Transparency is laid over white, the page such pictures are mostly made for; dropping alpha, as
-    ``convert("RGB")`` does, shows colours nobody was meant to see. Opaque pictures are the same either way. 16-bit grey
-    keeps its high byte, as 16-bit colour does.
+    An animation yields its first frame, a Pillow image its current frame. EXIF orientation is applied, color profiles are
+    not. Transparency is laid over white, the page for which most transparent images are made; dropping alpha, as
+    ``convert("RGB")`` does, would show colors that nobody was meant to see. 16-bit gray keeps its high byte, as 16-bit
+    color does.
 
-    Raises ImageError for anything else: no file, no picture, a damaged one, one past `LARGEST_PICTURE` pixels, a mode
-    without a fixed range (32-bit integers, floats), an array of another shape or type.
+    Args:
+        source: a file, a Pillow image, or a uint8 array H x W (gray), H x W x 3 (RGB) or H x W x 4 (RGB and alpha).
+        copy: if false, the result may share the pixels of a Pillow image; then neither may be changed in place.
+
+    Raises:
+        ImageError: there is no file, or it holds no image or a damaged one; it has more than `MAX_PIXELS` pixels; the mode
+            has no fixed range (32-bit integers, floats); an array has another shape or type.
     """
-    if sys.modules.get("numpy"):  # else nobody can have made an array
+    if sys.modules.get("numpy"):  # without it there can be no array
         import numpy as np
 
         if isinstance(source, np.ndarray):
-            source = _from_array(source)
+            source, copy = _from_array(source), False
     if isinstance(source, Image.Image):
         name = repr(getattr(source, "filename", "") or f"{source.mode} image {source.width}x{source.height}")
-        with _refusing(name):
-            return _upright_rgb(source, name)
+        with _as_image_errors(name):
+            return _upright_rgb(source, name, copy)
     if not isinstance(source, (str, os.PathLike)):
-        raise ImageError(f"{reprlib.repr(source)}: not a picture; give a path, a Pillow image or a uint8 array")
+        raise ImageError(f"{short_repr(source)}: not an image; give a path, a Pillow image or a uint8 array")
     path = os.fsdecode(source)
     name = repr(path)
     _check_file(path)
-    with _refusing(name), open(path, "rb") as file:
-        image = _read_header(file, name)
-        if image.width * image.height > LARGEST_PICTURE:
-            raise ImageError(
-                f"{name}: {image.width}x{image.height} is past the limit of {LARGEST_PICTURE:,} pixels; scale it down first"
-            )
-        return _upright_rgb(image, name)
+    with _as_image_errors(name), open(path, "rb") as file:
+        return _upright_rgb(open_header(file, name), name, copy=False)
+
+
+def decode_image(content: bytes, name: str) -> Image.Image:
+    """As `open_image`, of an image file's bytes, for example of a member of an archive; errors call it `name`."""
+    with _as_image_errors(repr(name)):
+        return _upright_rgb(open_header(io.BytesIO(content), repr(name)), repr(name), copy=False)
+
+
+def open_header(file: IO[bytes], name: str) -> Image.Image:
+    """The image in a file before its pixels are decoded. Every image file is opened here.
+
+    Unlike Pillow's `Image.open` it leaves out the formats in `REFUSED_FORMATS`; it refuses images of more than `MAX_PIXELS`
+    pixels where Pillow warns; and it maps no file into memory, since a file may change while the image is in use.
+    """
+    image = _identify(file, name)
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: {image.width}x{image.height} is past the limit of {MAX_PIXELS:,} pixels; scale it down first"
+        )
+    return image
+
+
+def _identify(file: IO[bytes], name: str) -> Image.Image:
+    prefix = file.read(16)
+    tried = set(REFUSED_FORMATS)
+    for register in (_register_jpeg if prefix.startswith(b"\xff\xd8\xff") else Image.preinit, Image.preinit, Image.init):
+        register()
+        for kind in [kind for kind in Image.ID if kind not in tried]:
+            tried.add(kind)
+            factory, accept = Image.OPEN[kind]
+            try:
+                verdict = accept is None or accept(prefix)
+                if verdict and not isinstance(verdict, str):  # a str is the reason why this build of Pillow cannot read it
+                    file.seek(0)
+                    return factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # as in Pillow's own loop: not this format
+                continue
+    raise ImageError(f"{name}: in no image format that is read here, or its header is damaged; save it as PNG or JPEG")
+
+
+def _register_jpeg() -> None:
+    """Makes Pillow know JPEG only. `preinit` adds four common formats and `init` all others, each of which takes longer."""
+    from PIL import JpegImagePlugin  # noqa: F401
 
 
 def _from_array(pixels: NDArray[np.uint8]) -> Image.Image:
@@ -86,43 +131,18 @@ def _from_array(pixels: NDArray[np.uint8]) -> Image.Image:
 
 def _check_file(path: str) -> None:
     if not os.path.exists(path):
-        raise ImageError(f"{path!r}: no such file; {_nearest(path)}")
+        raise ImageError(f"{path!r}: no such file; {nearest_path(path)}")
     if os.path.isdir(path):
-        raise ImageError(f"{path!r}: a folder, not a picture; name a file in it")
-    if not os.path.isfile(path):  # a pipe would be waited for, and a decoder must seek
-        raise ImageError(f"{path!r}: not a regular file; save the picture to one first")
+        raise ImageError(f"{path!r}: a folder, not an image; name a file in it")
+    if not os.path.isfile(path):  # reading a pipe would block, and decoders seek
+        raise ImageError(f"{path!r}: not a regular file; save the image to one first")
     if os.path.getsize(path) == 0:
         raise ImageError(f"{path!r}: the file is empty; get it again")
 
 
-def _read_header(file: IO[bytes], name: str) -> Image.Image:
-    """Pillow's `Image.open` less three things: its warning of bombs (our limit is higher than where it starts), its
-    memory maps (the file may change under the picture), and the formats in `NOT_READ`."""
-    prefix = file.read(16)
-    tried = set(NOT_READ)
-    for register in (_jpeg if prefix.startswith(b"\xff\xd8\xff") else Image.preinit, Image.preinit, Image.init):
-        register()
-        for kind in [kind for kind in Image.ID if kind not in tried]:
-            tried.add(kind)
-            factory, accept = Image.OPEN[kind]
-            try:
-                verdict = accept is None or accept(prefix)
-                if verdict and not isinstance(verdict, str):  # a str says why this build of Pillow cannot
-                    file.seek(0)
-                    return factory(file, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):  # what Pillow's own loop takes for "not mine"
-                continue
-    raise ImageError(f"{name}: in no picture format that is read here, or its header is damaged; save it as PNG or JPEG")
-
-
-def _jpeg() -> None:
-    """Makes Pillow know JPEG; `preinit` adds four common formats, `init` all others, which takes longer each time."""
-    from PIL import JpegImagePlugin  # noqa: F401
-
-
 @contextmanager
-def _refusing(name: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes an ImageError: decoders answer hostile bytes with almost any exception."""
+def _as_image_errors(name: str) -> Iterator[None]:
+    """Turns every exception inside into an ImageError: decoders raise almost any type on hostile bytes."""
     try:
         yield
     except ImageError:
@@ -134,11 +154,12 @@ def _refusing(name: str) -> Iterator[None]:
         raise ImageError(f"{name}: damaged, truncated or unsupported ({reason}); get it again or save it as PNG") from error
 
 
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+def _upright_rgb(image: Image.Image, name: str, copy: bool) -> Image.Image:
+    """`image` as upright RGB; without `copy` the result may share its pixels."""
     if 0 in image.size:
-        raise ImageError(f"{name}: {image.width}x{image.height} has no pixels; give a picture of at least 1x1")
+        raise ImageError(f"{name}: {image.width}x{image.height} has no pixels; give an image of at least 1x1")
     _load(image)
-    orientation = _orientation(image)  # after loading: TIFF applies its own there, PNG's may stand behind the pixels
+    orientation = _orientation(image)  # after loading: TIFF applies its own there, and PNG's may follow the pixels
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         image = _high_byte(image)  # Pillow's own conversion clips at 255
     if image.mode in ("I", "F"):
@@ -147,8 +168,10 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
         layer = image.convert("RGBA")
         rgb = Image.new("RGB", image.size, "white")
         rgb.paste(layer, mask=layer)
+    elif image.mode != "RGB":
+        rgb = image.convert("RGB")
     else:
-        rgb = image.convert("RGB")  # a copy where the mode is RGB already
+        rgb = image._new(image.im.copy() if copy else image.im)  # a plain image, without the file's class and metadata
     if orientation in UPRIGHT:
         rgb = rgb.transpose(UPRIGHT[orientation])
     rgb.info = {}  # an orientation left here would be applied again
@@ -156,10 +179,10 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _load(image: Image.Image) -> None:
-    if image.width * image.height * 2 <= LARGEST_PICTURE:
+    if image.width * image.height * 2 <= MAX_PIXELS:
         image.load()
         return
-    with warnings.catch_warnings():  # not thread-safe, so only where some decoders warn of a bomb already measured
+    with warnings.catch_warnings():  # not thread-safe, so only for sizes at which decoders warn of a bomb; it is checked above
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image.load()
 
@@ -174,21 +197,22 @@ def _high_byte(image: Image.Image) -> Image.Image:
     import numpy as np
 
     pixels = np.asarray(image)
-    grey = Image.fromarray((pixels >> 8).astype(np.uint8))
+    gray = Image.fromarray((pixels >> 8).astype(np.uint8))
     key = image.info.get("transparency")
     if key is not None:
-        grey.putalpha(Image.fromarray(np.where(pixels == key, 0, 255).astype(np.uint8)))
-    return grey
+        gray.putalpha(Image.fromarray(np.where(pixels == key, 0, 255).astype(np.uint8)))
+    return gray
 
 
 def check_rgb(image: Image.Image) -> None:
+    """Raises ImageError if `image` is not an RGB image of at least 1x1."""
     if not isinstance(image, Image.Image) or image.mode != "RGB" or 0 in image.size:
-        raise ImageError(f"{reprlib.repr(image)}: must be an RGB picture of at least 1x1; bring it through open_image")
+        raise ImageError(f"{short_repr(image)}: must be an RGB image of at least 1x1; open it with open_image")
 
 
-def _nearest(path: str) -> str:
-    """What to try instead of a path that does not exist: the nearest name where the path first goes wrong."""
-    from pathlib import Path
+def nearest_path(path: str) -> str:
+    """The remedy for a path that does not exist: the existing name nearest to the first part of the path that is missing."""
+    from difflib import get_close_matches
 
     missing = Path(path)
     while not os.path.isdir(missing.parent) and missing != missing.parent:
@@ -196,46 +220,5 @@ def _nearest(path: str) -> str:
     names: dict[str, str] = {}
     with suppress(OSError, ValueError):
         names = {name.casefold(): name for name in sorted(os.listdir(missing.parent)) if name != missing.name}
-    from difflib import get_close_matches
-
     match = get_close_matches(missing.name.casefold(), names, n=1)
     return f"did you mean {str(missing.parent / names[match[0]])!r}?" if match else "check the path"
-
-
-def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write a picture or a mask in the format of the suffix, PNG where there is none or it is unknown, JPEG at quality 92.
-
-    The file appears whole or not at all: it is written beside `path` and then renamed. ImageError where it cannot be.
-    """
-    from pathlib import Path
-    from secrets import token_hex
-
-    target = Path(path)
-    kind = Image.registered_extensions().get(target.suffix.lower(), "PNG")
-    kind = kind if kind in Image.SAVE else "PNG"
-    part = target.parent / f".{token_hex(8)}.part"
-    try:
-        with open(part, "xb") as file:
-            image.save(file, kind, **({"quality": 92} if kind == "JPEG" else {}))
-        os.replace(part, target)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ImageError(f"{str(target)!r}: no {kind} written ({reason}); choose another folder or suffix") from error
-    finally:
-        with suppress(OSError, ValueError):
-            part.unlink()
-
-
-def read_mask(path: Path) -> NDArray[np.uint8]:
-    """(H, W) class indices from a PNG with a palette, or of grey values. ImageError for anything else."""
-    import numpy as np
-
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L"):
-                raise ImageError(f"{str(path)!r}: mode {image.mode} is no mask; save class indices with a palette or as grey")
-            return np.array(image)
-    except ImageError:
-        raise
-    except Exception as error:  # decoders answer damaged bytes with almost any exception
-        raise ImageError(f"{str(path)!r}: no mask can be read from it ({error}); get it again") from error

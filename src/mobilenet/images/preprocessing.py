@@ -1,18 +1,20 @@
-"""The one evaluation preprocessing: from a picture of any size to a network's input, torchvision's pixels to the last bit."""
+"""The evaluation preprocessing: an image of any size to a network's input, bit by bit what torchvision makes."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
+from ..errors import UsageError
 from ..network.layers import LARGEST_SIDE
 from ..settings import Rules, Settings
 from ..tensors import planes
-from .open import LARGEST_PICTURE, ImageError, check_rgb
+from .open import MAX_PIXELS, ImageError, check_rgb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,29 +23,34 @@ if TYPE_CHECKING:
     from ..tensors import View
 
 Fit = Literal["center_crop", "central_fraction", "central_part", "squash", "pad"]
-WHOLE: tuple[Fit, ...] = ("squash", "pad")  # the fits that show a network all of a picture
+WHOLE_IMAGE_FITS: tuple[Fit, ...] = ("squash", "pad")
+"""The fits that show the whole image to the network."""
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+RGB = tuple[float, float, float]
 
 
 class Preprocessing(Settings):
-    """How a picture becomes the input of a network: resize and crop on 8 bits, then normalise. A model file stores it.
+    """How an image becomes the input of a network: resize and crop in 8 bits, then normalize. A model file stores it.
 
     Attributes:
-        size: height and width of the input.
-        fit: ``center_crop``: the shorter side to `resize`, then the centre of `size`, black where the picture is smaller
-            (torchvision). ``central_fraction``: the central `fraction` of both sides, squashed to `size` (TensorFlow).
-            ``central_part``: the same, the part's sides cut down to whole pixels, where TensorFlow's are up to two longer.
-            ``squash``: all of it to `size`. ``pad``: all of it, its sides in proportion, as large as fits (and `enlarge`
-            lets it) in the upper left corner of `size`, the rest of the value `fill` (DeepLab).
-        resize: for ``center_crop`` only.
-        fraction: for ``central_fraction`` and ``central_part`` only, 0.01 to 1.
-        fill: for ``pad`` only, 0 to 255.
-        enlarge: for ``pad`` only, the most by which a picture's sides are multiplied, absent for no limit. 1 shows small
-            pictures at their own size, as DeepLab's evaluation does.
-        interpolation: Pillow's filter; when shrinking, all but ``nearest`` average over the pixels they skip.
+        size: height and width of the input, in pixels.
+        fit: ``center_crop``: the shorter side is resized to `resize`, then the center of `size` is cut out, black past the
+            image's edges (torchvision). ``central_fraction``: the central `fraction` of both sides, resized to `size`
+            (TensorFlow). ``central_part``: the same, with the part's sides rounded down to whole pixels; TensorFlow's are
+            up to two pixels longer. ``squash``: the whole image resized to `size`. ``pad``: the whole image in its own
+            proportions, as large as fits (and as `enlarge` allows), in the upper left corner of `size`; the rest has the
+            value `fill` (DeepLab).
+        resize: the shorter side after resizing, in pixels; for ``center_crop`` only.
+        fraction: 0.01 to 1; for ``central_fraction`` and ``central_part`` only.
+        fill: 0 to 255; for ``pad`` only.
+        enlarge: the largest factor by which an image's sides are multiplied, None for no limit; for ``pad`` only. 1 shows
+            small images at their own size, as DeepLab's evaluation does.
+        interpolation: Pillow's filter; when shrinking, every filter except ``nearest`` averages over the pixels it skips.
         mean, std: of red, green and blue, on a scale from 0 to 1; the input is (pixel / 255 - mean) / std in float32.
 
-    Raises UsageError for a field that is out of range or does not belong to the fit.
+    Raises:
+        UsageError: a field is out of range or does not belong to the fit; the message names it.
     """
 
     size: tuple[int, int]
@@ -51,8 +58,8 @@ class Preprocessing(Settings):
     resize: int | None = None
     fraction: float | None = None
     interpolation: Interpolation = "bilinear"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: RGB = (0.485, 0.456, 0.406)
+    std: RGB = (0.229, 0.224, 0.225)
     fill: int | None = None
     enlarge: float | None = None
 
@@ -62,32 +69,34 @@ class Preprocessing(Settings):
         if self.fit == "center_crop":
             yield "resize", self.resize is not None and _is_side(self.resize), f"from 1 to {LARGEST_SIDE} for center_crop"
         else:
-            yield "resize", self.resize is None, "absent but for center_crop"
+            yield "resize", self.resize is None, "absent except for center_crop"
         if central:
             yield "fraction", self.fraction is not None and 0.01 <= self.fraction <= 1, f"from 0.01 to 1 for {self.fit}"
         else:
-            yield "fraction", self.fraction is None, "absent but for central_fraction and central_part"
+            yield "fraction", self.fraction is None, "absent except for central_fraction and central_part"
         if self.fit == "pad":
             yield "fill", self.fill is not None and 0 <= self.fill <= 255, "from 0 to 255 for pad"
             yield "enlarge", self.enlarge is None or 0.001 <= self.enlarge <= 1000, "from 0.001 to 1000, or absent"
         else:
-            yield "fill", self.fill is None, "absent but for pad"
-            yield "enlarge", self.enlarge is None, "absent but for pad"
+            yield "fill", self.fill is None, "absent except for pad"
+            yield "enlarge", self.enlarge is None, "absent except for pad"
         yield "mean", all(0 <= each <= 1 for each in self.mean), f"from 0 to 1; {pixels}"
         yield "std", all(0.001 <= each <= 1 for each in self.std), f"from 0.001 to 1; {pixels}"
 
     def to_json(self) -> dict[str, Any]:
-        """All fields that the fit uses, in JSON's types."""
+        """All fields that the fit uses, as JSON types."""
         return {name: value for name, value in super().to_json().items() if value is not None}
 
     def at(self, resolution: int | tuple[int, int]) -> Preprocessing:
         """The same policy for another input size: `resize` keeps its proportion to the longer side (256 to 224)."""
         size = (resolution, resolution) if isinstance(resolution, int) else resolution
-        moved = replace(self, size=size)  # refuses sizes that are none
-        return moved if self.resize is None else replace(moved, resize=max(round(self.resize * max(size) / max(self.size)), 1))
+        resized = replace(self, size=size)  # checks the size before it is used below
+        if self.resize is None:
+            return resized
+        return replace(resized, resize=max(round(self.resize * max(size) / max(self.size)), 1))
 
     def content(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of what a picture of `size` (width, height) takes up in the input: all of it, but for ``pad``."""
+        """(width, height) that an image of `size` (width, height) fills in the input: all of it, except for ``pad``."""
         rows, columns = self.size
         if self.fit != "pad":
             return columns, rows
@@ -95,36 +104,38 @@ class Preprocessing(Settings):
         return min(max(round(size[0] * scale), 1), columns), min(max(round(size[1] * scale), 1), rows)
 
     def window(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """The part of a picture of `size` (width, height) that the input shows: x0, y0, x1, y1 in its pixels.
+        """The part of an image of `size` (width, height) that the input shows: x0, y0, x1, y1 in pixels of the image.
 
-        Padding lies past the picture's edges. ValueError for the fits that cut something off: boxes and masks need `WHOLE`.
+        Padding lies past the image's edges. Raises UsageError for fits that cut something off: boxes and masks need one of
+        `WHOLE_IMAGE_FITS`.
         """
-        if self.fit not in WHOLE:
-            raise ValueError(f"preprocessing: fit {self.fit!r} cuts the picture; boxes and masks need {' or '.join(WHOLE)}")
+        if self.fit not in WHOLE_IMAGE_FITS:
+            allowed = " or ".join(WHOLE_IMAGE_FITS)
+            raise UsageError(f"preprocessing: fit {self.fit!r} cuts the image; boxes and masks need {allowed}")
         columns, rows = self.content(size)
         return 0.0, 0.0, self.size[1] * size[0] / columns, self.size[0] * size[1] / rows
 
-    def crop_picture(self, image: Image.Image) -> Image.Image:
-        """The stage on 8 bits: an RGB picture of any size to an RGB picture of `size`."""
+    def resize_and_crop(self, image: Image.Image) -> Image.Image:
+        """The stage in 8 bits: an RGB image of any size to an RGB image of `size`."""
         check_rgb(image)
         (height, width), resample = self.size, Image.Resampling[self.interpolation.upper()]
         if self.resize is not None:
             image = image.resize(_scaled(image.size, self.resize), resample)
-            return _window(image, _centred(image.width, width), _centred(image.height, height), width, height)
+            return _crop(image, _center_offset(image.width, width), _center_offset(image.height, height), width, height)
         if self.fill is not None:
             canvas = Image.new("RGB", (width, height), (self.fill,) * 3)
             canvas.paste(image.resize(self.content(image.size), resample))
             return canvas
         if self.fit == "central_part" and self.fraction is not None:
             w, h = (max(int(side * self.fraction), 1) for side in image.size)
-            image = _window(image, (image.width - w) // 2, (image.height - h) // 2, w, h)
+            image = _crop(image, (image.width - w) // 2, (image.height - h) // 2, w, h)
         elif self.fraction is not None:
             left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
-            image = _window(image, left, top, image.width - 2 * left, image.height - 2 * top)
+            image = _crop(image, left, top, image.width - 2 * left, image.height - 2 * top)
         return image.resize((width, height), resample)
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
-        """An RGB picture of any size -> the input, float32 (3, H, W), C-contiguous. ImageError for other modes."""
+        """An RGB image of any size -> the input, (3, H, W) float32, C-contiguous. Raises ImageError for other modes."""
         import numpy as np
 
         x: NDArray[np.float32] = np.asarray(self.batch(image))[0]
@@ -132,15 +143,17 @@ class Preprocessing(Settings):
 
     def batch(self, image: Image.Image) -> View:
         """The same as a batch of one, (1, 3, H, W), made without numpy."""
-        return planes(self.crop_picture(image).tobytes(), self.size, self.levels())
+        return planes(self.resize_and_crop(image).tobytes(), self.size, levels(self.mean, self.std))
 
-    def levels(self) -> array[float]:
-        """What the values 0 to 255 of red, then green, then blue become: (768,) float32."""
-        floats, levels = array("f", [value / 255 for value in range(256)]), array("f")
-        for mean, std in zip(array("f", self.mean), array("f", self.std), strict=True):
-            centred = array("f", [x - mean for x in floats])
-            levels.extend(x / std for x in centred)  # three roundings, as torchvision's ToTensor and Normalize have them
-        return levels
+
+@lru_cache(8)
+def levels(mean: RGB, std: RGB) -> array[float]:
+    """The input's values for the pixel values 0 to 255 of red, then green, then blue: (768,) float32."""
+    scale, values = array("f", [value / 255 for value in range(256)]), array("f")
+    for channel_mean, channel_std in zip(array("f", mean), array("f", std), strict=True):
+        centered = array("f", [x - channel_mean for x in scale])
+        values.extend(x / channel_std for x in centered)  # three roundings, as in torchvision's ToTensor and Normalize
+    return values
 
 
 def _is_side(value: int) -> bool:
@@ -151,20 +164,20 @@ IMAGENET_TORCHVISION = Preprocessing(size=(224, 224), fit="center_crop", resize=
 
 
 def _scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
-    width, height = size  # torchvision's arithmetic, to the truncation
+    width, height = size  # torchvision's arithmetic, with its truncation
     scaled = (shorter, int(shorter * height / width)) if width <= height else (int(shorter * width / height), shorter)
-    if scaled[0] * scaled[1] > LARGEST_PICTURE:
+    if scaled[0] * scaled[1] > MAX_PIXELS:
         raise ImageError(f"{width}x{height}: too long to resize its shorter side to {shorter}; cut a part out of it first")
     return scaled
 
 
-def _centred(length: int, window: int) -> int:
-    """Where a window begins, with torchvision's rounding; below zero where it is wider than the picture."""
+def _center_offset(length: int, window: int) -> int:
+    """The start of a centered window, rounded as torchvision does; negative if the window is longer than the image."""
     return -((window - length) // 2) if window > length else round((length - window) / 2.0)
 
 
-def _window(image: Image.Image, left: int, top: int, width: int, height: int) -> Image.Image:
-    """The part of a picture in a window, black where the window looks past its edges."""
-    window = Image.new("RGB", (width, height))
-    window.paste(image, (-left, -top))  # not crop: that warns of bombs when the window is large
-    return window
+def _crop(image: Image.Image, left: int, top: int, width: int, height: int) -> Image.Image:
+    """A part of an image, black past the image's edges."""
+    part = Image.new("RGB", (width, height))
+    part.paste(image, (-left, -top))  # Image.crop would warn of a decompression bomb if the part is large
+    return part

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from ..errors import unknown_name
 from ..images.find import find_inputs
-from ..images.open import ImageError, read_mask
+from ..images.masks import read_mask
+from ..images.open import ImageError
 from ..modelfile import ModelFile
 from ..network.layers import Task
 from ..tasks.labels import normalize_label

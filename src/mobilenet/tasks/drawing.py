@@ -5,13 +5,12 @@ from __future__ import annotations
 import colorsys
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..images.open import check_rgb, write_image
+from ..images.open import check_rgb
 from .results import VOID, Prediction, Result, Segmentation
 
 BAND_OPACITY = 170  # of 255: white text on a white picture still has a contrast of 7 to 1
@@ -30,22 +29,6 @@ def draw(image: Image.Image, result: Result, kept: Sequence[Prediction]) -> Imag
     if kept and kept[0].box is not None:
         return draw_detections(image, kept)
     return draw_classification(image, [f"{p.label} {p.score * 100:.1f} %" for p in kept])
-
-
-def colour(index: int) -> Colour:
-    """The colour of a class in a mask's file: VOC's map, in which the bits of the index spread over the channels' high bits.
-
-    0 is black; all of 0 to 255 differ, and small indices differ much.
-    """
-    channels = [sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)]
-    return channels[0], channels[1], channels[2]
-
-
-def write_mask(result: Segmentation, path: str | Path) -> None:
-    """The mask as a PNG of class indices with VOC's colours as its palette, as VOC's own masks are."""
-    mask = Image.fromarray(result.mask).convert("P")
-    mask.putpalette([value for index in range(256) for value in colour(index)])
-    write_image(mask, path)
 
 
 def draw_classification(image: Image.Image, lines: Sequence[str]) -> Image.Image:

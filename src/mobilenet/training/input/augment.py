@@ -278,7 +278,7 @@ class _Evaluation:
 
     def __call__(self, image: Any, target: Target) -> tuple[Any, Target]:
         picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
-        shown = np.array(self.preprocessing.crop_picture(picture))
+        shown = np.array(self.preprocessing.resize_and_crop(picture))
         return tv_tensors.Image(torch.from_numpy(shown).permute(2, 0, 1)), target
 
 

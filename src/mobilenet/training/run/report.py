@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...images.open import write_image
+from ...images.write import write_image
 from ...modelfile import ModelFile
 from ...nn import executor
 from ...predict.predictor import Predictor

@@ -1,0 +1,46 @@
+"""Reads and writes masks: images whose pixels are class indices."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from .open import ImageError, open_header
+from .write import write_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def read_mask(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """(H, W) class indices from an image with a palette or of 8-bit gray values. Raises ImageError for anything else."""
+    name = repr(os.fsdecode(path))
+    try:
+        with open(path, "rb") as file:
+            image = open_header(file, name)
+            if image.mode not in ("P", "L"):
+                raise ImageError(f"{name}: mode {image.mode} is no mask; save class indices with a palette or as gray")
+            return np.array(image)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise almost any type on damaged bytes
+        raise ImageError(f"{name}: no mask can be read from it ({error}); get it again") from error
+
+
+def write_mask(mask: NDArray[np.uint8], path: str | os.PathLike[str]) -> None:
+    """Writes (H, W) class indices as a PNG with VOC's colors as its palette, as VOC's own masks are."""
+    image = Image.fromarray(mask).convert("P")
+    image.putpalette([value for index in range(256) for value in palette_color(index)])
+    write_image(image, path)
+
+
+def palette_color(index: int) -> tuple[int, int, int]:
+    """Red, green and blue of a class in VOC's palette, which spreads the bits of the index over the channels' high bits.
+
+    0 is black; the colors of 0 to 255 all differ, and those of small indices differ much.
+    """
+    red, green, blue = (sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3))
+    return red, green, blue
