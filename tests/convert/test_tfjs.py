@@ -151,7 +151,7 @@ BROKEN = [
     (lambda m: m["weightsManifest"][0].update(paths=[".."]), "must be plain names"),
     (lambda m: m["weightsManifest"][0].update(paths=[""]), "must be plain names"),
     (lambda m: m["weightsManifest"][0].update(paths=["shard1"]), "its shards hold 1000 bytes"),
-    (lambda m: m["weightsManifest"][0].update(paths=["shard1", "shard2", "shard1"]), "shard 'shard1' cannot be read whole"),
+    (lambda m: m["weightsManifest"][0].update(paths=["shard1", "shard2", "shard1"]), "names a shard twice"),
     (lambda m: m["weightsManifest"][0].update(paths=["nothing"]), "shard 'nothing' cannot be read whole"),
     (
         lambda m: m["weightsManifest"][0]["weights"].append(dict(m["weightsManifest"][0]["weights"][0])),
@@ -161,7 +161,7 @@ BROKEN = [
     (lambda m: weight(m, "biases").update(shape=[2**31]), "of shape"),
     (lambda m: weight(m, "biases").update(shape=[2**20, 2**20]), "take over"),
     (lambda m: weight(m, "biases").update(shape=[True]), "of shape"),
-    (lambda m: weight(m, "biases").update(quantization={"dtype": "uint8"}), "is quantised in its shard"),
+    (lambda m: weight(m, "biases").update(quantization={"dtype": "uint8"}), "is quantized in its shard"),
     (lambda m: m["modelTopology"]["node"].append(m["modelTopology"]["node"][0]), "two nodes are called"),
     (lambda m: node(m, "concat")["input"].append("nowhere"), "reads 'nowhere', which is not there"),
     (lambda m: node(m, "concat").update(input=[3]), "no list of names"),

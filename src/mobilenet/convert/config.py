@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_config(path: Path) -> Config:
 def read_json(path: Path) -> Config:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_CONFIG + 1)
+            content = file.read(min(os.fstat(file.fileno()).st_size, MAX_CONFIG) + 1)
         if len(content) > MAX_CONFIG:
             raise ModelFileError(f"{path}: is larger than {MAX_CONFIG} bytes; move it away")
         config = json.loads(content.decode())

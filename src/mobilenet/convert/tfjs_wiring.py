@@ -16,6 +16,7 @@ from .wiring import GraphOp, Wiring, scope
 ACTIVATIONS: dict[str, Activation] = {"Relu": "relu", "Relu6": "relu6"}
 ADDITIONS = ("Add", "AddV2", "BiasAdd")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+MAX_TAIL = 8  # nodes that one convolution absorbs; the published graphs have up to 3
 RESIZED_TO = "Preprocessor/map/while/ResizeImage/stack"  # the object detection API's own constant: height, width
 
 Readers = Mapping[str, list[Node]]
@@ -35,7 +36,11 @@ def wiring_of(graph: TfjsGraph) -> Wiring:
     for node in graph.nodes.values():
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
-    convolutions = [convolution(node, graph, readers) for node in graph.nodes.values() if node.op in CONVOLUTIONS]
+    nodes = [node for node in graph.nodes.values() if node.op in CONVOLUTIONS]
+    kernels = [node.inputs[1] for node in nodes if len(node.inputs) > 1]
+    if len(set(kernels)) < len(kernels):  # each would keep a folded copy
+        raise LayoutError("two convolutions read the same weights; no network of this family has that")
+    convolutions = [convolution(node, graph, readers) for node in nodes]
     by_output = {op.output: op for op in convolutions}
     additions = []
     for node in graph.nodes.values():
@@ -87,17 +92,24 @@ def convolution(node: Node, graph: TfjsGraph, readers: Readers) -> GraphOp:
         raise LayoutError(
             f"{node.name!r}: strides {strides}, dilations {dilations}, weights {kernel.shape} fit no convolution here"
         )
+    if not kernel.size:  # with a side of 0 the others may claim any number of channels
+        raise LayoutError(f"{node.name!r}: weights {kernel.shape} have no elements")
     if depthwise and kernel.shape[3] != 1:
         raise LayoutError(f"{node.name!r}: {kernel.shape[3]} outputs for each channel; no network of this family has that")
     weight = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1)
     tail = tail_of(node, len(weight), graph, readers)
+    with np.errstate(over="ignore"):
+        folded = (weight.astype(np.float64) * tail.scale[:, None, None, None]).astype(np.float32)
+        bias = tail.bias.astype(np.float32)
+    if not (np.isfinite(folded).all() and np.isfinite(bias).all()):
+        raise LayoutError(f"{node.name!r}: its weights are not finite after folding; the file is damaged")
     return GraphOp(
         "conv",
         scope(node.inputs[1].removesuffix("/merged_input")),
         node.inputs[:1],
         tail.output,
-        (weight.astype(np.float64) * tail.scale[:, None, None, None]).astype(np.float32),
-        tail.bias.astype(np.float32) if tail.has_bias else None,
+        folded,
+        bias if tail.has_bias else None,
         strides[1],
         dilations[1],
         tail.activation,
@@ -118,13 +130,19 @@ class Tail:
 
 
 def tail_of(node: Node, channels: int, graph: TfjsGraph, readers: Readers) -> Tail:
-    """The nodes behind a convolution, up to its activation or to the first node of another kind."""
+    """The nodes behind a convolution, up to its activation or to the first node of another kind.
+
+    Nodes may form a circle; the limit ends it.
+    """
     tail = Tail(node.name, np.ones(channels), np.zeros(channels))
-    while len(following := readers.get(tail.output, [])) == 1:
+    for _ in range(MAX_TAIL + 1):
+        following = readers.get(tail.output, [])
+        if len(following) != 1:
+            return tail
         (step,) = following
         if step.op in ACTIVATIONS:
             tail.activation, tail.output = ACTIVATIONS[step.op], step.name
-            break
+            return tail
         if step.op == "Mul" and len(step.inputs) == 2 and step.inputs[1] in graph.weights:
             factor = per_channel(step, 1, graph, channels)
             tail.scale, tail.bias = tail.scale * factor, tail.bias * factor
@@ -137,9 +155,9 @@ def tail_of(node: Node, channels: int, graph: TfjsGraph, readers: Readers) -> Ta
             factor = gamma / np.sqrt(variance + number(step, "epsilon"))
             tail.scale, tail.bias, tail.has_bias = tail.scale * factor, (tail.bias - mean) * factor + beta, True
         else:
-            break
+            return tail
         tail.output = step.name
-    return tail
+    raise LayoutError(f"{node.name!r}: over {MAX_TAIL} nodes scale and shift its output; no network of this family has that")
 
 
 def constant(node: Node, index: int, graph: TfjsGraph) -> Array:

@@ -1,7 +1,10 @@
 """TensorFlow.js graph models (model.json and its shards) read as plain data: nodes and weights, nothing run.
 
-Everything is checked before it is used: shards are plain names beside the model.json, their sizes are what the manifest
-says, node names are unique and inputs exist. Quantised shards are refused: they are not this family's published files.
+Everything is checked before it is used: shards are plain names of files beside the model.json, each is named once, they hold
+as many bytes as the manifest says, node names are unique and inputs exist. Quantized shards are refused: this family publishes
+none.
+
+Weights take as much memory as the shards, the JSON at most 30 times its size (`MAX_JSON`), and time is linear in both.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import binascii
 import json
 import math
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,19 +23,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_JSON = 64 * 2**20  # bytes; the published model's has half a million
-LARGEST_WEIGHTS = 2**30  # bytes, all shards together
-LARGEST_LIST = 20_000  # nodes or weights
-LARGEST_RANK = 8
+from ...errors import MobilenetError
+
+MAX_JSON = 8 * 2**20  # bytes; the published model's has half a million
+MAX_WEIGHTS = 2**28  # bytes, the shards of all groups together; the family's largest model has under 40 million
+MAX_LIST = 20_000  # nodes, weights, groups, or the shards of all groups together
+MAX_RANK = 8
 DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "?"}
 
 
-class TfjsError(ValueError):
-    """A model.json or a shard that is not as it must be; one line says which, what and the remedy."""
+class TfjsError(MobilenetError):
+    """A model.json or a shard is not as it must be; one line with the file, the fault and the remedy."""
 
 
 class Node(NamedTuple):
-    """An operation: its name, its kind as TensorFlow calls it, the names of its inputs (outputs' numbers left off)."""
+    """An operation: its name, its kind as TensorFlow calls it, the names of its inputs (without the number of the output)."""
 
     name: str
     op: str
@@ -48,15 +54,18 @@ class TfjsGraph:
 
 
 def read_tfjs(path: str | os.PathLike[str]) -> TfjsGraph:
-    """The graph of the model.json at `path`, with the weights from the shards beside it. OSError, or TfjsError."""
+    """The graph of the model.json at `path`, with the weights from the shards beside it.
+
+    Raises:
+        OSError: the model.json cannot be opened.
+        TfjsError: anything else is wrong with it or with a shard.
+    """
     path = Path(path)
-    content = read_limited(path, LARGEST_JSON)
+    content = read_limited(path, MAX_JSON)
     try:
         model = json.loads(content)
         nodes = parse_nodes(model["modelTopology"]["node"])
-        weights: dict[str, NDArray[Any]] = {}
-        for group in entries(model["weightsManifest"]):
-            parse_group(group, path.parent, weights)
+        weights = read_weights(entries(model["weightsManifest"]), path.parent)
     except RecursionError as error:
         raise TfjsError(f"{path}: nested too deep; fetch it again") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -70,15 +79,15 @@ def read_limited(path: Path, limit: int) -> bytes:
     if path.exists() and not path.is_file():
         raise TfjsError(f"{path}: is not a regular file")
     with path.open("rb") as file:
-        content = file.read(limit + 1)
+        content = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
     if len(content) > limit:
         raise TfjsError(f"{path}: is larger than {limit} bytes; this is no MobileNet")
     return content
 
 
 def entries(value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or len(value) > LARGEST_LIST or not all(isinstance(item, dict) for item in value):
-        raise TfjsError(f"a list of at most {LARGEST_LIST} objects is {type(value).__name__}")
+    if not isinstance(value, list) or len(value) > MAX_LIST or not all(isinstance(item, dict) for item in value):
+        raise TfjsError(f"a list of at most {MAX_LIST} objects is {type(value).__name__}")
     return value
 
 
@@ -88,61 +97,87 @@ def parse_nodes(listed: Any) -> dict[str, Node]:
         name, op, inputs, attributes = item["name"], item["op"], item.get("input", []), item.get("attr", {})
         if not isinstance(name, str) or not isinstance(op, str) or not isinstance(attributes, dict):
             raise TfjsError(f"node {name!r:.80} has a name, op or attributes of the wrong type")
-        if not isinstance(inputs, list) or len(inputs) > LARGEST_LIST or not all(isinstance(i, str) for i in inputs):
+        if not isinstance(inputs, list) or len(inputs) > MAX_LIST or not all(isinstance(i, str) for i in inputs):
             raise TfjsError(f"node {name!r:.80} has inputs that are no list of names")
         if name in nodes:
             raise TfjsError(f"two nodes are called {name!r:.80}")
-        plain = tuple(given.partition(":")[0] for given in inputs if not given.startswith("^"))
+        plain = tuple(name.partition(":")[0] for name in inputs if not name.startswith("^"))
         nodes[name] = Node(name, op, plain, attributes)
     for node in nodes.values():
-        for given in node.inputs:
-            if given not in nodes:
-                raise TfjsError(f"node {node.name!r:.80} reads {given!r:.80}, which is not there")
+        for name in node.inputs:
+            if name not in nodes:
+                raise TfjsError(f"node {node.name!r:.80} reads {name!r:.80}, which is not there")
     return nodes
 
 
-def parse_group(group: Mapping[str, Any], folder: Path, weights: dict[str, NDArray[Any]]) -> None:
-    """One group of the manifest: its weights lie one after the other in its shards, taken together."""
-    paths = group["paths"]
-    if not isinstance(paths, list) or not all(isinstance(p, str) and p == Path(p).name and p not in ("", "..") for p in paths):
-        raise TfjsError(f"shards {paths!r:.80} must be plain names of files beside the model.json")
-    layout: dict[str, tuple[tuple[int, ...], np.dtype[Any], int]] = {}
-    total = 0
+class Weight(NamedTuple):
+    """A weight's shape, its type, and its first byte in the shards of its group, taken together."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int
+
+
+def read_weights(groups: list[dict[str, Any]], folder: Path) -> dict[str, NDArray[Any]]:
+    """The weights of all groups of the manifest; `MAX_WEIGHTS` bytes in all, each shard named once."""
+    weights: dict[str, NDArray[Any]] = {}
+    shards: set[str] = set()
+    budget = MAX_WEIGHTS
+    for group in groups:
+        paths = group["paths"]
+        if not isinstance(paths, list) or len(paths) > MAX_LIST or not all(is_plain_name(path) for path in paths):
+            raise TfjsError(f"shards {reprlib.repr(paths)} must be plain names of files beside the model.json")
+        if shards.intersection(paths) or len(set(paths)) < len(paths):
+            raise TfjsError("its manifest names a shard twice")
+        shards.update(paths)
+        if len(shards) > MAX_LIST:
+            raise TfjsError(f"its manifest names over {MAX_LIST} shards")
+        layout, size = group_layout(group, weights, budget)
+        budget -= size
+        content = bytearray()
+        for shard in paths:
+            try:
+                content += read_limited(folder / shard, size + 1 - len(content))
+            except (OSError, TfjsError) as error:
+                raise TfjsError(f"shard {shard!r:.80} cannot be read whole ({error})") from error
+        if len(content) != size:
+            raise TfjsError(f"its shards hold {len(content)} bytes, the manifest says {size}")
+        for name, (shape, dtype, start) in layout.items():
+            weights[name] = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
+    return weights
+
+
+def is_plain_name(path: object) -> bool:
+    return isinstance(path, str) and path == Path(path).name and path not in ("", "..")
+
+
+def group_layout(group: Mapping[str, Any], known: Mapping[str, object], budget: int) -> tuple[dict[str, Weight], int]:
+    """Where each weight of a group lies in its shards, one after the other, and the size of all in bytes."""
+    layout: dict[str, Weight] = {}
+    size = 0
     for item in entries(group["weights"]):
         name, shape, kind = item["name"], item["shape"], item["dtype"]
-        if not isinstance(name, str) or name in weights or name in layout:
+        if not isinstance(name, str) or name in known or name in layout:
             raise TfjsError(f"weight {name!r:.80} has no name of its own")
         if item.get("quantization"):
-            raise TfjsError(f"weight {name!r:.80} is quantised in its shard, not read here")
+            raise TfjsError(f"weight {name!r:.80} is quantized in its shard, not read here")
         if kind not in DTYPES or not is_shape(shape):
-            raise TfjsError(f"weight {name!r:.80} is {kind!r:.20} of shape {shape!r:.60}; known are {', '.join(DTYPES)}")
+            shown = f"{reprlib.repr(kind)} of shape {reprlib.repr(shape)}"
+            raise TfjsError(f"weight {name!r:.80} is {shown}; known are {', '.join(DTYPES)}")
         dtype = np.dtype(DTYPES[kind])
-        layout[name] = (tuple(shape), dtype, total)
-        total += math.prod(shape) * dtype.itemsize
-        if total > LARGEST_WEIGHTS:
-            raise TfjsError(f"its weights up to {name!r:.80} take over {LARGEST_WEIGHTS} bytes")
-    content = bytearray()
-    for shard in paths:
-        try:
-            content += read_limited(folder / shard, total + 1 - len(content))
-        except (OSError, TfjsError) as error:
-            raise TfjsError(f"shard {shard!r:.80} cannot be read whole ({error})") from error
-    if len(content) != total:
-        raise TfjsError(f"its shards hold {len(content)} bytes, the manifest says {total}")
-    for name, (sides, dtype, start) in layout.items():
-        weights[name] = np.frombuffer(content, dtype, math.prod(sides), start).reshape(sides)
+        layout[name] = Weight(tuple(shape), dtype, size)
+        size += math.prod(shape) * dtype.itemsize
+        if size > budget:
+            raise TfjsError(f"its weights up to {name!r:.80} take over {MAX_WEIGHTS} bytes")
+    return layout, size
 
 
 def is_shape(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= LARGEST_RANK
-        and all(type(side) is int and 0 <= side < 2**31 for side in value)
-    )
+    return isinstance(value, list) and len(value) <= MAX_RANK and all(type(side) is int and 0 <= side < 2**31 for side in value)
 
 
 def attribute(node: Node, key: str, *path: str) -> Any:
-    """What stands at `path` of an attribute, or None."""
+    """The value at `path` of an attribute, or None."""
     value = node.attributes.get(key)
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None
@@ -150,7 +185,7 @@ def attribute(node: Node, key: str, *path: str) -> Any:
 
 
 def text(node: Node, key: str) -> str:
-    """A string attribute: in base64, or as a list of bytes (older converters)."""
+    """A string attribute: in base64, or a list of bytes (older converters)."""
     value = attribute(node, key, "s")
     try:
         if isinstance(value, str):
@@ -163,7 +198,7 @@ def text(node: Node, key: str) -> str:
 
 
 def integers(node: Node, key: str, default: int) -> list[int]:
-    """A list attribute of four integers, which JSON holds as text; four of `default` where it is absent."""
+    """A list attribute of four integers, which JSON holds as text; four of `default` if it is absent."""
     listed = attribute(node, key, "list", "i") or [default] * 4
     try:
         values = [int(value) for value in listed] if isinstance(listed, list) and len(listed) == 4 else []
