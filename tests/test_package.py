@@ -30,7 +30,7 @@ TRAINING = (
     "faster_coco_eval",
 )
 
-TORCH = ("nn", "training", "data")
+TORCH = ("nn", "training")
 """The rooms that may import torch at the top of a file."""
 
 WITHOUT = f"import sys\nfor name in {TRAINING!r}: sys.modules[name] = None\n"

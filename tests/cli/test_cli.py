@@ -152,7 +152,7 @@ def test_evaluate_of_every_layout(tmp_path):
     assert "1 pictures: mIoU 0." in run("evaluate", "--model", tmp_path / "s.safetensors", "--data", data)[0]
     modelfile.write(detector(), tmp_path / "d.safetensors")
     _, err = run("evaluate", "--model", tmp_path / "d.safetensors", "--data", data, status=2)
-    assert "labels for segmentation, and the model does detection" in err
+    assert "labels for segmentation, not for detection" in err
 
 
 def test_evaluate(model, folder, tmp_path):

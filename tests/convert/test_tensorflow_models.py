@@ -21,7 +21,7 @@ from mobilenet.modelfile import ModelFile
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.network.layers import Conv, Network
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
-from mobilenet.predict.evaluate import labelled_pictures
+from mobilenet.predict.evaluate import records_for
 from mobilenet.predict.predictor import Predictor
 from mobilenet.tasks.metrics import Accuracy
 from mobilenet.tasks.results import VOID
@@ -212,8 +212,8 @@ def same_kind(details, ours: np.ndarray, scale: float) -> bool:
 def test_classifiers_score_what_litert_scores(real, shared, name, step, top1, top5):
     """Every fourth picture of the hundred, on which LiteRT has 85 and 95, 79 and 95, 49 and 77 right."""
     predict, score = mobilenet.load(real(name)), Accuracy()
-    for path, index in labelled_pictures(shared / "data" / "imagenet100", predict.model)[::step]:
-        score.add(predict(path), index)
+    for record in records_for(predict.model, shared / "data" / "imagenet100")[::step]:
+        score.add(predict(record.name), record.truth)
     metrics = score.metrics()
     assert abs(metrics["top1"] * 100 / step - top1) < 1.01
     assert abs(metrics["top5"] * 100 / step - top5) < 1.01

@@ -13,9 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+from mobilenet.data import MaskFile
+from mobilenet.images.open import ImageError
 from mobilenet.tasks.metrics import MeanAP
 from mobilenet.tasks.results import VOID, Detections
-from mobilenet.training.input import CorruptPicture, InMemory, PicturesLost, open_dataset
+from mobilenet.training.input import CorruptImage, ImagesLost, InMemory, open_dataset
 
 
 def picture(path, colour=(200, 30, 60), size=(12, 10)):
@@ -53,7 +55,7 @@ def test_class_folders_given_directly_serve_for_training_and_never_for_validatio
     class_folders(tmp_path, ("",))
     assert len(open_dataset(tmp_path, "classification", "train")) == 4
     assert len(open_dataset(tmp_path, "classification", None)) == 4
-    with pytest.raises(ValueError, match="no val pictures apart"):
+    with pytest.raises(ValueError, match="no val images apart"):
         open_dataset(tmp_path, "classification", "val")
 
 
@@ -92,7 +94,7 @@ def test_csv_with_and_without_a_split(tmp_path):
     assert open_dataset(tmp_path / "all.csv", "classification", "val").targets.tolist() == [0]
     (tmp_path / "plain.csv").write_text('path,label\ncat/0.png,"b, or not"\ncat/1.png,a\n')
     assert open_dataset(tmp_path / "plain.csv", "classification").labels == ("a", "b, or not")
-    with pytest.raises(ValueError, match="no val pictures apart"):
+    with pytest.raises(ValueError, match="no val images apart"):
         open_dataset(tmp_path / "plain.csv", "classification", "val")
 
 
@@ -100,9 +102,9 @@ def test_csv_with_and_without_a_split(tmp_path):
     ("text", "message"),
     [
         ("path,labels\nx.png,a\n", "no column is called 'label'; nearest: labels"),
-        ("path,label\n", "lists no pictures"),
+        ("path,label\n", "lists no images"),
         ("path,label\nx.png,\n", "entry 2: has no path or no label"),
-        ("path,label,split\nx.png,a,dev\n", "no line has the split 'train'"),
+        ("path,label,split\nx.png,a,dev\n", "has no train images; it has no part of a known name"),
     ],
 )
 def test_csv_refuses(tmp_path, text, message):
@@ -165,9 +167,9 @@ def test_coco_truth_is_what_the_score_wants(tmp_path):
 
 
 def test_coco_refuses_what_it_cannot_understand(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold one instances_train\*.json, has instances_val2017.json"):
+    with pytest.raises(ValueError, match="has no train images; it has val"):
         open_dataset(coco(tmp_path, OBJECTS), "detection", "train")
-    with pytest.raises(ValueError, match="has labels for detection, wanted is segmentation"):
+    with pytest.raises(ValueError, match="has labels for detection, not for segmentation"):
         open_dataset(tmp_path, "segmentation", "val")
     with pytest.raises(ValueError, match="no class is called 'person'"):
         open_dataset(tmp_path, "detection", "val", classes=("car",))
@@ -175,11 +177,11 @@ def test_coco_refuses_what_it_cannot_understand(tmp_path):
     file = tmp_path / "annotations" / "instances_val2017.json"
     good = json.loads(file.read_text())
     for key, value, message in (
-        ("annotations", [{**OBJECTS[0], "image_id": 1}], "picture 1, which it does not list"),
+        ("annotations", [{**OBJECTS[0], "image_id": 1}], "image 1, which it does not list"),
         ("annotations", [{**OBJECTS[0], "category_id": 2}], "category 2, which it does not list"),
         ("annotations", [{"image_id": 5}], "no COCO annotations"),
-        ("images", [], "lists no pictures"),
-        ("images", [{"id": 5, "file_name": "elsewhere.png"}], "none of its pictures"),
+        ("images", [], "lists no images"),
+        ("images", [{"id": 5, "file_name": "elsewhere.png"}], "none of its images"),
     ):
         file.write_text(json.dumps({**good, "annotations": [], key: value}))
         with pytest.raises(ValueError, match=message):
@@ -215,9 +217,9 @@ def test_voc_masks(tmp_path):
     assert len(dataset) == 1
     assert len(dataset.labels) == 21
     assert np.array_equal(dataset[0]["target"].numpy(), mask)
-    with pytest.raises(PicturesLost, match=r"mask one.png has class 20: must be 0 to 1, or 255 for void"):
+    with pytest.raises(ImagesLost, match=r"mask one.png has class 20: must be 0 to 1, or 255 for void"):
         open_dataset(tmp_path, "segmentation", "val", classes=("background", "thing"))[0]
-    with pytest.raises(ValueError, match=r"train.txt: is no file; there are val.txt"):
+    with pytest.raises(ValueError, match="has no train images; it has val"):
         open_dataset(tmp_path, "segmentation", "train")
 
 
@@ -225,10 +227,10 @@ def test_voc_masks_of_another_size_or_missing_are_corrupt(tmp_path):
     voc(tmp_path)
     file = tmp_path / "SegmentationClass" / "one.png"
     Image.new("L", (3, 3)).save(file)
-    with pytest.raises(CorruptPicture, match=r"mask one\.png of 3x3: the picture has 12x10"):
+    with pytest.raises(CorruptImage, match=r"mask one\.png of 3x3: the image has 12x10"):
         open_dataset(tmp_path, "segmentation", "val").read(0)
     file.unlink()
-    with pytest.raises(CorruptPicture, match="no mask can be read"):
+    with pytest.raises(CorruptImage, match="no mask can be read"):
         open_dataset(tmp_path, "segmentation", "val").read(0)
 
 
@@ -271,13 +273,58 @@ def test_shards_are_read_at_any_place(tmp_path):
     dataset = open_dataset(tmp_path, "classification", "train")
     assert (len(dataset), dataset.labels, dataset.targets.tolist()) == (2, ("0", "1", "2"), [2, 0])
     assert [int(dataset[index]["image"][0, 0, 0]) for index in (1, 0)] == [7, 9]
-    with pytest.raises(CorruptPicture, match=r"3\.png"):
+    with pytest.raises(CorruptImage, match=r"3\.png"):
         open_dataset(tmp_path, "classification", "val").read(0)
     with pytest.raises(ValueError, match="no class is called 2"):
         open_dataset(tmp_path, "classification", classes=("cat", "dog"))
     (tmp_path / "train-1.tar").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is no tar file"):
         open_dataset(tmp_path, "classification")
+
+
+GHOSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 5\n%%EndComments\nshowpage\n"
+
+
+def test_no_image_in_an_archive_reaches_ghostscript(tmp_path, monkeypatch):
+    """EPS is a program. It is refused by content, whatever the member is called."""
+    called = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *arguments, **_: called.append(arguments))
+    monkeypatch.setattr("PIL.EpsImagePlugin.has_ghostscript", lambda: True)
+    shard(tmp_path / "train.tar", [("0.jpg", GHOSTSCRIPT), ("0.cls", b"0")])
+    with pytest.raises(CorruptImage, match=r"0\.jpg: in no image format that is read here"):
+        open_dataset(tmp_path / "train.tar", "classification").read(0)
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(GHOSTSCRIPT)
+    with pytest.raises(ImageError, match="in no image format"):
+        MaskFile(mask).read()
+    assert not called
+
+
+def test_a_sparse_member_is_refused_however_large_it_claims_to_be(tmp_path):
+    info = tarfile.TarInfo("0.jpg")
+    info.size, claimed = 512, 1 << 43
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (0, 512)  # one block of 512 bytes, the rest a hole
+    header[483:495] = b"\x80" + claimed.to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "train.tar").write_bytes(bytes(header) + bytes(512) + bytes(1024))
+    with tarfile.open(tmp_path / "train.tar") as archive:
+        assert archive.next().size == claimed
+    with pytest.raises(ValueError, match=r"0\.jpg is sparse"):
+        open_dataset(tmp_path / "train.tar", "classification")
+
+
+def test_a_shard_that_was_cut_after_it_was_indexed(tmp_path):
+    shard(tmp_path / "train.tar", [("0.png", png((9, 0, 0))), ("0.cls", b"0")])
+    dataset = open_dataset(tmp_path / "train.tar", "classification")
+    (tmp_path / "train.tar").write_bytes((tmp_path / "train.tar").read_bytes()[:520])
+    with pytest.raises(CorruptImage, match=r"0\.png: \d+ bytes, but .*train.tar ends before"):
+        dataset.read(0)
+    (tmp_path / "train.tar").unlink()
+    with pytest.raises(CorruptImage, match="No such file"):
+        dataset.read(0)
 
 
 def test_hugging_face_says_what_is_missing(tmp_path):
@@ -297,7 +344,7 @@ def test_hugging_face_tables(tmp_path):
     assert (dataset.labels, dataset.targets.tolist()) == (("cat", "dog"), [1, 0, 1])
     assert int(dataset[2]["image"][0, 0, 0]) == 9
     assert open_dataset(tmp_path / "set", "classification", classes=("dog", "cat")).targets.tolist() == [0, 1, 0]
-    with pytest.raises(ValueError, match="no split is called 'val'; known: train"):
+    with pytest.raises(ValueError, match="has no val images; it has train"):
         open_dataset(tmp_path / "set", "classification", "val")
 
 
@@ -312,12 +359,12 @@ def test_open_dataset_names_value_rule_and_remedy(tmp_path):
         ((tmp_path, "classification", "vall"), "no split is called 'vall'; nearest: val"),
         ((tmp_path, "classification", "train", ("a", "a")), "must be different names"),
         ((tmp_path, "classification"), "holds no class folders"),
-        ((tmp_path, "segmentation"), "has labels for classification, wanted is segmentation; give a folder with VOC's"),
+        ((tmp_path, "segmentation"), "has labels for classification, not for segmentation; give a folder with VOC's"),
     ):
         with pytest.raises(ValueError, match=message):
             open_dataset(*arguments)
     (tmp_path / "x.txt").write_text("x")
-    with pytest.raises(ValueError, match="no layout of data that is known"):
+    with pytest.raises(ValueError, match="has no known layout of labeled images"):
         open_dataset(tmp_path / "x.txt", "classification")
 
 
@@ -348,7 +395,7 @@ def test_data_that_went_away_is_no_damage(tmp_path):
     dataset = open_dataset(class_folders(tmp_path, ("",)), "classification")
     (tmp_path / "cat").rename(tmp_path / "gone")
     (tmp_path / "dog").rename(tmp_path / "lost")
-    with pytest.raises(PicturesLost, match="4 pictures in a row cannot be read"):
+    with pytest.raises(ImagesLost, match="4 images in a row cannot be read"):
         dataset[0]
 
 
@@ -361,7 +408,7 @@ def test_in_memory_is_the_same_dataset(tmp_path):
     assert torch.equal(kept[3]["image"], dataset[3]["image"])
     assert kept.targets.tolist() == dataset.targets.tolist()
     assert kept.name(3) == dataset.name(3)
-    with pytest.raises(ValueError, match=r"6 pictures in memory would take 0.0 GB: the limit"):
+    with pytest.raises(ValueError, match=r"6 images in memory would take 0.0 GB: the limit"):
         InMemory(dataset, limit=100)
 
 

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from mobilenet.training.input import Shapes
+from mobilenet.training.input import shapes
 
 
 def test_shapes_are_a_function_of_seed_split_and_index():
-    first, again = (Shapes("detection", count=8, size=64) for _ in range(2))
+    first, again = (shapes("detection", count=8, size=64) for _ in range(2))
     for index in (7, 3):
         assert torch.equal(first[index]["image"], again[index]["image"])
         assert torch.equal(first[index]["target"]["boxes"], again[index]["target"]["boxes"])
-    for other in (Shapes("detection", "val", 8, 64), Shapes("detection", count=8, size=64, seed=1)):
+    for other in (shapes("detection", "val", 8, 64), shapes("detection", count=8, size=64, seed=1)):
         assert not any(torch.equal(first[i]["image"], other[j]["image"]) for i in range(8) for j in range(8))
 
 
 def test_shapes_of_the_three_tasks_agree():
-    boxes, masks = Shapes("detection", count=24, size=64), Shapes("segmentation", count=24, size=64)
+    boxes, masks = shapes("detection", count=24, size=64), shapes("segmentation", count=24, size=64)
     counts = set()
     for index in range(24):
         sample, mask = boxes[index], masks[index]["target"].numpy()
@@ -39,16 +39,16 @@ def test_shapes_of_the_three_tasks_agree():
 
 
 def test_shapes_for_classification_show_their_kind():
-    dataset = Shapes("classification", count=500, size=32)
+    dataset = shapes("classification", count=500, size=32)
     assert torch.bincount(dataset.targets).min() > 60
     assert dataset[3]["target"] == dataset.targets[3]
     with pytest.raises(ValueError, match="split 'dev'"):
-        Shapes("classification", "dev")
+        shapes("classification", "dev")
 
 
 def test_shapes_have_a_truth_for_the_score():
-    dataset = Shapes("detection", count=5, size=64)
+    dataset = shapes("detection", count=5, size=64)
     truth = dataset.coco_truth()
     assert len(truth["annotations"]) == sum(len(dataset[i]["target"]["labels"]) for i in range(5))
     with pytest.raises(ValueError, match="data for segmentation"):
-        Shapes("segmentation", count=2).coco_truth()
+        shapes("segmentation", count=2).coco_truth()

@@ -443,14 +443,14 @@ def test_linear_network():
 def test_real_photos(imagenet, shared):
     """The published weights: the same answers as the reference, logits within the derived tolerance."""
     from mobilenet.images.open import open_image
-    from mobilenet.predict.evaluate import evaluate, labelled_pictures
+    from mobilenet.predict.evaluate import evaluate, records_for
     from mobilenet.predict.predictor import Predictor
 
     data = shared / "data" / "imagenet100"
     native = Native(imagenet.network, imagenet.tensors)
     predictor, reference = Predictor(imagenet, native), Reference(imagenet.network, imagenet.tensors)
-    for path, _ in labelled_pictures(data, imagenet)[::10]:
-        x = imagenet.preprocessing(open_image(path))[None]
+    for record in records_for(imagenet, data)[::10]:
+        x = imagenet.preprocessing(open_image(record.name))[None]
         ours, expected = native(x), reference(x)
         assert_close(imagenet.network, ours, expected)
         assert ours["classifier"].argmax() == expected["classifier"].argmax()

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from support.models import toy
 
-from mobilenet.predict.evaluate import class_index, evaluate, labelled_pictures
+from mobilenet.data import Classes
+from mobilenet.predict.evaluate import evaluate, records_for
 from mobilenet.predict.predictor import Predictor
 
 COLOURS = {"a": (255, 0, 0), "b": (0, 255, 0), "c": (0, 0, 255)}
@@ -57,25 +58,26 @@ def test_bad_pictures_are_named_and_the_rest_is_scored(data):
 def test_folders_by_id_label_or_index():
     model = replace(toy(), labels=("black grouse", "Persian cat", "c"), label_ids=("n01", "n02", "1"))
     names = {"n02": 1, "black_grouse": 0, "persian cat": 1, "2": 2, "1": 2, "002": 2}
-    assert {name: class_index(name, model) for name in names} == names
+    classes = Classes(model.labels, model.label_ids, indices=True)
+    assert classes.numbers(names, "data") == names
     for name in ("n03", "3", "-1", "black"):
-        with pytest.raises(ValueError, match=f"class folder no class is called '{name}'"):
-            class_index(name, model)
+        with pytest.raises(ValueError, match=f"data: no class is called '{name}'"):
+            classes.numbers([name], "data")
 
 
 def test_layouts_that_are_none(tmp_path, data):
     model = toy()
-    with pytest.raises(ValueError, match="is no folder"):
-        labelled_pictures(data / "a" / "0.png", model)
+    with pytest.raises(ValueError, match="has no known layout of labeled images; give a folder with one subfolder"):
+        records_for(model, data / "a" / "0.png")
     with pytest.raises(ValueError, match="holds no class folders"):
-        labelled_pictures(data / "a", model)
+        records_for(model, data / "a")
     (tmp_path / "set" / "val" / "a").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"holds splits.*val"):
-        labelled_pictures(tmp_path / "set", model)
-    with pytest.raises(ValueError, match="hold no pictures"):
-        labelled_pictures(tmp_path / "set" / "val", model)
+        records_for(model, tmp_path / "set")
+    with pytest.raises(ValueError, match="hold no images"):
+        records_for(model, tmp_path / "set" / "val")
     for folder in COLOURS:
         for path in (data / folder).iterdir():
             path.write_bytes(b"x")
-    with pytest.raises(ValueError, match="none of its 6 pictures could be opened"):
+    with pytest.raises(ValueError, match="none of its 6 images could be opened"):
         evaluate(Predictor(model, by_colour), data)

@@ -138,7 +138,7 @@ def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
     """The same order of the five likeliest on every one of the 100 pictures, and the oracle's score."""
     torch = pytest.importorskip("torch")
     models = pytest.importorskip("torchvision").models
-    from mobilenet.predict.evaluate import labelled_pictures
+    from mobilenet.predict.evaluate import records_for
     from mobilenet.zoo import carriers, published
 
     entry = published.find("imagenet")
@@ -147,7 +147,7 @@ def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
     peer.eval()
     transform = models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     predict = mobilenet.load(imagenet)
-    pictures = labelled_pictures(shared / "data" / "imagenet100", imagenet)
+    pictures = [(record.name, record.truth) for record in records_for(imagenet, shared / "data" / "imagenet100")]
     assert len(pictures) == 100
     right = right5 = 0
     for path, index in pictures:

@@ -15,7 +15,8 @@ from PIL import Image
 from support.models import LABELS, by_colour, detector, halves, segmenter, toy
 
 import mobilenet
-from mobilenet.predict.evaluate import category_ids, evaluate, recognise
+from mobilenet.data import Classes, coco
+from mobilenet.predict.evaluate import evaluate, records_for
 from mobilenet.predict.predictor import Predictor
 from mobilenet.tasks.metrics import COCO_METRICS, MeanAP, MeanIoU
 from mobilenet.tasks.results import VOID, Detections, Segmentation
@@ -153,32 +154,30 @@ def test_coco_layout(coco_folder):
     file = coco_folder / "annotations" / "instances_val2017.json"
     assert evaluate(mobilenet.load(model), file).metrics == whole.metrics
     (coco_folder / "annotations" / "instances_train2017.json").write_text("{}")
-    assert recognise(coco_folder, model).items[0][0] == coco_folder / "val2017" / "1.png", "of several the validation's"
+    assert records_for(model, coco_folder).name(0) == str(coco_folder / "val2017" / "1.png"), "of several the validation's"
     (coco_folder / "val2017" / "2.png").write_bytes(b"\x89PNG")
     partly = evaluate(mobilenet.load(model), coco_folder)
     assert (partly.images, len(partly.failed)) == (3, 1)
     (coco_folder / "annotations" / "instances_val2014.json").write_text("{}")
     with pytest.raises(ValueError, match="2 files instances"):
-        recognise(coco_folder, model)
+        records_for(model, coco_folder)
     for content in ("{", "[]", '{"images": []}', '{"images": [{"id": 1}], "categories": [], "annotations": []}'):
         file.write_text(content)
         with pytest.raises(ValueError, match=r"instances_val2017\.json: no COCO annotations"):
-            recognise(file, model)
+            records_for(model, file)
     file.write_text('{"images": [], "categories": [], "annotations": []}')
-    with pytest.raises(ValueError, match="lists no pictures"):
-        recognise(file, model)
+    with pytest.raises(ValueError, match="lists no images"):
+        records_for(model, file)
 
 
 def test_classes_by_id_or_name(coco_folder):
-    from dataclasses import replace
-
     file = coco_folder / "annotations"
     model = detector()
-    assert category_ids(model, {1: "a", 3: "B", 7: "c"}, file) == [1, 3, 7]
-    ids = replace(model, labels=("x", "y", "c"), label_ids=("3", "99", "1"))
-    assert category_ids(ids, {1: "a", 3: "b"}, file) == [3, None, 1]
-    with pytest.raises(ValueError, match="no class of the model is zebra"):
-        category_ids(model, {1: "a", 2: "zebra"}, file)
+    assert coco.class_numbers({1: "a", 3: "B", 7: "c"}, Classes(model.labels), file) == {1: 0, 3: 1, 7: 2}
+    ids = Classes(("x", "y", "c"), ("3", "99", "1"))
+    assert coco.class_numbers({1: "a", 3: "b"}, ids, file) == {3: 0, 1: 2}
+    with pytest.raises(ValueError, match="no class is called 'zebra'"):
+        coco.class_numbers({1: "a", 2: "zebra"}, Classes(model.labels), file)
 
 
 # VOC -----------------------------------------------------------------------------------------------------------------
@@ -251,15 +250,15 @@ def test_voc_layout(voc_folder):
 
 
 def test_a_layout_for_another_task(voc_folder, coco_folder, tmp_path):
-    with pytest.raises(ValueError, match="labels for segmentation, and the model does classification"):
-        recognise(voc_folder, toy())
-    with pytest.raises(ValueError, match=r"labels for detection, and the model does segmentation; give .*VOC's"):
-        recognise(coco_folder, segmenter())
+    with pytest.raises(ValueError, match="labels for segmentation, not for classification"):
+        records_for(toy(), voc_folder)
+    with pytest.raises(ValueError, match=r"labels for detection, not for segmentation; give .*VOC's"):
+        records_for(segmenter(), coco_folder)
     (tmp_path / "plain" / "a").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"labels for classification, and the model does detection; give .*COCO's"):
-        recognise(tmp_path / "plain", detector())
+    with pytest.raises(ValueError, match=r"labels for classification, not for detection; give .*COCO's"):
+        records_for(detector(), tmp_path / "plain")
     with pytest.raises(ValueError, match="nowhere: is no folder"):
-        recognise(tmp_path / "nowhere", detector())
+        records_for(detector(), tmp_path / "nowhere")
 
 
 # The real ones -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision import tv_tensors
 
-from mobilenet.data.dataset import derived_seed
+from mobilenet.data.seeds import derived_seed
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.tasks.results import VOID
 from mobilenet.training.input.augment import (
@@ -21,13 +21,14 @@ from mobilenet.training.input.augment import (
     DetectionAugmentation,
     SegmentationAugmentation,
     drawing_from,
-    evaluation,
+    evaluation_image,
     training,
 )
-from mobilenet.training.input.augment import _InceptionColour as InceptionColour
+from mobilenet.training.input.augment import _InceptionColor as InceptionColor
 from mobilenet.training.input.augment import _saturated as saturated
-from mobilenet.training.input.loading import normalised, one_thread
+from mobilenet.training.input.loading import normalized, one_thread
 from mobilenet.training.input.mix import mix
+from mobilenet.training.input.samples import to_image, to_tensor
 
 SQUASH = Preprocessing((60, 80), "squash", mean=(0, 0, 0), std=(1, 1, 1))
 PAD = Preprocessing((60, 80), "pad", fill=127)
@@ -174,11 +175,10 @@ def test_the_scales_are_the_steps_between_least_and_most():
 )
 def test_evaluation_is_the_preprocessing_to_the_last_bit(preprocessing):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
-    image = tv_tensors.Image(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
-    for given_image in (image, tv_tensors.Image(image.contiguous())):
-        seen, target = evaluation(preprocessing)(given_image, "untouched")
-        assert target == "untouched"
-        assert np.array_equal(normalised(seen[None], preprocessing)[0].numpy(), preprocessing(picture))
+    image = to_tensor(picture)
+    for opened in (picture, to_image(image), to_image(image.contiguous())):
+        seen = evaluation_image(opened, preprocessing)
+        assert np.array_equal(normalized(seen[None], preprocessing)[0].numpy(), preprocessing(picture))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_inception_brightness_adds_at_most_its_share():
     shifts = []
     for seed in range(300):
         with drawing_from(seed):
-            shifts.append(int(InceptionColour(32 / 255, (0.5, 1.5))(image)[0, 0, 0]) - 128)
+            shifts.append(int(InceptionColor(32 / 255, (0.5, 1.5))(image)[0, 0, 0]) - 128)
     assert -32 <= min(shifts) <= -30
     assert 30 <= max(shifts) <= 32
 
@@ -296,7 +296,7 @@ def test_a_batch_divided_at_even_places_is_mixed_as_if_it_were_whole():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ClassificationAugmentation(scale=(0.5, 0.1)), r"scale \(0.5, 0.1\) must be least and most"),
+        (lambda: ClassificationAugmentation(scale=(0.5, 0.1)), r"scale \(0.5, 0.1\) must be from and to"),
         (lambda: ClassificationAugmentation(brightness=32), "divide by 255"),
         (lambda: ClassificationAugmentation(policy="autoaugment"), "one of none, randaugment, trivial"),
         (lambda: ClassificationAugmentation(magnitude=5), "operations and magnitude belong to randaugment"),

@@ -18,7 +18,7 @@ pytest.importorskip("lightning_fabric")
 from support.training_runs import tiny  # noqa: E402
 
 from mobilenet import modelfile  # noqa: E402
-from mobilenet.training.input import CorruptPicture, Shapes  # noqa: E402
+from mobilenet.training.input import CorruptImage, Dataset  # noqa: E402
 from mobilenet.training.optim.optimizer import SGD, AdamW, Muon, RMSProp  # noqa: E402
 from mobilenet.training.run import checkpoint, loop, report  # noqa: E402
 from mobilenet.training.run.checkpoint import TrainingError  # noqa: E402
@@ -117,18 +117,18 @@ def test_a_full_disk_ends_cleanly(kind, tmp_path, monkeypatch):
 
 def test_vanished_data_ends_cleanly(tmp_path, monkeypatch):
     """After 20 pictures none can be read any more: the steps done are kept; when they are back, the run ends equal."""
-    reads, read = [0], Shapes.read
+    reads, read = [0], Dataset.read
     train(tmp_path / "whole")
 
     def vanishing(self, index):
         reads[0] += 1
         if reads[0] > 20:
-            raise CorruptPicture(self.name(index), "no such file")
+            raise CorruptImage(self.name(index), "no such file")
         return read(self, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Shapes, "read", vanishing)
-        with pytest.raises(TrainingError, match=r"40 pictures in a row cannot be read.*go on with --resume"):
+        patch.setattr(Dataset, "read", vanishing)
+        with pytest.raises(TrainingError, match=r"40 images in a row cannot be read.*go on with --resume"):
             train(tmp_path / "run")
     assert checkpoint.load(tmp_path / "run")["step"] == 2
     train(tmp_path / "run", resume=True)

@@ -13,16 +13,21 @@ from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.training.input import (
     ClassificationAugmentation,
     DetectionAugmentation,
+    ImagesLost,
     InMemory,
-    PicturesLost,
+    Loader,
+    LoaderSettings,
     SegmentationAugmentation,
-    Shapes,
-    loader,
     open_dataset,
+    shapes,
 )
 from mobilenet.training.input.loading import one_thread
 
 P = Preprocessing((32, 32), "squash")
+
+
+def loader(dataset, augmentation, preprocessing, *settings, **others):
+    return Loader(dataset, augmentation, preprocessing, LoaderSettings(*settings, **others))
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +58,7 @@ def batches(dataset, augmentation, batch=6, workers=0, **others):
 
 @pytest.mark.parametrize("task", list(AUGMENTATIONS))
 def test_workers_and_interruptions_change_nothing(task):
-    dataset, augmentation = Shapes(task, count=20, size=40), AUGMENTATIONS[task]
+    dataset, augmentation = shapes(task, count=20, size=40), AUGMENTATIONS[task]
     outside = torch.get_rng_state()
     expected = batches(dataset, augmentation)
     assert len(expected) == 4
@@ -68,7 +73,7 @@ def test_workers_and_interruptions_change_nothing(task):
 
 
 def test_processes_divide_a_batch_and_put_together_have_it_all():
-    dataset, augmentation = Shapes("classification", count=22, size=40), AUGMENTATIONS["classification"]
+    dataset, augmentation = shapes("classification", count=22, size=40), AUGMENTATIONS["classification"]
     whole = list(loader(dataset, augmentation, P, 8, 0, 0, 0))
     parts = [list(loader(dataset, augmentation, P, 8, 0, 0, 0, rank=rank, world=2)) for rank in range(2)]
     for step, batch in enumerate(whole):
@@ -79,7 +84,7 @@ def test_processes_divide_a_batch_and_put_together_have_it_all():
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 6), st.booleans())
 def test_every_sample_once_for_any_number_of_processes(count, world, each, trains):
-    dataset = Shapes("segmentation", count=count, size=32)
+    dataset = shapes("segmentation", count=count, size=32)
     augmentation = SegmentationAugmentation() if trains else None
     rest = count % (world * each)
     if trains and rest and rest <= (world - 1) * -(-rest // world):
@@ -97,7 +102,7 @@ def test_every_sample_once_for_any_number_of_processes(count, world, each, train
 
 
 def test_evaluation_is_in_order_and_leaves_the_target_as_it_was():
-    dataset = Shapes("detection", count=7, size=48)
+    dataset = shapes("detection", count=7, size=48)
     (first, second) = loader(dataset, None, P, 4, 0, 0, 0)
     assert first["index"].tolist() + second["index"].tolist() == list(range(7))
     assert first["image"].shape == (4, 3, 32, 32)
@@ -109,19 +114,19 @@ def test_evaluation_is_in_order_and_leaves_the_target_as_it_was():
 
 def test_a_batch_has_what_it_promises():
     (batch,) = loader(
-        Shapes("classification", count=4, size=32), AUGMENTATIONS["classification"], P, 4, 0, 0, 0, channels_last=True
+        shapes("classification", count=4, size=32), AUGMENTATIONS["classification"], P, 4, 0, 0, 0, channels_last=True
     )
     assert batch["image"].is_contiguous(memory_format=torch.channels_last)
     assert batch["image"].dtype == torch.float32
     assert batch["target"].shape == (4, 5)
-    (batch,) = loader(Shapes("classification", count=4, size=32), ClassificationAugmentation(), P, 4, 0, 0, 0)
+    (batch,) = loader(shapes("classification", count=4, size=32), ClassificationAugmentation(), P, 4, 0, 0, 0)
     assert batch["target"].dtype == torch.int64
-    (batch,) = loader(Shapes("detection", count=4, size=32), DetectionAugmentation(), P, 4, 0, 0, 0)
+    (batch,) = loader(shapes("detection", count=4, size=32), DetectionAugmentation(), P, 4, 0, 0, 0)
     assert {key: value.dtype for key, value in batch["target"][0].items()} == {
         "boxes": torch.float32, "labels": torch.int64, "crowd": torch.bool,
     }  # fmt: skip
     assert all(type(value) is torch.Tensor for value in batch["target"][0].values())
-    (batch,) = loader(Shapes("segmentation", count=4, size=32), SegmentationAugmentation(), P, 4, 0, 0, 0)
+    (batch,) = loader(shapes("segmentation", count=4, size=32), SegmentationAugmentation(), P, 4, 0, 0, 0)
     assert (batch["target"].shape, batch["target"].dtype) == ((4, 32, 32), torch.uint8)
 
 
@@ -154,7 +159,7 @@ def test_lost_data_ends_the_epoch_with_its_own_error(tmp_path, workers):
     dataset = folder(tmp_path, {"a": 2})
     for file in (tmp_path / "a").iterdir():
         file.unlink()
-    with pytest.raises(PicturesLost, match="check that the data is still there") as caught:
+    with pytest.raises(ImagesLost, match="check that the data is still there") as caught:
         list(loader(dataset, ClassificationAugmentation(), P, 2, workers, 0, 0))
     assert "\n" not in str(caught.value)
 
@@ -177,8 +182,8 @@ def test_balanced_draws_every_class_as_often_and_each_time_otherwise(tmp_path):
     ("task", "augmentation", "others", "message"),
     [
         ("detection", ClassificationAugmentation(), {}, "ClassificationAugmentation for data for detection"),
-        ("detection", DetectionAugmentation(), {"balanced": True}, "balanced True must be False but"),
-        ("classification", None, {"balanced": True}, "balanced True must be False but"),
+        ("detection", DetectionAugmentation(), {"balanced": True}, "balanced True must be False except"),
+        ("classification", None, {"balanced": True}, "balanced True must be False except"),
         ("classification", ClassificationAugmentation(), {"batch": 5, "world": 2}, "batch 5 must be a multiple of the 2"),
         ("classification", ClassificationAugmentation(mixup=1), {"batch": 6, "world": 2}, "is odd on each"),
         ("classification", ClassificationAugmentation(), {"rank": 1}, "rank 1 must be from 0 to 0"),
@@ -190,4 +195,4 @@ def test_balanced_draws_every_class_as_often_and_each_time_otherwise(tmp_path):
 def test_settings_that_do_not_go_together_are_refused(task, augmentation, others, message):
     given_settings = {"batch": 4, "workers": 0, "seed": 0, "epoch": 0, **others}
     with pytest.raises(ValueError, match=message):
-        loader(Shapes(task, count=20, size=32), augmentation, P, **given_settings)
+        loader(shapes(task, count=20, size=32), augmentation, P, **given_settings)

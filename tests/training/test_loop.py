@@ -21,7 +21,7 @@ from mobilenet.cli.main import main  # noqa: E402
 from mobilenet.images.preprocessing import Preprocessing  # noqa: E402
 from mobilenet.predict.evaluate import evaluate  # noqa: E402
 from mobilenet.predict.predictor import Predictor  # noqa: E402
-from mobilenet.training.input import Shapes  # noqa: E402
+from mobilenet.training.input import shapes  # noqa: E402
 from mobilenet.training.optim.optimizer import AdamW, RMSProp  # noqa: E402
 from mobilenet.training.optim.schedule import Warmup  # noqa: E402
 from mobilenet.training.recipes.recipe import GeneratedShapes, NetworkSpec, Teacher  # noqa: E402
@@ -46,10 +46,10 @@ def folders(tmp_path_factory) -> Path:
     """Class folders of shapes, ``train`` and ``val``."""
     base = tmp_path_factory.mktemp("shapes")
     for split, count in (("train", 24), ("val", 15)):
-        shapes = Shapes("classification", split, count, 40)
+        drawn = shapes("classification", split, count, 40)
         for index in range(count):
-            image, label = shapes.read(index)
-            folder = base / split / shapes.labels[int(label)]
+            image, label = drawn.read(index)
+            folder = base / split / drawn.labels[int(label)]
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy())).save(folder / f"{index}.png")
     return base

@@ -1,1 +1,36 @@
-"""Labelled images: the layouts that people keep them in, read as records."""
+"""Labeled images without torch: each layout that people keep them in, read as records of an image and plain values.
+
+    records = open_records("my_images", "classification", "val")
+    records.labels                      # names of the classes
+    for record in records:
+        record.open(), record.truth     # a Pillow image, and what is true of it
+
+Training turns records into tensors (`training.input`), evaluation scores a predictor on them (`predict.evaluate`).
+`data.open` recognizes the layout; `data.layout` says how to add one.
+"""
+
+from .classes import Classes
+from .layout import SPLITS, DataError, Layout, Split
+from .open import Recognized, open_records, recognize
+from .records import FileRecords, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth
+from .shapes import Shapes
+
+__all__ = [
+    "SPLITS",
+    "Classes",
+    "DataError",
+    "FileRecords",
+    "Layout",
+    "MaskFile",
+    "Objects",
+    "Recognized",
+    "Record",
+    "Records",
+    "Shapes",
+    "Split",
+    "Subset",
+    "Truth",
+    "coco_truth",
+    "open_records",
+    "recognize",
+]

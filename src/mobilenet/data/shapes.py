@@ -1,136 +1,168 @@
-"""Pictures of shapes, made on the fly with exact labels, boxes and masks: to learn in minutes and to test with.
+"""Images of shapes, drawn on the fly with exact labels, boxes and masks: to learn in minutes and to test with.
 
-A picture is a texture, strokes that mean nothing, and shapes that do: five kinds, of any size and colour, leaning, shaded,
-some partly behind others, all under noise. The kind is the class; colour, size, place and background say nothing about it.
+An image is a texture, strokes without meaning, and the shapes: five kinds, of any size and color, tilted, shaded, some partly
+behind others, all under noise. The kind is the class; color, size, place and background carry no information about it.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from torch import Tensor
-from torchvision import tv_tensors
 
+from ..errors import UsageError
 from ..network.layers import Task
-from .dataset import Dataset, ObjectRecord, Objects, Target, derived_seed, object_target, to_tensor
+from .layout import Split
+from .records import ImageSource, Objects, Record, Records, Truth
+from .seeds import derived_seed
 
 KINDS = ("circle", "square", "triangle", "star", "cross")
 
 UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "triangle": -math.pi / 2, "star": -math.pi / 2, "cross": 0.0}
-"""Angle of the first corner of a shape that stands upright."""
+"""Angle of the first corner of an upright shape, in radians."""
 
-TILT = math.radians(25)
-"""Most by which a shape leans to either side."""
+MAX_TILT = math.radians(25)
+"""To either side."""
 
-HIDDEN = 0.4
-"""Most of a shape that those in front of it may hide."""
+MAX_HIDDEN = 0.4
+"""The share of a shape that those in front of it may hide."""
 
-Split = Literal["train", "val", "test"]
 Shape = tuple[int, NDArray[np.bool_]]
-"""Kind, and the pixels where it is seen."""
+"""Kind, and the pixels (size, size) where it is seen."""
 
 
-class Shapes(Dataset):
-    """Pictures that are a function of (seed, split, index) alone, so that there are as many as wanted and none is kept.
+class Shapes(Records[Truth]):
+    """Images that are a function of (seed, split, index) alone, so that there may be any number and none is kept.
 
-    Classification: one shape, its kind the label. Detection: up to five, sometimes none; a box is that of what is seen of a
-    shape. Segmentation: the same pictures, 0 the background, then the kinds.
+    Classification: one shape, its kind the label. Detection: up to five, sometimes none; a box is that of the visible part of
+    a shape. Segmentation: the same images, 0 the background, then the kinds.
 
     Args:
         task: "classification", "detection" or "segmentation".
-        split: "train", "val" or "test": streams that share no picture.
-        count: number of pictures.
-        size: height and width in pixels, from 32.
-        seed: whole number; other seeds, other pictures.
+        split: "train", "val" or "test": streams that share no image.
+        count: number of images.
+        size: height and width in pixels, 32 to 1024.
+        seed: whole number; other seeds, other images.
     """
 
     def __init__(self, task: Task, split: Split = "train", count: int = 4096, size: int = 128, seed: int = 0) -> None:
         if task not in ("classification", "detection", "segmentation"):
-            raise ValueError(f"shapes: task {task!r} must be classification, detection or segmentation")
+            raise UsageError(f"shapes: task {task!r} must be classification, detection or segmentation")
         if split not in get_args(Split):
-            raise ValueError(f"shapes: split {split!r} must be one of {', '.join(get_args(Split))}")
+            raise UsageError(f"shapes: split {split!r} must be one of {', '.join(get_args(Split))}")
         if count < 1 or not 32 <= size <= 1024:
-            raise ValueError(f"shapes: {count} pictures of {size}: must be at least 1, of 32 to 1024 pixels")
-        self.count, self.size = count, size
+            raise UsageError(f"shapes: {count} images of {size}: must be at least 1, of 32 to 1024 pixels")
+        super().__init__(task, ("background", *KINDS) if task == "segmentation" else KINDS)
+        self.split, self.num_images, self.size = split, count, size
         self.stream = (seed, get_args(Split).index(split))
-        kinds = torch.tensor([self._label(index) for index in range(count)]) if task == "classification" else None
-        super().__init__(task, ("background", *KINDS) if task == "segmentation" else KINDS, (), kinds)
 
     def __len__(self) -> int:
-        return self.count
+        return self.num_images
 
     def name(self, index: int) -> str:
-        return f"shapes/{get_args(Split)[self.stream[1]]}/{index}"
+        return f"shapes/{self.split}/{index}"
 
-    def read(self, index: int) -> tuple[Tensor, Target]:
-        shapes, random = self._shapes(index)
-        image = to_tensor(Image.fromarray(_paint(shapes, self.size, random)))
-        if self.targets is not None:
-            return image, self.targets[index]
-        if self.task == "detection":
-            return image, object_target(_objects(shapes), (self.size, self.size))
-        mask = np.zeros((self.size, self.size), np.uint8)
-        for kind, pixels in shapes:
-            mask[pixels] = kind + 1
-        return image, tv_tensors.Mask(torch.from_numpy(mask))
+    def image(self, index: int) -> ImageSource:
+        return self._scene(index).paint
 
-    def objects(self, index: int) -> Objects:
-        record = _objects(self._shapes(index)[0])
-        return record.boxes, record.labels, record.crowd, record.area
+    def truth(self, index: int) -> Truth:
+        return self._kind(index) if self.task == "classification" else self._truth(self._scene(index))
 
-    def _label(self, index: int) -> int:
+    def record(self, index: int) -> Record[Truth]:
+        scene = self._scene(index)  # once for image and truth
+        return Record(self.name(index), scene.paint, self._truth(scene))
+
+    def _truth(self, scene: Scene) -> Truth:
+        if self.task == "classification":
+            return scene.shapes[0][0]
+        return _objects(scene.shapes) if self.task == "detection" else DrawnMask(scene)
+
+    def _kind(self, index: int) -> int:
+        """The class of image `index` in classification."""
         return derived_seed(*self.stream, index, 1) % len(KINDS)
 
-    def _shapes(self, index: int) -> tuple[list[Shape], np.random.Generator]:
-        """The shapes of picture `index`, back to front, and the generator to paint them with."""
+    def _scene(self, index: int) -> Scene:
         random = np.random.default_rng([*self.stream, index])
+        name = self.name(index)
         if self.task == "classification":
-            return [(self._label(index), _outline(self._label(index), self.size, random, 0.45, 0.9))], random
+            kind = self._kind(index)
+            return Scene(name, [(kind, _outline(kind, self.size, random, 0.45, 0.9))], self.size, random)
         shapes: list[Shape] = []
-        whole: list[int] = []
+        areas: list[int] = []
         for _ in range(random.integers(0, 6)):
             kind = int(random.integers(len(KINDS)))
             pixels = _outline(kind, self.size, random, 0.2, 0.55)
-            left = [(k, seen & ~pixels) for k, seen in shapes]
-            if all(seen.sum() >= (1 - HIDDEN) * area for (_, seen), area in zip(left, whole, strict=True)):
-                shapes = [*left, (kind, pixels)]
-                whole.append(int(pixels.sum()))
-        return shapes, random
+            visible = [(k, seen & ~pixels) for k, seen in shapes]
+            if all(seen.sum() >= (1 - MAX_HIDDEN) * area for (_, seen), area in zip(visible, areas, strict=True)):
+                shapes = [*visible, (kind, pixels)]
+                areas.append(int(pixels.sum()))
+        return Scene(name, shapes, self.size, random)
 
 
-def _objects(shapes: list[Shape]) -> ObjectRecord:
+@dataclass(frozen=True)
+class Scene:
+    """The shapes of an image, back to front, and the generator to paint it with."""
+
+    name: str
+    shapes: list[Shape]
+    size: int
+    random: np.random.Generator
+
+    def paint(self) -> Image.Image:
+        """The same image each time."""
+        return Image.fromarray(_paint(self.shapes, self.size, copy.deepcopy(self.random)))
+
+
+@dataclass(frozen=True)
+class DrawnMask:
+    """The mask of a scene: 0 the background, then the kinds."""
+
+    scene: Scene
+
+    @property
+    def name(self) -> str:
+        return self.scene.name
+
+    def read(self) -> NDArray[np.uint8]:
+        mask = np.zeros((self.scene.size, self.scene.size), np.uint8)
+        for kind, pixels in self.scene.shapes:
+            mask[pixels] = kind + 1
+        return mask
+
+
+def _objects(shapes: list[Shape]) -> Objects:
     boxes = []
     for _, pixels in shapes:
         rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
         boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
     areas = [float(pixels.sum()) for _, pixels in shapes]
-    return ObjectRecord.of(boxes, [kind for kind, _ in shapes], [False] * len(shapes), areas)
+    return Objects.of(boxes, [kind for kind, _ in shapes], [False] * len(shapes), areas)
 
 
-def _outline(kind: int, size: int, random: np.random.Generator, least: float, most: float) -> NDArray[np.bool_]:
-    """The pixels (size, size) of one shape, all of it inside the picture, `least` to `most` of the side across."""
-    radius = size * random.uniform(least, most) / 2
-    centre = random.uniform(radius, size - radius, 2)
-    turn = UPRIGHT[KINDS[kind]] + random.uniform(-TILT, TILT)
+def _outline(kind: int, size: int, random: np.random.Generator, low: float, high: float) -> NDArray[np.bool_]:
+    """The pixels (size, size) of one shape, wholly inside the image, its width from `low` to `high` of the side."""
+    radius = size * random.uniform(low, high) / 2
+    center = random.uniform(radius, size - radius, 2)
+    turn = UPRIGHT[KINDS[kind]] + random.uniform(-MAX_TILT, MAX_TILT)
     canvas = Image.new("1", (size, size))
     draw = ImageDraw.Draw(canvas)
     if KINDS[kind] == "circle":
-        radius *= 0.9  # so that size tells nothing: the others do not fill their circle
-        draw.ellipse([*(centre - radius), *(centre + radius)], fill=1)
+        radius *= 0.9  # the other shapes do not fill their circle; size must carry no information
+        draw.ellipse([*(center - radius), *(center + radius)], fill=1)
     else:
         angles, lengths = _corners(KINDS[kind])
-        points = centre + radius * lengths[:, None] * np.stack([np.cos(angles + turn), np.sin(angles + turn)], axis=1)
+        points = center + radius * lengths[:, None] * np.stack([np.cos(angles + turn), np.sin(angles + turn)], axis=1)
         draw.polygon([tuple(point) for point in points.tolist()], fill=1)
     return np.array(canvas)
 
 
 def _corners(kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Angles and distances of a polygon's corners from its centre, the farthest at 1."""
+    """Angles and distances of a polygon's corners from its center, the farthest at 1."""
     if kind in ("square", "triangle"):
         count = 4 if kind == "square" else 3
         return np.arange(count) * 2 * math.pi / count, np.ones(count)
@@ -142,33 +174,33 @@ def _corners(kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _paint(shapes: list[Shape], size: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture (size, size, 3): texture, strokes, shapes with shading, noise."""
+    """The image (size, size, 3) RGB: texture, strokes, shaded shapes, noise."""
     cells = int(random.integers(2, 9))
     base, contrast = random.uniform(40, 215, 3), random.uniform(0, 60)
     cloth = np.clip(base + random.uniform(-contrast, contrast, (cells, cells, 3)), 0, 255)
     texture = Image.fromarray(cloth.astype(np.uint8))
-    picture = texture.resize((size, size), Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(picture)
+    background = texture.resize((size, size), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(background)
     for _ in range(random.integers(0, 5)):
         ends = [tuple(point) for point in random.uniform(0, size, (2, 2)).tolist()]
-        draw.line(ends, fill=_colour(random), width=int(random.integers(1, max(size // 24, 2) + 1)))
-    canvas = np.asarray(picture).astype(np.float32)
+        draw.line(ends, fill=_color(random), width=int(random.integers(1, max(size // 24, 2) + 1)))
+    canvas = np.asarray(background).astype(np.float32)
     for _, pixels in shapes:
         if not pixels.any():
             continue
         around = canvas[pixels].mean(axis=0)
-        colour = np.array(_colour(random), np.float32)
-        while np.abs(colour - around).max() < 100:  # seen by somebody who looks
-            colour = np.array(_colour(random), np.float32)
+        color = np.array(_color(random), np.float32)
+        while np.abs(color - around).max() < 100:  # visible against what is behind it
+            color = np.array(_color(random), np.float32)
         ramp = np.linspace(-1, 1, size, dtype=np.float32) * random.uniform(-30, 30)
         shade = ramp[:, None] if random.random() < 0.5 else ramp[None, :]
-        own = 0.15 * (canvas - around) + colour + shade[..., None]  # a little of what is behind shines through
-        canvas[pixels] = own[pixels]
+        shaded = 0.15 * (canvas - around) + color + shade[..., None]  # a little of what is behind shines through
+        canvas[pixels] = shaded[pixels]
     level = int(random.integers(2, 17))
     canvas += random.integers(-level, level + 1, canvas.shape, dtype=np.int8)
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
-def _colour(random: np.random.Generator) -> tuple[int, int, int]:
+def _color(random: np.random.Generator) -> tuple[int, int, int]:
     red, green, blue = random.integers(0, 256, 3).tolist()
     return red, green, blue

@@ -2,53 +2,85 @@
 
 from __future__ import annotations
 
-import functools
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from torchvision import tv_tensors
-
-from ..errors import unknown_name
-from ..images.masks import read_mask
-from ..tasks.labels import VOC, normalize_label
-from .dataset import ObjectRecord, Pictures, mask_target, object_target
+from ..errors import UsageError, unknown_name
+from ..network.layers import Task
+from ..tasks.labels import VOC
+from .classes import Classes
+from .layout import SPLITS, DataError, Layout, Split
+from .records import FileRecords, MaskFile, Objects
 
 NAMES = tuple(VOC.split())
+MAX_CLASSES = 255  # in a mask of 8 bits, beside `tasks.results.VOID`
 
 
-def masks(path: Path, split: str | None, classes: Sequence[str] | None) -> Pictures:
-    """Segmentation: PNG masks with a class's number at each pixel, `results.VOID` where none is meant.
+class Voc(Layout):
+    """Images that a list names; without lists, all that have labels.
 
-    The masks do not name their classes, so these are VOC's 21 unless `classes` says otherwise, background among them.
+    Masks are PNGs with a class index at each pixel, `tasks.results.VOID` where no class is meant. They do not name their
+    classes: these are VOC's 21 unless the caller gives others, background among them.
+
+    Boxes stand in XML files. VOC counts pixels from 1 and includes the last, so 1 is subtracted from the first two numbers.
+    Objects marked difficult are `crowd`: VOC neither trains on them nor scores them. Labels are VOC's 20 unless the caller
+    gives others; a name that is none of them is refused.
     """
-    names = _listed(path, "Segmentation", "SegmentationClass", ".png", split)
-    labels = tuple(classes) if classes is not None else NAMES
-    if len(labels) > 255:
-        raise ValueError(f"{len(labels)} classes: a mask of 8 bits has room for 255 and void; give fewer")
-    files = [path / "SegmentationClass" / f"{name}.png" for name in names]
-    return Pictures("segmentation", labels, _pictures(path, names), files, functools.partial(_read_mask, classes=len(labels)))
+
+    title = "VOC"
+    needs: ClassVar[Mapping[Task, str]] = {
+        "segmentation": "a folder with VOC's JPEGImages and SegmentationClass",
+        "detection": "a folder with VOC's JPEGImages and Annotations",
+    }
+
+    @classmethod
+    def tasks(cls, path: Path) -> tuple[Task, ...]:
+        masks, boxes = (path / "SegmentationClass").is_dir(), (path / "Annotations").is_dir()
+        if masks:
+            return ("segmentation", "detection") if boxes else ("segmentation",)
+        return ("detection",) if (path / "JPEGImages").is_dir() else ()
+
+    def __init__(self, path: Path, task: Task) -> None:
+        self.path, self.task = path, task
+        self.lists = path / "ImageSets" / ("Segmentation" if task == "segmentation" else "Main")
+        self.labels = path / ("SegmentationClass" if task == "segmentation" else "Annotations")
+        self.splits = tuple(split for split in SPLITS if (self.lists / f"{split}.txt").is_file()) or None
+
+    def read(self, split: Split | None, classes: Classes | None) -> FileRecords[MaskFile] | FileRecords[Objects]:
+        names = self._names(split)
+        images = self._images(names)
+        if self.task == "segmentation":
+            labels = NAMES if classes is None else classes.labels
+            if len(labels) > MAX_CLASSES:
+                raise UsageError(f"{len(labels)} classes: a mask of 8 bits has room for {MAX_CLASSES} and void; give fewer")
+            masks = [MaskFile(self.labels / f"{name}.png") for name in names]
+            return FileRecords("segmentation", labels, images, masks)
+        known = Classes(NAMES[1:]) if classes is None else classes
+        objects = [_read_objects(self.labels / f"{name}.xml", known) for name in names]
+        return FileRecords("detection", known.labels, images, objects)
+
+    def _names(self, split: Split | None) -> list[str]:
+        """Of the part's list, of ``trainval.txt`` if there are no parts, or without lists of all that have labels."""
+        file = self.lists / f"{split or 'trainval'}.txt"
+        if file.is_file():
+            names = [line.split()[0] for line in file.read_text("utf-8").splitlines() if line.strip()]
+        else:
+            names = sorted(each.stem for each in self.labels.glob("*.png" if self.task == "segmentation" else "*.xml"))
+        if not names:
+            raise UsageError(f"{file if file.is_file() else self.labels}: names no image; give data that has some")
+        return names
+
+    def _images(self, names: Sequence[str]) -> list[Path]:
+        """JPEG files as VOC has them, or PNG files if the first image is one."""
+        folder = self.path / "JPEGImages"
+        png = not (folder / f"{names[0]}.jpg").is_file() and (folder / f"{names[0]}.png").is_file()
+        return [folder / f"{name}{'.png' if png else '.jpg'}" for name in names]
 
 
-def _read_mask(path: Path, size: tuple[int, int], classes: int) -> tv_tensors.Mask:
-    return mask_target(read_mask(path), size, classes, path.name)
-
-
-def objects(path: Path, split: str | None, classes: Sequence[str] | None) -> Pictures:
-    """Detection: boxes of the XML files. VOC counts pixels from 1 and includes the last, so 1 is taken from the first two
-    numbers. Objects marked difficult are `crowd`: VOC neither trains on them nor scores them.
-
-    Labels are VOC's 20 unless `classes` says otherwise. Raises ValueError at a name that is none of them.
-    """
-    names = _listed(path, "Main", "Annotations", ".xml", split)
-    labels = tuple(classes) if classes is not None else NAMES[1:]
-    numbers = {normalize_label(label): number for number, label in enumerate(labels)}
-    records = [_read_objects(path / "Annotations" / f"{name}.xml", numbers, labels) for name in names]
-    return Pictures("detection", labels, _pictures(path, names), records, object_target)
-
-
-def _read_objects(path: Path, numbers: dict[str, int], labels: Sequence[str]) -> ObjectRecord:
-    boxes, found, difficult = list[list[float]](), list[int](), list[bool]()
+def _read_objects(path: Path, classes: Classes) -> Objects:
+    boxes, labels, difficult = list[list[float]](), list[int](), list[bool]()
     try:
         text = path.read_text("utf-8")
         if "<!" in text:  # entities could expand without end; VOC's files have none
@@ -59,35 +91,12 @@ def _read_objects(path: Path, numbers: dict[str, int], labels: Sequence[str]) ->
             if frame is None:
                 raise ValueError(f"{name} has no bndbox")
             x0, y0, x1, y1 = (float(str(frame.findtext(key))) for key in ("xmin", "ymin", "xmax", "ymax"))
-            if normalize_label(name) not in numbers:
-                raise ValueError(unknown_name("class", name, labels))
+            number = classes.number(name)
+            if number is None:
+                raise ValueError(unknown_name("class", name, classes.labels))
             boxes.append([x0 - 1, y0 - 1, x1, y1])
-            found.append(numbers[normalize_label(name)])
+            labels.append(number)
             difficult.append(str(entry.findtext("difficult", "0")).strip() == "1")
     except (OSError, ValueError, ElementTree.ParseError) as error:
-        raise ValueError(f"{path}: no objects can be read from it ({error}); correct it, or give the classes") from error
-    return ObjectRecord.of(boxes, found, difficult)
-
-
-def _listed(path: Path, kind: str, folder: str, suffix: str, split: str | None) -> list[str]:
-    """Names of the split's list, or without lists of all that have labels."""
-    lists = path / "ImageSets" / kind
-    if not lists.is_dir():
-        if split not in (None, "train"):
-            raise ValueError(f"{lists}: there is none to say which pictures are for {split}; write {lists / f'{split}.txt'}")
-        names = sorted(file.stem for file in (path / folder).glob(f"*{suffix}"))
-    else:
-        file = lists / f"{split or 'trainval'}.txt"
-        if not file.is_file():
-            raise ValueError(f"{file}: is no file; there are {', '.join(sorted(each.name for each in lists.glob('*.txt')))}")
-        names = [line.split()[0] for line in file.read_text("utf-8").splitlines() if line.strip()]
-    if not names:
-        raise ValueError(f"{path}: lists no pictures for {split or 'trainval'}; give data that has some")
-    return names
-
-
-def _pictures(path: Path, names: Sequence[str]) -> list[Path]:
-    """JPEG as VOC has it, or PNG for data made in its image."""
-    folder = path / "JPEGImages"
-    png = not (folder / f"{names[0]}.jpg").is_file() and (folder / f"{names[0]}.png").is_file()
-    return [folder / f"{name}{'.png' if png else '.jpg'}" for name in names]
+        raise DataError(f"{path}: no objects can be read from it ({error}); correct it, or give the classes") from error
+    return Objects.of(boxes, labels, difficult)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.dataset import Dataset
 from ..errors import assert_never
 from ..images.preprocessing import Preprocessing
 from ..network.layers import Network
@@ -21,6 +20,7 @@ from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics
 from ..tasks.results import Decoder, Result
 from ..tasks.segmentation import SegmentationDecoder
 from . import losses
+from .input import Dataset
 from .losses import LossTerms, MeanOverProcesses
 from .recipes.recipe import BoxLoss, CrossEntropy, PixelCrossEntropy, Recipe, Teacher
 
@@ -129,7 +129,7 @@ class DetectionObjective(Objective):
 
     def score(self, dataset: Dataset) -> MeanAP:
         if self.known is None or self.known[0] is not dataset:
-            self.known = dataset, dataset.coco_truth()  # reads every picture, so once
+            self.known = dataset, dataset.coco_truth()  # goes through all records, so once
         return MeanAP(self.known[1], list(range(len(self.labels))))
 
 

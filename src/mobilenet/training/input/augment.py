@@ -1,12 +1,11 @@
-"""How pictures are changed for training, boxes and masks with them: torchvision's transforms, put together by task.
+"""Random changes of images for training, boxes and masks with them: torchvision's transforms, combined for each task.
 
-All randomness is torch's, and `drawing_from` makes it a function of given numbers alone. Pictures stay uint8; what becomes of
-them afterwards (normalisation, mixing) is done by the batch, in `mix` and `loading`.
+All randomness is torch's, and `drawing_from` makes it a function of given numbers alone. Images stay uint8; normalization and
+mixing follow by the batch, in `loading` and `mix`.
 """
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -19,10 +18,12 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ...data.dataset import Target, derived_seed
+from ...data.seeds import derived_seed
+from ...errors import UsageError, assert_never, short_repr
 from ...images.preprocessing import Preprocessing
 from ...network.layers import Task
 from ...tasks.results import VOID
+from .samples import DetectionTarget, MaskTarget, Target
 
 Policy = Literal["none", "randaugment", "trivial"]
 ScaleOf = Literal["picture", "fitted"]
@@ -31,23 +32,23 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class ClassificationAugmentation:
-    """Random resized crop, mirror image, colour, erasing; mixing of the batch's pictures.
+    """Random resized crop, mirror image, color, erasing; mixing of the batch's images.
 
     Attributes:
-        scale: share of the picture's area that the crop has, least and most.
-        ratio: width over height of the crop, least and most.
+        scale: share of the image's area that the crop has, from and to.
+        ratio: width over height of the crop, from and to.
         flip: probability of the mirror image.
-        brightness: most that is added to or taken from all values, as a share of their range; 32 / 255 in Inception's
-            preprocessing, which the paper's networks were trained with.
-        saturation: what HSV's saturation is multiplied with, least and most; 0.5 to 1.5 there. (1, 1) leaves it.
-        jitter: torchvision's ColorJitter instead of, or after, these: brightness, contrast, saturation, hue.
+        brightness: the largest amount added to or subtracted from all values, as a share of their range; 32 / 255 in
+            Inception's preprocessing, with which the paper's networks were trained.
+        saturation: factor on HSV's saturation, from and to; 0.5 to 1.5 in Inception's. (1, 1) changes nothing.
+        jitter: torchvision's ColorJitter, after these: brightness, contrast, saturation, hue.
         policy: "randaugment", or "trivial" for TrivialAugmentWide; "none".
         operations, magnitude: of "randaugment".
-        erasing: probability that a rectangle is painted over with the mean colour.
+        erasing: probability that a rectangle is filled with the mean color.
         mixup: alpha of mixup's Beta(alpha, alpha), 0 for none.
-        cutmix: alpha of CutMix's; with both, each batch gets one of them, with even odds.
+        cutmix: alpha of CutMix's Beta, 0 for none; with both, each batch gets one of them, with equal probability.
 
-    Raises ValueError that names the field where one is out of range.
+    Raises UsageError that names the field if one is out of range.
     """
 
     scale: Range = (0.08, 1.0)
@@ -67,11 +68,11 @@ class ClassificationAugmentation:
 
     def __post_init__(self) -> None:
         _check(self, {
-            "scale": (_is_range(self.scale, 0.001, 1), "least and most, from 0.001 to 1"),
-            "ratio": (_is_range(self.ratio, 0.01, 100), "least and most, from 0.01 to 100"),
+            "scale": (_is_range(self.scale, 0.001, 1), "from and to, within 0.001 to 1"),
+            "ratio": (_is_range(self.ratio, 0.01, 100), "from and to, within 0.01 to 100"),
             "flip": (_is_number(self.flip, 0, 1), "a probability"),
             "brightness": (_is_number(self.brightness, 0, 1), "from 0 to 1; divide by 255 if it is on the pixels' scale"),
-            "saturation": (_is_range(self.saturation, 0, 10), "least and most, from 0 to 10"),
+            "saturation": (_is_range(self.saturation, 0, 10), "from and to, within 0 to 10"),
             "jitter": (
                 isinstance(self.jitter, tuple) and len(self.jitter) == 4 and all(_is_number(x, 0, 1) for x in self.jitter)
                 and self.jitter[3] <= 0.5,
@@ -85,22 +86,23 @@ class ClassificationAugmentation:
             "cutmix": (_is_number(self.cutmix, 0, 100), "a number from 0"),
         })  # fmt: skip
         if self.policy != "randaugment" and (self.operations, self.magnitude) != (2, 9):
-            raise ValueError(f"augmentation: operations and magnitude belong to randaugment; policy is {self.policy!r}")
+            raise UsageError(f"augmentation: operations and magnitude belong to randaugment; policy is {self.policy!r}")
 
 
 @dataclass(frozen=True)
 class DetectionAugmentation:
-    """SSD's: photometric distortion, zoom out, IoU crop, mirror image; then all of it squashed to the input's size.
+    """SSD's (arXiv 1512.02325, section 2.2): photometric distortion, zoom out, IoU crop, mirror image; then the whole image is
+    squashed to the input's size.
 
     Attributes:
         distortion: probability with which each of brightness, contrast, saturation, hue and order of channels changes.
-        zoom_out: probability of standing smaller on a canvas of the mean colour.
-        zoom: sides of the canvas over the picture's, least and most.
-        iou_crop: cut out a part that overlaps some object by a random IoU at least, and drop objects whose centre is cut off.
-            Pictures without objects stay whole.
+        zoom_out: probability that the image is placed on a larger canvas of the mean color.
+        zoom: sides of the canvas over the image's, from and to.
+        iou_crop: crop a part that overlaps some object by at least a random IoU, and drop objects whose center is cut off.
+            Images without objects stay whole.
         flip: probability of the mirror image.
 
-    Raises ValueError that names the field where one is out of range.
+    Raises UsageError that names the field if one is out of range.
     """
 
     distortion: float = 0.5
@@ -115,7 +117,7 @@ class DetectionAugmentation:
         _check(self, {
             "distortion": (_is_number(self.distortion, 0, 1), "a probability"),
             "zoom_out": (_is_number(self.zoom_out, 0, 1), "a probability"),
-            "zoom": (_is_range(self.zoom, 1, 16), "least and most, from 1 to 16"),
+            "zoom": (_is_range(self.zoom, 1, 16), "from and to, within 1 to 16"),
             "iou_crop": (isinstance(self.iou_crop, bool), "True or False"),
             "flip": (_is_number(self.flip, 0, 1), "a probability"),
         })  # fmt: skip
@@ -123,17 +125,17 @@ class DetectionAugmentation:
 
 @dataclass(frozen=True)
 class SegmentationAugmentation:
-    """DeepLab's: a random scale, a random crop of the input's size (padded where too small), mirror image.
+    """DeepLab's: a random scale, a random crop of the input's size (padded if the image is too small), mirror image.
 
     Attributes:
-        scale: least and most.
-        step: between the scales; 0 takes any.
-        scale_of: what a scale of 1 is: "picture", its own pixels (DeepLab), or "fitted", all of it as large as fits the input,
-            as the preprocessing "pad" shows it at evaluation.
+        scale: from and to.
+        step: between the scales; 0 allows any.
+        scale_of: the meaning of scale 1: "picture", the image's own pixels (DeepLab), or "fitted", the whole image as large
+            as fits the input, as the preprocessing "pad" shows it at evaluation.
         flip: probability of the mirror image.
         jitter: torchvision's ColorJitter: brightness, contrast, saturation, hue.
 
-    Raises ValueError that names the field where one is out of range.
+    Raises UsageError that names the field if one is out of range.
     """
 
     scale: Range = (0.5, 2.0)
@@ -146,7 +148,7 @@ class SegmentationAugmentation:
 
     def __post_init__(self) -> None:
         _check(self, {
-            "scale": (_is_range(self.scale, 0.05, 16), "least and most, from 0.05 to 16"),
+            "scale": (_is_range(self.scale, 0.05, 16), "from and to, within 0.05 to 16"),
             "step": (_is_number(self.step, 0, 16), "a number from 0"),
             "scale_of": (self.scale_of in get_args(ScaleOf), f"one of {', '.join(get_args(ScaleOf))}"),
             "flip": (_is_number(self.flip, 0, 1), "a probability"),
@@ -160,28 +162,32 @@ class SegmentationAugmentation:
 
 Augmentation = ClassificationAugmentation | DetectionAugmentation | SegmentationAugmentation
 
-Change = Callable[[Any, Target], tuple[Any, Target]]
-"""(image, target) -> (image, target), as in `dataset.Sample`, the image of the input's size."""
+Change = Callable[[Any, Any], tuple[Any, Any]]
+"""(image, target) -> (image, target), as in `samples.Sample`, the image of the input's size. (torchvision's are untyped.)"""
 
 
 def training(augmentation: Augmentation, preprocessing: Preprocessing) -> Change:
     """The random change of a sample for training; the image comes out at the preprocessing's size, uint8.
 
-    Raises ValueError for a detector whose preprocessing does not squash (its boxes would stand elsewhere than in evaluation),
+    Raises UsageError for a detector whose preprocessing does not squash (its boxes would lie elsewhere than in evaluation),
     and for an interpolation that torchvision does not have for tensors.
     """
-    if isinstance(augmentation, ClassificationAugmentation):
-        return _Classification(augmentation, preprocessing)
-    if isinstance(augmentation, DetectionAugmentation):
-        if preprocessing.fit != "squash":
-            raise ValueError(f"preprocessing: fit {preprocessing.fit!r} must be 'squash' to train a detector")
-        return _Detection(augmentation, preprocessing)
-    return _Segmentation(augmentation, preprocessing)
+    match augmentation:
+        case ClassificationAugmentation():
+            return _Classification(augmentation, preprocessing)
+        case DetectionAugmentation():
+            if preprocessing.fit != "squash":
+                raise UsageError(f"preprocessing: fit {preprocessing.fit!r} must be 'squash' to train a detector")
+            return _Detection(augmentation, preprocessing)
+        case SegmentationAugmentation():
+            return _Segmentation(augmentation, preprocessing)
+        case _:
+            assert_never(augmentation)
 
 
-def evaluation(preprocessing: Preprocessing) -> Change:
-    """What `mobilenet.images.preprocessing` does on 8 bits, pixel for pixel; the target stays, in the picture's own pixels."""
-    return _Evaluation(preprocessing)
+def evaluation_image(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
+    """An RGB image as evaluation shows it: (3, H, W) uint8 of the input's size, the pixels of `images.preprocessing`."""
+    return torch.from_numpy(np.array(preprocessing.resize_and_crop(image))).permute(2, 0, 1)
 
 
 @contextmanager
@@ -196,7 +202,7 @@ def drawing_from(*numbers: int) -> Iterator[None]:
         generator.set_state(before)
 
 
-# Picture and target ----------------------------------------------------------------------------------------------------
+# Image and target ------------------------------------------------------------------------------------------------------
 
 
 class _Classification:
@@ -207,24 +213,24 @@ class _Classification:
         ]
         steps += [v2.RandomHorizontalFlip(settings.flip)] * (settings.flip > 0)
         if settings.brightness or settings.saturation != (1, 1):
-            steps.append(_InceptionColour(settings.brightness, settings.saturation))
+            steps.append(_InceptionColor(settings.brightness, settings.saturation))
         steps += _jitter(settings.jitter)
         if settings.policy == "randaugment":
             steps.append(v2.RandAugment(settings.operations, settings.magnitude, interpolation=resample))
         elif settings.policy == "trivial":
             steps.append(v2.TrivialAugmentWide(interpolation=resample))
-        steps += [v2.RandomErasing(settings.erasing, value=mean_colour(preprocessing))] * (settings.erasing > 0)
+        steps += [v2.RandomErasing(settings.erasing, value=mean_color(preprocessing))] * (settings.erasing > 0)
         self.steps = steps
 
-    def __call__(self, image: Any, target: Target) -> tuple[Any, Target]:
-        for step in self.steps:  # the target does not take part
+    def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
+        for step in self.steps:  # a class does not change with the pixels
             image = step(image)
         return image, target
 
 
 class _Detection:
     def __init__(self, settings: DetectionAugmentation, preprocessing: Preprocessing) -> None:
-        fill = mean_colour(preprocessing)
+        fill = mean_color(preprocessing)
         self.distort = v2.RandomPhotometricDistort(p=settings.distortion) if settings.distortion else None
         self.zoom = v2.RandomZoomOut(fill, settings.zoom, settings.zoom_out) if settings.zoom_out else None
         self.crop = v2.RandomIoUCrop() if settings.iou_crop else None
@@ -234,11 +240,11 @@ class _Detection:
             v2.SanitizeBoundingBoxes(min_size=1, labels_getter=_by_box),
         ])  # fmt: skip
 
-    def __call__(self, image: Any, target: Target) -> tuple[Any, Target]:
-        image, target = (self.distort or _same)(image), dict(target)  # no step may change what the dataset keeps
+    def __call__(self, image: Tensor, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
+        image, target = (self.distort or _same)(image), target.copy()  # no step may change the target that the dataset keeps
         if self.zoom is not None:
             image, target = self.zoom(image, target)
-        if self.crop is not None and len(target["boxes"]) and min(image.shape[-2:]) >= 4:  # of fewer pixels no part is left
+        if self.crop is not None and len(target["boxes"]) and min(image.shape[-2:]) >= 4:  # of fewer pixels no crop is left
             image, target = self.crop(image, target)
         image, target = self.finish(image, target)
         return image, target
@@ -247,14 +253,14 @@ class _Detection:
 class _Segmentation:
     def __init__(self, settings: SegmentationAugmentation, preprocessing: Preprocessing) -> None:
         self.settings, self.preprocessing, self.resample = settings, preprocessing, _mode(preprocessing)
-        fill = {tv_tensors.Image: mean_colour(preprocessing), tv_tensors.Mask: VOID}
+        fill = {tv_tensors.Image: mean_color(preprocessing), tv_tensors.Mask: VOID}
         self.finish = v2.Compose([
             v2.RandomCrop(preprocessing.size, pad_if_needed=True, fill=fill),
             v2.RandomHorizontalFlip(settings.flip),
             *_jitter(settings.jitter),
         ])  # fmt: skip
 
-    def __call__(self, image: Any, target: Target) -> tuple[Any, Target]:
+    def __call__(self, image: Tensor, target: MaskTarget) -> tuple[Tensor, MaskTarget]:
         (low, high), step = self.settings.scale, self.settings.step
         if step:
             scale = low + step * int(torch.randint(int((high - low) / step + 1e-6) + 1, ()))
@@ -272,43 +278,35 @@ class _Segmentation:
         return image, target
 
 
-class _Evaluation:
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self.preprocessing = preprocessing
-
-    def __call__(self, image: Any, target: Target) -> tuple[Any, Target]:
-        picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
-        shown = np.array(self.preprocessing.resize_and_crop(picture))
-        return tv_tensors.Image(torch.from_numpy(shown).permute(2, 0, 1)), target
-
-
-class _InceptionColour:
+class _InceptionColor:
     """Inception's ``distort_color`` in its fast mode: brightness added, HSV's saturation multiplied, in either order."""
 
     def __init__(self, brightness: float, saturation: Range) -> None:
         self.brightness, self.saturation = brightness * 255, saturation
 
-    def __call__(self, image: Any) -> Any:
+    def __call__(self, image: Tensor) -> Tensor:
         order, shift, factor = torch.rand(3).tolist()
         x = image.as_subclass(Tensor).float()
         shift = (2 * shift - 1) * self.brightness
         factor = self.saturation[0] + factor * (self.saturation[1] - self.saturation[0])
         x = _saturated(x + shift, factor) if order < 0.5 else _saturated(x, factor) + shift
-        return tv_tensors.Image(x.round_().clamp_(0, 255).to(torch.uint8))
+        colored: Tensor = tv_tensors.Image(x.round_().clamp_(0, 255).to(torch.uint8))
+        return colored
 
 
 def _saturated(x: Tensor, factor: float) -> Tensor:
-    """(3, H, W) with HSV's saturation multiplied, at most to 1; hue and value stay.
+    """(3, H, W) with HSV's saturation multiplied, limited to 1; hue and value stay.
 
-    Saturation is (most - least) / most, so each channel's distance from the most grows by the factor, and the least reaches 0.
+    Saturation is (maximum - minimum) / maximum, so each channel's distance from the maximum grows by the factor, until the
+    minimum reaches 0.
     """
-    most, least = x.amax(0), x.amin(0)
-    grown = torch.clamp(most / (most - least).clamp_min(1e-6), min=0, max=factor)
-    return most - (most - x) * grown
+    maximum, minimum = x.amax(0), x.amin(0)
+    growth = torch.clamp(maximum / (maximum - minimum).clamp_min(1e-6), min=0, max=factor)
+    return maximum - (maximum - x) * growth
 
 
-def mean_colour(preprocessing: Preprocessing) -> list[int]:
-    """Red, green and blue that normalisation makes (nearly) 0; of "pad", the value that it fills with."""
+def mean_color(preprocessing: Preprocessing) -> list[int]:
+    """Red, green and blue that normalization makes (nearly) 0; for the fit "pad" its fill value."""
     if preprocessing.fill is not None:
         return [preprocessing.fill] * 3
     return [round(255 * mean) for mean in preprocessing.mean]
@@ -316,7 +314,7 @@ def mean_colour(preprocessing: Preprocessing) -> list[int]:
 
 def _mode(preprocessing: Preprocessing) -> Any:
     if preprocessing.interpolation not in ("nearest", "bilinear", "bicubic"):
-        raise ValueError(
+        raise UsageError(
             f"preprocessing: interpolation {preprocessing.interpolation!r} must be nearest, bilinear or bicubic to train with"
         )
     return v2.InterpolationMode(preprocessing.interpolation)
@@ -327,23 +325,23 @@ def _jitter(jitter: tuple[float, float, float, float]) -> list[Any]:
 
 
 def _by_box(inputs: Any) -> tuple[Tensor, Tensor]:
-    """Of (image, target), what goes with a box when it is left out."""
+    """Labels and crowds of (image, target), which are dropped with their boxes."""
     return inputs[1]["labels"], inputs[1]["crowd"]
 
 
-def _same(image: Any) -> Any:
+def _same(image: Tensor) -> Tensor:
     return image
 
 
 # Validation ------------------------------------------------------------------------------------------------------------
 
 
-def _is_number(value: object, least: float, most: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
-def _is_range(value: object, least: float, most: float) -> bool:
-    pair = isinstance(value, tuple) and len(value) == 2 and all(_is_number(x, least, most) for x in value)
+def _is_range(value: object, low: float, high: float) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2 and all(_is_number(x, low, high) for x in value)
     return pair and value[0] <= value[1]  # type: ignore[index]
 
 
@@ -351,9 +349,9 @@ def _check(settings: Augmentation, rules: dict[str, tuple[bool, str]]) -> None:
     assert set(rules) == {field.name for field in fields(settings)}
     for name, (ok, rule) in rules.items():
         if not ok:
-            raise ValueError(f"augmentation: {name} {reprlib.repr(getattr(settings, name))} must be {rule}")
+            raise UsageError(f"augmentation: {name} {short_repr(getattr(settings, name))} must be {rule}")
 
 
 def check_task(augmentation: Augmentation, task: Task) -> None:
     if augmentation.task != task:
-        raise ValueError(f"{type(augmentation).__name__} for data for {task}: must be the one for {task}; choose that")
+        raise UsageError(f"{type(augmentation).__name__} for data for {task}: must be the one for {task}; choose that")

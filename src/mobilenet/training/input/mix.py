@@ -1,4 +1,4 @@
-"""Mixup (arXiv 1710.09412) and CutMix (arXiv 1905.04899): neighbours in a batch shade into each other, labels with them."""
+"""Mixup (arXiv 1710.09412) and CutMix (arXiv 1905.04899): pairs of images in a batch are combined, and their labels."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ def mix(
 ) -> tuple[Tensor, Tensor]:
     """A batch (N, 3, H, W) float with labels (N,) int64 -> the mixed batch and its soft labels (N, classes) float32.
 
-    Pictures 2k and 2k + 1 are partners, and one draw from `seed` decides for the whole batch, so a batch that is divided
-    over processes at even places is mixed as if it were not. (torchvision takes the next picture round the batch; an epoch's
-    order is random, so both pair at random.) An odd last picture stays as it is.
+    Images 2k and 2k + 1 are partners, and one random draw from `seed` decides for the whole batch, so a batch that is divided
+    over processes at even places gives the same result. (torchvision pairs each image with the next; an epoch's order is
+    random, so both pair at random.) An odd last image stays as it is.
     """
     with drawing_from(*seed):
         cut = augmentation.cutmix > 0 and (augmentation.mixup == 0 or float(torch.rand(())) < 0.5)
         alpha = augmentation.cutmix if cut else augmentation.mixup
         share = float(torch.distributions.Beta(alpha, alpha).sample())
-        centre = torch.rand(2).tolist()
+        center = torch.rand(2).tolist()
     partner = torch.arange(len(images), device=images.device) ^ 1
     if len(images) % 2:
         partner[-1] = len(images) - 1
     soft = one_hot(labels, classes).to(torch.float32)
     if cut:
         rows, columns = images.shape[-2:]
-        (y0, y1), (x0, x1) = (_interval(place, side, share) for place, side in zip(centre, (rows, columns), strict=True))
+        (y0, y1), (x0, x1) = (_interval(place, side, share) for place, side in zip(center, (rows, columns), strict=True))
         mixed = images.clone()
         mixed[..., y0:y1, x0:x1] = images[partner][..., y0:y1, x0:x1]
-        share = 1 - (y1 - y0) * (x1 - x0) / (rows * columns)  # what is left, the rectangle being cut at the edges
+        share = 1 - (y1 - y0) * (x1 - x0) / (rows * columns)  # the share that remains; the rectangle ends at the edges
     else:
         mixed = torch.lerp(images[partner], images, share)
     return mixed, soft * share + soft[partner] * (1 - share)
 
 
 def _interval(place: float, side: int, share: float) -> tuple[int, int]:
-    """Where the cut rectangle begins and ends along one side, as torchvision has it."""
-    centre, half = int(place * side), int(0.5 * (1 - share) ** 0.5 * side)
-    return max(centre - half, 0), min(centre + half, side)
+    """Begin and end of the cut rectangle along one side, as torchvision computes them."""
+    center, half = int(place * side), int(0.5 * (1 - share) ** 0.5 * side)
+    return max(center - half, 0), min(center + half, side)

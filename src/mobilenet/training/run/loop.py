@@ -22,8 +22,7 @@ from ... import modelfile, nn
 from ...files import WriteError, write_atomically
 from ...modelfile import ModelFile, ModelFileError
 from ...nn.blocks import FixedNorm, replace_norms
-from ..input import Dataset, InMemory, PicturesLost, Shapes, loader, open_dataset
-from ..input.part import Part
+from ..input import Dataset, ImagesLost, InMemory, Loader, LoaderSettings, open_dataset, shapes, subset
 from ..objectives import Objective, objective_of
 from ..optim import optimizer
 from ..optim.ema import WeightAverage
@@ -57,7 +56,7 @@ def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = Fal
     try:
         with Interruptions() as interruptions, ExitStack() as opened_here:
             return run(fabric, interruptions, opened_here, recipe, data, Path(out), resume)
-    except (OSError, ModelFileError, WriteError, PicturesLost) as error:
+    except (OSError, ModelFileError, WriteError, ImagesLost) as error:
         whole = checkpoint.exists(Path(out))
         kept = f"the last checkpoint is whole: go on with --resume --out {out}" if whole else "there was no checkpoint yet"
         raise TrainingError(f"training stopped: {last_line(error)}; {kept}") from error
@@ -154,10 +153,11 @@ def run(
         if step == steps:
             break
         epoch, done = divmod(step, epoch_steps)
-        source = loader(training, recipe.augmentation, recipe.preprocessing.at(recipe.side(epoch)),
-                        recipe.batch // recipe.accumulate, recipe.workers, recipe.seed, epoch, fabric.global_rank,
-                        fabric.world_size, drop_last=True, skip=done * recipe.accumulate,
-                        channels_last=recipe.channels_last, balanced=recipe.balanced, device=fabric.device)  # fmt: skip
+        source = Loader(training, recipe.augmentation, recipe.preprocessing.at(recipe.side(epoch)), LoaderSettings(
+            recipe.batch // recipe.accumulate, recipe.workers, recipe.seed, epoch, fabric.global_rank, fabric.world_size,
+            drop_last=True, skip=done * recipe.accumulate, channels_last=recipe.channels_last, balanced=recipe.balanced,
+            device=fabric.device,
+        ))  # fmt: skip
         pace = Throughput()
         batches, waited = iter(source), 0.0
         while step < (epoch + 1) * epoch_steps:
@@ -170,7 +170,7 @@ def run(
             for part in range(recipe.accumulate):
                 try:
                     batch = next(batches)
-                except PicturesLost:
+                except ImagesLost:
                     if fabric.world_size == 1:
                         drain()
                         save()
@@ -266,14 +266,14 @@ def datasets(recipe: Recipe, data: Path | str | None) -> tuple[Dataset, Dataset]
     if drawn is not None:
         if data is not None:
             raise ValueError(f"--data {data}: recipe {recipe.name} draws its own pictures; leave --data out")
-        both = [Shapes(task, "train", drawn.train, drawn.size, recipe.seed), Shapes(task, "val", drawn.val, drawn.size)]
+        both = [shapes(task, "train", drawn.train, drawn.size, recipe.seed), shapes(task, "val", drawn.val, drawn.size)]
     elif data is None:
         raise ValueError(f"--data: recipe {recipe.name} needs the folder of its pictures; give --data DIR")
     else:
         training = open_dataset(data, task, "train")
         both = [training, open_dataset(data, task, "val", classes=training.label_ids or training.labels)]
     if recipe.limit is not None:
-        both = [Part(dataset, recipe.limit) for dataset in both]
+        both = [subset(dataset, recipe.limit) for dataset in both]
     if recipe.in_memory:
         both = [InMemory(dataset) for dataset in both]
     return both[0], both[1]
@@ -318,4 +318,4 @@ def score_line(line: dict[str, Any], epochs: int) -> str:
 def last_line(error: BaseException) -> str:
     """What an error says, without the traceback that comes with one out of a worker."""
     line = (str(error) or type(error).__name__).strip().splitlines()[-1]
-    return line.partition("PicturesLost: ")[2] or line
+    return line.partition("ImagesLost: ")[2] or line

@@ -13,7 +13,7 @@ from ...modelfile import ModelFile
 from ...nn import executor
 from ...predict.predictor import Predictor
 from ...tasks.drawing import draw
-from ..input import CorruptPicture, Dataset
+from ..input import CorruptImage, Dataset
 from .log import LOG, read
 from .scoring import Scored
 
@@ -91,7 +91,7 @@ def draw_samples(out: Path, model: ModelFile, dataset: Dataset) -> None:
     for place in range(count):
         try:
             image, _ = dataset.read(place * len(dataset) // count)
-        except CorruptPicture:
+        except CorruptImage:
             continue  # named when it was scored
         picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
         result = predictor(picture)

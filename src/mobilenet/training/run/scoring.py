@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...nn import TorchNetwork
 from ...tasks.metrics import Metrics
 from ...tasks.results import Classification
-from ..input import Dataset, PicturesLost, loader
+from ..input import Dataset, ImagesLost, Loader, LoaderSettings
 from ..objectives import Objective
 from .distributed import gather
 
@@ -54,15 +54,17 @@ def score(
 ) -> Scored | None:
     """The score of `net`, in float32, on all of `dataset`, the same on every process.
 
-    None where some process was asked to stop (`stopped`). Raises PicturesLost where more than half of the pictures cannot be
+    None where some process was asked to stop (`stopped`). Raises ImagesLost where more than half of the pictures cannot be
     read.
     """
     training = net.training
     named = net.eval().taps(*net.network.outputs)
     mine, indices, failed, pairs = task.score(dataset), list[int](), list[str](), list[tuple[int, int]]()
     with torch.inference_mode():
-        for samples in loader(dataset, None, task.preprocessing, batch * fabric.world_size, workers, 0, 0,
-                              fabric.global_rank, fabric.world_size, device=fabric.device):  # fmt: skip
+        settings = LoaderSettings(
+            batch * fabric.world_size, workers, rank=fabric.global_rank, world=fabric.world_size, device=fabric.device
+        )
+        for samples in Loader(dataset, None, task.preprocessing, settings):
             if stopped():
                 break
             outputs = {name: value.float().cpu().numpy() for name, value in named(samples["image"]).items()}
@@ -87,5 +89,5 @@ def score(
     failed = sorted({reason for *_, reasons, _ in everyone for reason in reasons})
     if len(counted) * 2 < len(dataset):
         first = failed[0] if failed else "no reason given"
-        raise PicturesLost(f"only {len(counted)} of {len(dataset)} pictures can be read ({first}); is the data still there?")
+        raise ImagesLost(f"only {len(counted)} of {len(dataset)} pictures can be read ({first}); is the data still there?")
     return Scored(whole.metrics(), len(counted), failed, [pair for *_, found in everyone for pair in found])

@@ -1,0 +1,55 @@
+"""Class folders: one folder of images for each class, directly or under ``train`` and ``val``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from ..errors import UsageError
+from ..images.find import find_inputs
+from ..network.layers import Task
+from .classes import Classes, own_classes
+from .layout import SPLITS, Layout, Split
+from .records import FileRecords
+
+
+class ClassFolders(Layout):
+    """Images of every class folder and below, classes and images in the order of names. All parts together name the classes."""
+
+    title = "class folders"
+    needs: ClassVar[Mapping[Task, str]] = {"classification": "a folder with one subfolder for each class"}
+    parts_are_data = True
+
+    @classmethod
+    def tasks(cls, path: Path) -> tuple[Task, ...]:
+        return ("classification",) if path.is_dir() else ()
+
+    def __init__(self, path: Path, task: Task) -> None:
+        self.path, folders = path, _folders(path)
+        self.parts: dict[Split, Path] = {
+            split: folder for split, names in SPLITS.items() for folder in folders if folder.name in names
+        }
+        self.splits = tuple(self.parts) or None
+
+    def read(self, split: Split | None, classes: Classes | None) -> FileRecords[int]:
+        root = self.path if split is None else self.parts[split]
+        roots = [root] if split is None else list(self.parts.values())
+        names = sorted({folder.name for each in roots for folder in _folders(each)})
+        if not names:
+            raise UsageError(f"{self.path}: holds no class folders; give {self.needs['classification']}")
+        known = own_classes(names) if classes is None else classes
+        numbers = {name: i for i, name in enumerate(names)} if classes is None else classes.numbers(names, self.path)
+        paths, truths = list[Path](), list[int]()
+        for folder in _folders(root):
+            if any(folder.iterdir()):
+                images = find_inputs([str(folder)])
+                paths += images
+                truths += [numbers[folder.name]] * len(images)
+        if not paths:
+            raise UsageError(f"{root}: its class folders hold no images; put some there")
+        return FileRecords("classification", known.labels, paths, truths, known.ids if classes is None else ())
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))

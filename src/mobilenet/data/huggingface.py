@@ -1,0 +1,85 @@
+"""Hugging Face `datasets` (the extra ``[huggingface]``): a folder of ``save_to_disk``, or ``hf:NAME`` from their hub."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..errors import UsageError
+from ..network.layers import Task
+from .classes import Classes
+from .layout import SPLITS, DataError, Layout, Split
+from .records import ImageSource, Records
+
+HUB = "hf:"
+"""Before the name of a dataset on Hugging Face's hub."""
+
+
+class HuggingFace(Layout):
+    """Tables with a column of images (``image``, ``img``...) and one of class numbers (``label``...)."""
+
+    title = "Hugging Face"
+    needs: ClassVar[Mapping[Task, str]] = {"classification": "a folder saved by Hugging Face's datasets"}
+
+    @classmethod
+    def tasks(cls, path: Path) -> tuple[Task, ...]:
+        saved = (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file()
+        return ("classification",) if saved or path.as_posix().startswith(HUB) else ()
+
+    def __init__(self, path: Path, task: Task) -> None:
+        self.source = path.as_posix()
+        try:
+            self.datasets = importlib.import_module("datasets")
+        except ImportError as error:
+            raise UsageError(
+                f"{path}: reading it needs Hugging Face's library; pip install 'mobilenet[huggingface]'"
+            ) from error
+        if self.source.startswith(HUB):
+            loaded = self.datasets.load_dataset(self.source.removeprefix(HUB))
+        else:
+            loaded = self.datasets.load_from_disk(str(path))
+        if hasattr(loaded, "keys"):  # a dict of parts
+            tables = {split: next((loaded[name] for name in names if name in loaded), None) for split, names in SPLITS.items()}
+            self.tables: dict[Split | None, Any] = {split: table for split, table in tables.items() if table is not None}
+            self.splits = tuple(split for split in SPLITS if split in self.tables)
+        else:
+            self.tables = {None: loaded}
+
+    def read(self, split: Split | None, classes: Classes | None) -> TableRecords:
+        table = self.tables[split]
+        columns = list(table.features)
+        image = next((name for name in ("image", "img", "jpg", "png") if name in columns), "")
+        label = next((name for name in ("label", "labels", "fine_label", "cls") if name in columns), "")
+        if not image or not label:
+            raise DataError(f"{self.source}: has the columns {', '.join(columns)}; must have image and label")
+        numbers = [int(number) for number in table[label]]
+        if min(numbers, default=0) < 0:
+            raise DataError(f"{self.source}: has images without a label (class {min(numbers)}); take them out")
+        names = getattr(table.features[label], "names", None) or [str(n) for n in range(max(numbers, default=0) + 1)]
+        labels = tuple(names)
+        if classes is not None:
+            known = classes.numbers(sorted({names[n] for n in numbers}), self.source)
+            labels, numbers = classes.labels, [known[names[n]] for n in numbers]
+        return TableRecords(table.cast_column(image, self.datasets.Image(decode=False)), image, self.source, labels, numbers)
+
+
+class TableRecords(Records[int]):
+    def __init__(self, table: Any, column: str, source: str, labels: tuple[str, ...], truths: list[int]) -> None:
+        super().__init__("classification", labels)
+        self.table, self.column, self.source, self.truths = table, column, source, truths
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def name(self, index: int) -> str:
+        return f"{self.source}[{index}]"
+
+    def image(self, index: int) -> ImageSource:
+        entry = self.table[index][self.column]
+        content: bytes | None = entry.get("bytes")
+        return str(entry["path"]) if content is None else content
+
+    def truth(self, index: int) -> int:
+        return self.truths[index]
