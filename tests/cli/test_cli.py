@@ -19,6 +19,7 @@ from support.quantized import quantized
 from support.weights import random_tensors
 
 from mobilenet import modelfile
+from mobilenet.cli.main import COMMANDS, main
 from mobilenet.convert.libraries import LAYOUTS
 from mobilenet.engine.backends import planned_bytes
 from mobilenet.images.masks import read_mask
@@ -277,6 +278,18 @@ def test_wrong_usage(arguments, status, words, imagenet):
 def test_a_backend_that_is_none(model, folder):
     _, err = run("predict", folder, "--model", model, "--backend", "cuda", status=2)
     assert "no backend is called 'cuda'" in err
+
+
+def test_the_table_of_commands():
+    """`mobilenet --help` prints the first line of each command's help, and imports none of them."""
+    for name in COMMANDS:
+        help_text = main.get_command(None, name).help
+        assert help_text.partition("\n")[0] == COMMANDS[name].summary
+        assert name in run("--help")[0]
+    code = "import sys; from mobilenet.cli.main import main; main(['--help'], standalone_mode=False)\n"
+    code += "print([name for name in sys.modules if name.startswith('mobilenet.')])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == str(["mobilenet.cli", "mobilenet.cli.main"])
 
 
 def test_debug_shows_the_traceback():

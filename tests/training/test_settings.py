@@ -12,7 +12,7 @@ pytest.importorskip("lightning_fabric")
 
 from support.training_runs import tiny
 
-from mobilenet.cli.predict import train
+from mobilenet.cli.train import train
 from mobilenet.training.optim.ema import Averaging
 from mobilenet.training.optim.optimizer import SGD, AdamW, RMSProp
 from mobilenet.training.optim.schedule import Cosine, OneCycle

@@ -1,6 +1,54 @@
-"""The command ``mobilenet``."""
+"""The command ``mobilenet``: a table of its commands, each imported when it is called.
 
-from . import predict  # noqa: F401, its commands join the group
-from .shell import main
+To add a command, write one file with a function under `shell.command`, and one line in `COMMANDS`.
+"""
 
-__all__ = ["main"]
+from __future__ import annotations
+
+import importlib
+from typing import NamedTuple
+
+import click
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line in ``mobilenet --help``."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "bench": Entry("bench", "Time the engine and other runtimes on the same weights and image."),
+    "convert": Entry("convert", "Convert weights of other libraries to a model file."),
+    "cost": Entry("network", "Count parameters, multiply-adds and activation memory, layer by layer."),
+    "evaluate": Entry("evaluate", "Score a model on labeled images."),
+    "fetch": Entry("models", "Download a known model into the cache."),
+    "models": Entry("models", "List the known models."),
+    "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
+    "train": Entry("train", "Train a network by a recipe."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose help comes from `COMMANDS`, so that it imports no command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{COMMANDS[cmd_name].module}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="mobilenet")
+def main() -> None:
+    """MobileNets from the paper to the device: predict, measure, convert, train."""

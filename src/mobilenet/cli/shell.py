@@ -1,7 +1,7 @@
-"""What every command shares: the group, the errors' exit status, options and their parsers.
+"""What the commands share: errors as exit status, options and their parsers, progress.
 
-Exit status 0 success, 1 the work failed for some inputs (each named, the rest done), 2 wrong usage. Errors are one line
-on stderr; ``--debug`` shows the traceback.
+Exit status: 0 for success, 1 if the work failed for some inputs (each is named, the others are done), 2 for wrong usage.
+An error is one line on stderr; ``--debug`` shows the traceback.
 """
 
 from __future__ import annotations
@@ -11,53 +11,51 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..errors import MobilenetError
 
+if TYPE_CHECKING:
+    from ..network.layers import Resolution
+
 T = TypeVar("T")
-A_HANDFUL = 5  # inputs; past them a progress bar
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(package_name="mobilenet")
-def main() -> None:
-    """MobileNets from the paper to the device: name pictures, count costs, read weights."""
+MAX_QUIET = 5  # items that need no progress bar
 
 
 def command(function: Callable[..., None]) -> click.Command:
-    """A subcommand whose errors are one line, with the exit status that fits their kind."""
+    """A command named like its function, whose errors are one line and an exit status."""
 
     @functools.wraps(function)
     def guarded(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
-        except ValueError as error:
+        except (ValueError, OSError, MemoryError) as error:
             if debug:
                 raise
-            stop(str(error), error.status if isinstance(error, MobilenetError) else 2 if type(error) is ValueError else 1)
-        except (OSError, MemoryError) as error:
-            if debug:
-                raise
-            stop(f"{type(error).__name__}: {error}", 1)
+            message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            say(f"mobilenet: {message}")
+            sys.exit(status(error))
 
     option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-    return main.command(name=function.__name__)(option(guarded))
+    return click.command(name=function.__name__)(option(guarded))
 
 
-def stop(message: str, status: int) -> None:
-    say(f"mobilenet: {message}")
-    sys.exit(status)
+def status(error: Exception) -> int:
+    """The exit status for an error: its own, or 1 for one of the system."""
+    if isinstance(error, MobilenetError):
+        return error.status
+    return 2 if type(error) is ValueError else 1
 
 
 def say(line: str) -> None:
+    """Prints a line on stderr."""
     click.echo(line, err=True)
 
 
-def parse_resolution(context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    """``224`` or ``height x width`` as ``513x385``."""
+def parse_resolution(context: click.Context, parameter: click.Parameter, value: str | None) -> Resolution | None:
+    """``224`` for a square, or height and width as ``513x385``."""
     if value is None:
         return None
     sides = value.lower().split("x")
@@ -66,17 +64,8 @@ def parse_resolution(context: click.Context, parameter: click.Parameter, value: 
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
-def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` with the value in JSON's syntax, or as it stands."""
-    settings: dict[str, Any] = parse_pairs(context, parameter, values)
-    for key, value in settings.items():
-        with contextlib.suppress(ValueError):
-            settings[key] = json.loads(value)
-    return settings
-
-
 def parse_pairs(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    """``key=value`` with the value as it stands; of a key given twice the last one counts."""
+    """``key=value`` to key and text; the last value of a key counts."""
     pairs: dict[str, str] = {}
     for item in values:
         key, equals, value = item.partition("=")
@@ -86,17 +75,34 @@ def parse_pairs(context: click.Context, parameter: click.Parameter, values: Sequ
     return pairs
 
 
-model_option = click.option("--model", default="imagenet", show_default=True, help="A known model's name, or a model file.")
+def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
+    """As `parse_pairs`, with each value read as JSON if it is JSON."""
+    settings: dict[str, Any] = parse_pairs(context, parameter, values)
+    for key, value in settings.items():
+        with contextlib.suppress(ValueError):
+            settings[key] = json.loads(value)
+    return settings
+
+
+model_option = click.option("--model", default="imagenet", show_default=True, help="Name of a known model, or a model file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-resolution_option = click.option("--resolution", callback=parse_resolution, metavar="SIDE|HxW", help="Picture size in pixels.")
-set_option = click.option("--set", "settings", multiple=True, callback=parse_settings, metavar="KEY=VALUE",
-                          help="A setting of the architecture, for example shortcut=none.")  # fmt: skip
-threads_option = click.option("--threads", type=click.IntRange(1, 256), help="Threads of the runtime; default all cores.")
+resolution_option = click.option("--resolution", callback=parse_resolution, metavar="SIDE|HxW", help="Image size in pixels.")
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=parse_settings,
+    metavar="KEY=VALUE",
+    help="Change a setting of the architecture, for example shortcut=none.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 256), help="Threads for one image; by default one for a few images, else all cores."
+)
 
 
 def progress(items: Sequence[T], label: str) -> Iterable[T]:
-    """A bar on stderr past a handful of items, where somebody watches."""
-    if len(items) <= A_HANDFUL or not sys.stderr.isatty():
+    """The items, with a progress bar on stderr if there are many and stderr is a terminal."""
+    if len(items) <= MAX_QUIET or not sys.stderr.isatty():
         yield from items
         return
     with click.progressbar(items, label=label, file=sys.stderr, show_pos=True) as bar:
@@ -104,7 +110,7 @@ def progress(items: Sequence[T], label: str) -> Iterable[T]:
 
 
 def process_peak() -> str:
-    """The most memory this process has held, as the system counts it."""
+    """The most memory that this process has held, as the system counts it."""
     try:
         import resource
     except ImportError:  # Windows

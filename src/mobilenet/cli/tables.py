@@ -1,14 +1,16 @@
-"""What the command line prints: text tables of costs and models, and a line for each prediction."""
+"""Text that the commands print: tables, and a line for each prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..bench.measure import Record
     from ..bench.roofline import LayerTime
     from ..network.cost import Cost
+    from ..tasks.results import Prediction
+    from ..zoo.published import Published
 
 
 def ledger_table(ledger: Cost) -> str:
@@ -61,14 +63,24 @@ def layer_table(rows: Sequence[LayerTime]) -> str:
     return table(lines, header, ("left", "right", "right", "right", "left", "right"))
 
 
-def prediction_line(prediction: dict[str, Any]) -> str:
-    """A prediction as a line of the table: score, label, and where it is or how much it covers."""
-    line = f"{prediction['score'] * 100:5.1f} %  {prediction['label']}"
-    if "box" in prediction:
-        x0, y0, x1, y1 = prediction["box"]
+def models_table(models: Sequence[tuple[Published, bool]]) -> str:
+    """The known models, each with whether it is in the cache."""
+    rows = [
+        (m.name, m.title, ", ".join(f"{k} {v:.3f}" for k, v in m.accuracy.items()), m.licence, "cached" if cached else "",
+         m.files[0].url)
+        for m, cached in models
+    ]  # fmt: skip
+    return table(rows, ("name", "model", "published", "licence", "here", "address"), ("left",) * 6)
+
+
+def prediction_line(prediction: Prediction) -> str:
+    """A prediction's score and label, and its box or the share of the image that it covers."""
+    line = f"{prediction.score * 100:5.1f} %  {prediction.label}"
+    if prediction.box is not None:
+        x0, y0, x1, y1 = prediction.box
         line += f"  x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
-    if "share" in prediction:
-        line += f"  on {prediction['share'] * 100:.1f} % of the picture"
+    if prediction.share is not None:
+        line += f"  on {prediction.share * 100:.1f} % of the picture"
     return line
 
 

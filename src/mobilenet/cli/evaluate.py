@@ -1,0 +1,41 @@
+"""``mobilenet evaluate``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from .predictor import backend_option, load_predictor
+from .shell import command, json_option, model_option, progress, say, threads_option
+
+
+@command
+@model_option
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Class folders, or a folder in the layout of COCO or VOC."
+)
+@backend_option
+@threads_option
+@json_option
+def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:
+    """Score a model on labeled images.
+
+    The layout of the folder tells what the labels are: class folders (named by WordNet id, label or index), COCO's
+    annotations beside folders of images, or VOC's JPEGImages and SegmentationClass.
+    """
+    predictor = load_predictor(model, backend, threads)
+    from ..predict.evaluate import evaluate as score  # imports numpy, whose threads are limited now
+
+    result = score(predictor, data, lambda items: progress(items, "evaluating"))
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if value is not None)
+        click.echo(f"{result.images} pictures: {metrics}")
+    for reason in result.failed:
+        say(f"mobilenet: {reason}")
+    if result.failed:
+        sys.exit(1)

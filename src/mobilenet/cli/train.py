@@ -1,0 +1,54 @@
+"""``mobilenet train``. torch is imported when a run begins, so that ``--help`` works without it."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import inspect
+from pathlib import Path
+
+import click
+
+from ..errors import UsageError
+from .shell import command, parse_pairs
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes, read from their source: importing it would import torch."""
+    source = Path(__file__).parents[1] / "training" / "recipes" / "builtin.py"
+    functions = [node for node in ast.parse(source.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)]
+    return [f.name for f in functions if f.returns and ast.unparse(f.returns) == "Recipe" and not f.args.args]
+
+
+@command
+@click.argument("recipe")
+@click.option("--data", help="Labeled images: class folders, CSV, COCO or VOC, with the splits train and val.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint; start anew if there is none.")
+@click.option("--smoke", is_flag=True, help="Shrink the recipe to seconds: a few small images, one epoch.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=parse_pairs,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe, for example lr=0.05 or schedule.power=1.",
+)
+def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, settings: dict[str, str]) -> None:
+    """Train a network by a recipe.
+
+    The folder of the run gets the model file, the log, checkpoints and images. If torchrun starts the command, all of its
+    processes train one network. The recipes named shapes draw their own images and need no --data.
+    """
+    gc.set_threshold(700, 10, 10)  # Python's own: `__main__` lets garbage lie, and a run is long
+    try:
+        from ..training.recipes.builtin import find
+        from ..training.recipes.recipe import shrunk, with_settings
+        from ..training.run.loop import train as run
+    except ImportError as error:
+        raise UsageError(f"train: {error}; pip install 'mobilenet[train]'") from error
+    chosen = find(recipe)
+    run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume)
+
+
+train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(recipe_names())}."
