@@ -1,0 +1,70 @@
+"""The default number of threads: affinity, control groups, OMP_NUM_THREADS."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from mobilenet.engine import cores
+
+
+@pytest.fixture(autouse=True)
+def eight_cores(monkeypatch, tmp_path):
+    """A process on eight cores, without a quota."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(cores, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "self")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_affinity_alone():
+    assert cores.available_cores() == 8
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("1600000 100000", 8), ("", 8),
+     ("nonsense", 8)],
+)  # fmt: skip
+def test_quota_of_version_2(tmp_path, quota, expected):
+    write(tmp_path / "self", "0::/\n")
+    write(tmp_path / "cgroup" / "cpu.max", quota)
+    assert cores.available_cores() == expected
+
+
+def test_the_strictest_group_above_counts(tmp_path):
+    write(tmp_path / "self", "0::/pods/one/container\n")
+    write(tmp_path / "cgroup/pods/cpu.max", "300000 100000")
+    write(tmp_path / "cgroup/pods/one/container/cpu.max", "600000 100000")
+    assert cores.available_cores() == 3
+
+
+@pytest.mark.parametrize("controllers", ["cpu,cpuacct", "cpu"])
+def test_quota_of_version_1(tmp_path, controllers):
+    write(tmp_path / "self", f"7:memory:/docker/a\n4:{controllers}:/docker/a\n")
+    folder = tmp_path / "cgroup" / controllers / "docker" / "a"
+    write(folder / "cpu.cfs_quota_us", "400000\n")
+    write(folder / "cpu.cfs_period_us", "100000\n")
+    assert cores.available_cores() == 4
+    write(folder / "cpu.cfs_quota_us", "-1\n")
+    assert cores.available_cores() == 8
+
+
+def test_a_path_that_the_container_cannot_see(tmp_path):
+    """With version 1 a container reads the host's path, which does not exist inside; the group's root is its own."""
+    write(tmp_path / "self", "4:cpu:/docker/0123\n")
+    write(tmp_path / "cgroup/cpu/cpu.cfs_quota_us", "200000")
+    write(tmp_path / "cgroup/cpu/cpu.cfs_period_us", "100000")
+    assert cores.available_cores() == 2
+
+
+@pytest.mark.parametrize(("wish", "expected"), [("3", 3), ("64", 8), ("2,4", 2), ("0", 8), ("many", 8), ("", 8)])
+def test_omp_num_threads(monkeypatch, wish, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", wish)
+    assert cores.available_cores() == expected
