@@ -35,6 +35,7 @@ TOWER = [
     "tensors",
     "files",
     "settings",
+    "limits",
     "values",
     "errors",
 ]  # fmt: skip
