@@ -1,0 +1,54 @@
+"""What is fuzzed: every reader of files from strangers, with seeds it accepts.
+
+A target gets the bytes as a file. It may return, or refuse with a `MobilenetError` of one short line; any other exception, a
+crash, more memory or more time than the driver allows is a failure.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))  # for tests/support: the writers of small files
+
+MAX_MESSAGE = 500
+
+
+class Target(NamedTuple):
+    """A reader under test.
+
+    Attributes:
+        name: also its folder in `corpus` and `regressions`.
+        file: the name under which the bytes are stored.
+        read: gets the path.
+        seeds: makes inputs that the reader accepts, for a corpus to start from.
+    """
+
+    name: str
+    file: str
+    read: Callable[[Path], object]
+    seeds: Callable[[], Iterator[bytes]]
+
+
+def check(target: Target, data: bytes, folder: Path) -> bool:
+    """Runs a target on some bytes; True if it accepted them. Raises AssertionError for a refusal that is not one short line."""
+    from mobilenet.errors import MobilenetError
+
+    path = folder / target.file
+    path.write_bytes(data)
+    try:
+        target.read(path)
+    except MobilenetError as error:
+        text = str(error)
+        assert len(text) <= MAX_MESSAGE, f"a message of {len(text)} characters: {text[:200]}"
+        assert text.isprintable(), f"a message that is not one printable line: {text!r}"
+        return False
+    return True
