@@ -6,15 +6,10 @@ crash, more memory or more time than the driver allows is a failure.
 
 from __future__ import annotations
 
-import io
-import json
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))  # for tests/support: the writers of small files

@@ -16,6 +16,9 @@ def eight_cores(monkeypatch, tmp_path):
     monkeypatch.setattr(cores, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "self")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores.threads_asked_for.cache_clear()
+    yield
+    cores.threads_asked_for.cache_clear()
 
 
 def write(path, text):
@@ -68,3 +71,17 @@ def test_a_path_that_the_container_cannot_see(tmp_path):
 def test_omp_num_threads(monkeypatch, wish, expected):
     monkeypatch.setenv("OMP_NUM_THREADS", wish)
     assert cores.available_cores() == expected
+
+
+def test_numpy_is_limited_and_the_engine_keeps_its_cores():
+    """`limit_numpy` writes OMP_NUM_THREADS for numpy; that must not be taken for the user's wish."""
+    from mobilenet.engine import backends
+
+    before = {name: os.environ.get(name) for name in backends.NUMPY_THREADS}
+    try:
+        backends.limit_numpy("native", 1)
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+        assert backends.default_threads() == 8
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

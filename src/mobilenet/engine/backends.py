@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_chec
 
 from ..errors import UsageError
 from ..tensors import built
+from .cores import available_cores, threads_asked_for
 
 if TYPE_CHECKING:
     from ..modelfile import ModelFile
@@ -131,14 +132,9 @@ def as_runtime(network: Network, executor: Executor) -> Runtime:
     return executor if isinstance(executor, Runtime) else Custom(network, executor)
 
 
-def cores() -> int:
-    """Cores that this process may use, at most 256: the engine's threads by default."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, 256)
-
-
 def default_threads(num_images: int | None = None) -> int:
-    return 1 if num_images is not None and num_images <= FEW_IMAGES else cores()
+    """One for a few images, else every core that this process may use."""
+    return 1 if num_images is not None and num_images <= FEW_IMAGES else available_cores()
 
 
 def limit_numpy(backend: str, threads: int | None) -> None:
@@ -146,6 +142,7 @@ def limit_numpy(backend: str, threads: int | None) -> None:
 
     Beside the native engine they would be idle, so one is left; a numpy backend takes every core by default.
     """
+    threads_asked_for()  # the user's own OMP_NUM_THREADS, read before this function replaces it
     if threads is None and backend == "native" and built():
         threads = 1
     if threads is not None:

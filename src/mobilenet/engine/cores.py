@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 MAX_THREADS = 256
@@ -19,10 +20,14 @@ def available_cores() -> int:
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [affinity, MAX_THREADS, *(int(quota) for quota in _quotas(CGROUPS, MEMBERSHIP))]
-    wish = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2" is for nested parallel regions
-    if wish.isdecimal() and int(wish) > 0:
-        limits.append(int(wish))
-    return max(1, min(limits))
+    return max(1, min([*limits, *threads_asked_for()]))
+
+
+@cache
+def threads_asked_for() -> tuple[int, ...]:
+    """OMP_NUM_THREADS as it stood when this was first called, or nothing."""
+    text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2" is for nested parallel regions
+    return (int(text),) if text.isdecimal() and int(text) > 0 else ()
 
 
 def _quotas(root: Path, membership: Path) -> Iterator[float]:
