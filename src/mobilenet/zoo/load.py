@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 from .. import modelfile
+from ..files import WriteError
 from ..modelfile import ModelFile, ModelFileError
 from .cache import Report, converted_file
 from .published import Published
@@ -26,8 +28,13 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
         except ModelFileError as error:
             report(f"{entry.name}: the cached model file is damaged ({error}); making it again")
     model = convert_published(entry, report)
-    os.makedirs(os.path.dirname(converted), exist_ok=True)
-    modelfile.write(model, converted)
+    try:
+        os.makedirs(os.path.dirname(converted), exist_ok=True)
+        modelfile.write(model, converted)
+    except (OSError, WriteError) as error:  # a cache that somebody else filled, or a full disk
+        reason = " ".join(str(error).split())
+        warnings.warn(f"{entry.name} will be converted again next time: {reason}; or set MOBILENET_CACHE", stacklevel=2)
+        return model
     return modelfile.read(converted)
 
 

