@@ -35,6 +35,20 @@ def short_repr(value: object) -> str:
     return text if len(text) <= 2 * MAX_REPR else f"{text[: 2 * MAX_REPR]}..."
 
 
+def printable(text: str) -> str:
+    """`text` as one line that is safe for a terminal: characters that are not printable are escaped as in JSON.
+
+    A label of a model file may hold anything, for example an escape sequence, or a lone surrogate, which no codec can encode.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c.encode("utf-16-be", "surrogatepass")) for c in text)
+
+
+def _escape(units: bytes) -> str:
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """The message for a name that does not exist: the nearest known names, or all of them if none is near."""
     from difflib import get_close_matches

@@ -95,6 +95,13 @@ class ModelFile(Value):
                 f"preprocessing fit {self.preprocessing.fit!r} for {task}: the network must see the whole picture; "
                 f"choose {' or '.join(WHOLE_IMAGE_FITS)}"
             )
+        if task == "detection" and self.preprocessing.size != self.network.resolution:
+            expected, maps = (self.network.shapes(size) for size in (self.network.resolution, self.preprocessing.size))
+            if any(expected[name] != maps[name] for name in self.network.outputs):
+                raise ModelFileError(
+                    f"preprocessing size {self.preprocessing.size} for a detector of resolution {self.network.resolution}: its "
+                    "maps would not be those of its default boxes; make them equal"
+                )
         if task == "segmentation" and classes > VOID:
             raise ModelFileError(f"{classes} classes for a mask of 8 bits, where {VOID} means void; there can be {VOID}")
 

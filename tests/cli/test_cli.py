@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from PIL import Image
 from safetensors.numpy import save_file
 from support import tflite_writer
 from support.cli import run
-from support.models import detector, segmenter, toy
+from support.models import PICTURE, detector, segmenter, toy
 from support.quantized import quantized
 from support.weights import random_tensors
 
+import mobilenet
 from mobilenet import modelfile
 from mobilenet.cli.main import COMMANDS, main
 from mobilenet.convert.libraries import LAYOUTS
@@ -120,6 +122,24 @@ def test_predict_boxes(folder, tmp_path):
     assert "  x " in out
     assert ", y " in out
     assert sorted(os.listdir(tmp_path / "out")) == ["one-2.png", "one.png", "two.jpg"]
+
+
+@pytest.mark.parametrize("make", [toy, detector, segmenter])
+def test_labels_cannot_control_a_terminal(folder, tmp_path, make):
+    model = make()
+    hostile = "\x1b]0;owned\x07\n\udcff\x9b\x7f 100 % chat é"
+    written = hostile.replace("\udcff", "seventy")  # the writer cannot encode it, but a file can hold its escape
+    modelfile.write(replace(model, labels=(written,) * len(model.labels)), tmp_path / "m.safetensors")
+    content = (tmp_path / "m.safetensors").read_bytes()
+    (tmp_path / "m.safetensors").write_bytes(content.replace(b"seventy", rb"\\udcff"))
+    common = ("predict", folder, "--model", tmp_path / "m.safetensors", "--threshold", "0")
+    out = run(*common)[0]
+    assert "\\u001b]0;owned\\u0007\\u000a\\udcff\\u009b\\u007f 100 % chat é" in out
+    assert all(line.isprintable() for line in out.split("\n"))
+    out = run(*common, "--json")[0]
+    assert all(line.isprintable() for line in out.split("\n"))
+    assert {p["label"] for answer in json.loads(out) for p in answer["predictions"]} == {hostile}
+    assert str(mobilenet.load(tmp_path / "m.safetensors")(PICTURE)).isprintable()
 
 
 def test_predict_masks(folder, tmp_path):

@@ -240,6 +240,9 @@ def test_what_does_not_fit_together():
         replace(model, labels=("a", "b"))
     with pytest.raises(ModelFileError, match="'center_crop' for detection: the network must see the whole"):
         replace(model, preprocessing=Preprocessing(size=(33, 33), fit="center_crop", resize=40))
+    height, width = model.network.resolution
+    with pytest.raises(ModelFileError, match=rf"preprocessing size \({height * 2}, {width}\) for a detector of resolution"):
+        replace(model, preprocessing=replace(model.preprocessing, size=(height * 2, width)))
     with pytest.raises(ValueError, match="only segmentation averages"):
         mobilenet.load(model, views=Views(flip=True))
     with pytest.raises(ValueError, match="cuts the image"):

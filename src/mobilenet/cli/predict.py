@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from ..errors import printable
 from ..images.find import find_inputs
 from ..images.open import ImageError, open_image
 from ..tasks.results import Prediction, Result, Segmentation
 from .predictor import backend_option, load_predictor
-from .shell import command, json_option, model_option, process_peak, progress, say, threads_option
+from .shell import command, json_option, model_option, print_json, process_peak, progress, say, threads_option
 from .tables import prediction_line
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def predict(
         except ImageError as error:
             report(error)
     if as_json:
-        click.echo(json.dumps([answer.to_json() for answer in answers], indent=2, ensure_ascii=False))
+        print_json([answer.to_json() for answer in answers])
     else:
         print_answers(answers)
         if seconds:
@@ -101,7 +101,7 @@ def predict(
 
 def print_answers(answers: Sequence[Answer]) -> None:
     for answer in answers:
-        click.echo(answer.path)
+        click.echo(printable(str(answer.path)))
         for prediction in answer.predictions:
             click.echo(f"  {prediction_line(prediction)}")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import MobilenetError
+from ..errors import MobilenetError, printable
 
 if TYPE_CHECKING:
     from ..network.layers import Resolution
@@ -49,9 +49,15 @@ def status(error: Exception) -> int:
     return 2 if type(error) is ValueError else 1
 
 
+def print_json(value: object) -> None:
+    """Prints JSON with readable letters, and escapes that are safe for a terminal."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo("\n".join(map(printable, text.split("\n"))))
+
+
 def say(line: str) -> None:
     """Prints a line on stderr."""
-    click.echo(line, err=True)
+    click.echo(printable(line), err=True)
 
 
 def parse_resolution(context: click.Context, parameter: click.Parameter, value: str | None) -> Resolution | None:

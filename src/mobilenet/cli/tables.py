@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import printable
+
 if TYPE_CHECKING:
     from ..bench.measure import Record
     from ..bench.roofline import LayerTime
@@ -75,7 +77,7 @@ def models_table(models: Sequence[tuple[Published, bool]]) -> str:
 
 def prediction_line(prediction: Prediction) -> str:
     """A prediction's score and label, and its box or the share of the image that it covers."""
-    line = f"{prediction.score * 100:5.1f} %  {prediction.label}"
+    line = f"{prediction.score * 100:5.1f} %  {printable(prediction.label)}"
     if prediction.box is not None:
         x0, y0, x1, y1 = prediction.box
         line += f"  x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"

@@ -66,7 +66,7 @@ class Predictor:
         Raises:
             ImageError: the image cannot be opened.
         """
-        return self.predict(open_image(image))
+        return self.predict(open_image(image, copy=False))
 
     def predict(self, image: Image.Image) -> Result:
         """The result for an image that `open_image` has opened; saves opening it a second time."""

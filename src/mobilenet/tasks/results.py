@@ -1,6 +1,6 @@
-"""What a prediction is: the currency between predictor, evaluation, command line and drawing.
+"""Results: what a prediction is. Predictor, evaluation, command line and drawing exchange them.
 
-All three results have `task`, `top(n)` for the best predictions, and `size`-free JSON through `Prediction.to_json`.
+Letters: K classes, N detections, H rows, W columns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..errors import printable
 from ..values import Value
 
 if TYPE_CHECKING:
@@ -19,14 +20,19 @@ if TYPE_CHECKING:
 
     from ..tensors import Floats
 
-VOID = 255  # in a mask: no class is meant here
+VOID = 255
+"""In a mask: a pixel that belongs to no class. Scores and losses leave it out."""
 
 
 class Prediction(Value):
-    """One answer: the label, its index among the model's labels, its score from 0 to 1.
+    """One class, object or region that a result names.
 
-    `box`: for a detection x0, y0, x1, y1 in pixels of the picture, measured to the edges. `share`: for a segmentation the
-    part of the picture that the class covers.
+    Attributes:
+        label: name of the class.
+        index: of the class, among the model's labels.
+        score: 0 to 1.
+        box: of a detection: x0, y0, x1, y1 in pixels of the image, measured to the edges; else None.
+        share: of a segmentation: the part of the image that the class covers, 0 to 1; else None.
     """
 
     label: str
@@ -40,7 +46,12 @@ class Prediction(Value):
 
 
 class Classification(Value):
-    """What a classifier says of one picture: `probabilities` (K,) float32 that sum to 1, and a label for each."""
+    """The probability of every class for one image.
+
+    Attributes:
+        probabilities: (K,) float32 that sum to 1.
+        labels: (K,) names of the classes.
+    """
 
     probabilities: array[float] | NDArray[np.float32] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
@@ -49,38 +60,38 @@ class Classification(Value):
 
     @cached_property
     def scores(self) -> NDArray[np.float32]:
-        """The probabilities as an array of numpy's."""
+        """`probabilities` as a numpy array: (K,) float32."""
         import numpy as np
 
         return np.asarray(self.probabilities, np.float32)
 
     def top(self, n: int | None = 5, threshold: float = 0.0) -> list[Prediction]:
-        """The `n` likeliest (all for None) of at least `threshold`, best first; equal scores by lower index."""
+        """The `n` likeliest classes (None for all) with a score of at least `threshold`.
+
+        The best comes first; of equal scores, the one of lower index.
+        """
         scores = self.probabilities.tolist()
-        (least,) = array("f", [threshold])  # as exact as they are
-        best = sorted(range(len(scores)), key=lambda i: scores[i] if scores[i] == scores[i] else -1.0, reverse=True)
-        return [Prediction(self.labels[i], i, scores[i]) for i in best[:n] if scores[i] >= least]
+        (threshold,) = array("f", [threshold])  # rounded as the scores are
+        order = sorted(range(len(scores)), key=lambda i: scores[i] if scores[i] == scores[i] else -1.0, reverse=True)
+        return [Prediction(self.labels[i], i, scores[i]) for i in order[:n] if scores[i] >= threshold]
 
     def to_json(self, top: int = 5) -> list[dict[str, Any]]:
         return [prediction.to_json() for prediction in self.top(top)]
 
-    def lines(self, top: int = 5) -> list[str]:
-        """For drawing and printing: ``tabby 62.1 %``."""
-        return [f"{p.label} {p.score:.1%}".replace("%", " %") for p in self.top(top)]
-
     def __str__(self) -> str:
-        return ", ".join(self.lines())
+        """For example ``tabby 62.1 %, tiger cat 20.3 %``."""
+        return printable(", ".join(f"{p.label} {p.score * 100:.1f} %" for p in self.top()))
 
 
 class Detections(Value):
-    """Objects found on one picture, best first.
+    """The objects found in one image, best first.
 
     Attributes:
-        boxes: (N, 4) float32, x0, y0, x1, y1 in pixels of the picture: x to the right, y down, from 0 at the left and upper
-            edge to the picture's width and height at the others. Every box has an area.
+        boxes: (N, 4) float32: x0, y0, x1, y1 in pixels of the image. x runs right from 0 at the left edge to the image's
+            width, y runs down from 0 at the upper edge to its height. Every box has an area.
         scores: (N,) float32, 0 to 1, descending.
         classes: (N,) int64, indices into `labels`; the background is none of them.
-        labels: names of the classes.
+        labels: (K,) names of the classes.
     """
 
     boxes: NDArray[np.float32] = field(repr=False)
@@ -94,7 +105,7 @@ class Detections(Value):
         return len(self.scores)
 
     def top(self, n: int | None = None, threshold: float = 0.0) -> list[Prediction]:
-        """The `n` best (all for None) of at least `threshold`."""
+        """The `n` best detections (None for all) with a score of at least `threshold`."""
         return [
             Prediction(self.labels[index], int(index), float(score), (float(x0), float(y0), float(x1), float(y1)))
             for (x0, y0, x1, y1), score, index in zip(self.boxes[:n], self.scores, self.classes, strict=False)
@@ -105,16 +116,17 @@ class Detections(Value):
         return [prediction.to_json() for prediction in self.top(top)]
 
     def __str__(self) -> str:
-        return ", ".join(f"{p.label} {p.score:.0%}".replace("%", " %") for p in self.top(threshold=0.5)) or "nothing found"
+        """For example ``person 91 %, dog 77 %``: the detections with a score of at least 0.5."""
+        return printable(", ".join(f"{p.label} {p.score * 100:.0f} %" for p in self.top(threshold=0.5))) or "nothing found"
 
 
 class Segmentation(Value):
-    """The class of every pixel of one picture.
+    """The class of every pixel of one image.
 
     Attributes:
-        mask: (H, W) uint8, row by row from the top, indices into `labels`, H and W the picture's own.
-        confidence: (K,) float32: the mean probability of each class over the pixels that it won, 0 where it won none.
-        labels: names of the classes.
+        mask: (H, W) uint8, indices into `labels`, in the size of the image.
+        confidence: (K,) float32: the mean probability of each class over the pixels that it won; 0 if it won none.
+        labels: (K,) names of the classes.
         background: index of the class that means "none of the others", or None.
     """
 
@@ -126,22 +138,25 @@ class Segmentation(Value):
     task = "segmentation"
 
     def shares(self) -> NDArray[np.float64]:
-        """(K,): the part of the picture that each class covers; they sum to 1."""
+        """(K,): the part of the image that each class covers; they sum to 1."""
         import numpy as np
 
         counts = np.zeros(256, np.int64)
-        for row in np.array_split(self.mask, max(self.mask.size >> 20, 1)):  # bincount copies to 8 bytes a pixel
-            counts += np.bincount(row.ravel(), minlength=256)
+        for rows in np.array_split(self.mask, max(self.mask.size >> 20, 1)):  # bincount copies to 8 bytes a pixel
+            counts += np.bincount(rows.ravel(), minlength=256)
         return np.asarray(counts[: len(self.labels)] / self.mask.size)
 
     def top(self, n: int | None = None, threshold: float = 0.0) -> list[Prediction]:
-        """The `n` largest classes (all for None) but the background, those of at least `threshold` confidence."""
+        """The `n` classes that cover most of the image (None for all), without the background.
+
+        Of these, only those with a confidence of at least `threshold`.
+        """
         shares = self.shares().tolist()
-        largest = sorted(range(len(shares)), key=shares.__getitem__, reverse=True)
-        largest = [i for i in largest if shares[i] and i != self.background]
+        order = sorted(range(len(shares)), key=shares.__getitem__, reverse=True)
+        order = [i for i in order if shares[i] and i != self.background]
         return [
             Prediction(self.labels[i], i, float(self.confidence[i]), share=shares[i])
-            for i in largest[:n]
+            for i in order[:n]
             if self.confidence[i] >= threshold
         ]
 
@@ -149,7 +164,8 @@ class Segmentation(Value):
         return [prediction.to_json() for prediction in self.top(top)]
 
     def __str__(self) -> str:
-        return ", ".join(f"{p.label} {p.share:.0%}".replace("%", " %") for p in self.top()) or "background only"
+        """For example ``cat 40 %, sofa 12 %``: the classes and the share of the image that each covers."""
+        return printable(", ".join(f"{p.label} {(p.share or 0) * 100:.0f} %" for p in self.top())) or "background only"
 
 
 Result = Classification | Detections | Segmentation
