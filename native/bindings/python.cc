@@ -1,18 +1,22 @@
-// The only file that knows Python. It checks shapes, releases the GIL, and hands plain pointers on.
+// The only file that knows Python. It checks shapes, releases the GIL and passes plain pointers to the core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <limits>
+#include <map>
 #include <stdexcept>
 #include <variant>
 
 #include "../core/image.h"
 #include "../core/preload.h"
+#include "../core/program_file.h"
 #include "../core/runner.h"
 #include "../isa/isa.h"
 
@@ -25,8 +29,7 @@ namespace {
 using Array = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Result = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
-using After = std::variant<const BatchNorm*, Array>;  // what follows a layer's products: batch normalisation, or a bias
-using Pair = std::pair<int, int>;
+using After = std::variant<const BatchNorm*, Array>;  // what follows a layer's products: batch normalization or a bias
 
 void require(bool holds, const std::string& what) {
   if (!holds) throw std::invalid_argument(what);
@@ -42,13 +45,13 @@ std::string shape_of(const A& a) {
 std::shared_ptr<BatchNorm> batch_norm(Array gamma, Array beta, Array mean, Array variance, double epsilon) {
   for (const Array* part : {&gamma, &beta, &mean, &variance})
     require(part->ndim() == 1 && part->shape(0) == gamma.shape(0) && part->shape(0) < (std::size_t{1} << 31),
-            "batch normalisation " + shape_of(*part) + ": its parts must be (out,) each");
+            "batch normalization " + shape_of(*part) + ": its parts must be (out,) each");
   return std::make_shared<BatchNorm>(gamma.data(), beta.data(), mean.data(), variance.data(), epsilon,
                                      static_cast<int>(gamma.shape(0)));
 }
 
-// What a layer brings, its sizes checked: a weight (outputs, inputs, kernel, kernel) or (outputs, inputs), and a value of
-// what follows for each output.
+// A layer's constants, their sizes checked: a weight (outputs, inputs, kernel, kernel) or (outputs, inputs), and one value
+// for each output of what follows.
 struct Layer {
   Constants constants;
   int outputs, inputs, kernel;
@@ -62,7 +65,7 @@ struct Layer {
     const BatchNorm* const* norm = std::get_if<const BatchNorm*>(&after);
     if (norm) {
       require(*norm && (*norm)->bias.size() == weight.shape(0),
-              "batch normalisation: must have one value for each output of weight " + shape_of(weight));
+              "batch normalization: must have one value for each output of weight " + shape_of(weight));
       constants = {weight.data(), (*norm)->scale.data(), (*norm)->bias.data()};
     } else {
       const Array& bias = std::get<Array>(after);
@@ -94,8 +97,8 @@ std::shared_ptr<StemWeights> stem_weights(Array weight, After after) {
 }
 
 std::pair<float, float> bounds_of(Array values) {
-  const Bounds found = bounds(values.data(), values.size());
-  return {found.least, found.largest};
+  const Bounds both = bounds(values.data(), values.size());
+  return {both.least, both.largest};
 }
 
 void fill_planes(Bytes pixels, Array levels, Result target) {
@@ -105,28 +108,48 @@ void fill_planes(Bytes pixels, Array levels, Result target) {
   planes(pixels.data(), static_cast<long>(pixels.size()) / kPlanes, levels.data(), target.data());
 }
 
-// Marks the runner as running; made and undone under Python's lock.
-struct Busy {
-  Runner& runner;
-  explicit Busy(Runner& r) : runner(r) { runner.busy = true; }
-  ~Busy() { runner.busy = false; }
+using WeightsByName = std::map<std::string, Weights>;
+
+std::shared_ptr<const Program> program_of(nb::bytes data, const WeightsByName& weights, const std::string& isa) {
+  const auto find = [&](const std::string& name) {
+    const auto place = weights.find(name);
+    require(place != weights.end(), "program: there are no weights called '" + name + "'");
+    return place->second;
+  };
+  return read_program(data.data(), data.size(), find, kernels_for(isa));
+}
+
+// A runner that one Python thread uses at a time; `busy` is read and written under Python's lock.
+struct PythonRunner {
+  Runner runner;
+  bool busy = false;
+
+  explicit PythonRunner(int threads) : runner(threads) {}
+
+  void run(const Program& program, Array images, std::vector<Result> outputs, nb::object seconds);
 };
 
-void run(Runner& runner, const Program& program, Array images, std::vector<Result> outputs, nb::object seconds) {
-  const std::size_t plane = static_cast<std::size_t>(program.height) * program.width;
-  require(images.ndim() == 4 && images.shape(1) == 3 && images.shape(2) == static_cast<std::size_t>(program.height) &&
+struct Busy {
+  bool& flag;
+  explicit Busy(bool& f) : flag(f) { flag = true; }
+  ~Busy() { flag = false; }
+};
+
+void PythonRunner::run(const Program& program, Array images, std::vector<Result> outputs, nb::object seconds) {
+  const std::size_t image = kPlanes * static_cast<std::size_t>(program.height) * program.width;
+  require(images.ndim() == 4 && images.shape(1) == kPlanes && images.shape(2) == static_cast<std::size_t>(program.height) &&
               images.shape(3) == static_cast<std::size_t>(program.width),
           "images " + shape_of(images) + ": the program takes (N, 3, " + std::to_string(program.height) + ", " +
               std::to_string(program.width) + ")");
   require(runner.threads() == program.threads, "the program is for " + std::to_string(program.threads) +
                                                    " threads, the runner has " + std::to_string(runner.threads()));
   require(outputs.size() == program.outputs.size(), "the program has " + std::to_string(program.outputs.size()) + " outputs");
+  const std::size_t count = images.shape(0);
   std::vector<float*> start(outputs.size()), now(outputs.size());
-  std::vector<std::size_t> step(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const Output& o = program.outputs[i];
-    step[i] = static_cast<std::size_t>(o.channels) * o.height * o.width;
-    require(outputs[i].size() == images.shape(0) * step[i], "output " + std::to_string(i) + " has the wrong size");
+    const std::size_t size = program.outputs[i].size();
+    require(count <= std::numeric_limits<std::size_t>::max() / size && outputs[i].size() == count * size,
+            "output " + std::to_string(i) + " has the wrong size");
     start[i] = outputs[i].data();
   }
   double* times = nullptr;
@@ -135,24 +158,15 @@ void run(Runner& runner, const Program& program, Array images, std::vector<Resul
     require(array.size() >= static_cast<std::size_t>(program.labels), "seconds has fewer entries than the program labels");
     times = array.data();
   }
-  require(!runner.busy, "the runner is running already; each thread needs a runner of its own");
-  const Busy busy(runner);
-  program.seal();
+  require(!busy, "the runner is running already; each thread needs a runner of its own");
+  const Busy running(busy);
   nb::gil_scoped_release unlocked;
   runner.prepare(program);
-  for (std::size_t n = 0; n < images.shape(0); ++n) {
-    for (std::size_t i = 0; i < outputs.size(); ++i) now[i] = start[i] + n * step[i];
-    runner.run(program, images.data() + n * 3 * plane, now.data(), times);
+  for (std::size_t n = 0; n < count; ++n) {
+    for (std::size_t i = 0; i < outputs.size(); ++i) now[i] = start[i] + n * program.outputs[i].size();
+    runner.run(program, images.data() + n * image, now.data(), times);
   }
 }
-
-struct Place {  // where a step runs, and what the plan calls it
-  int thread, label;
-};
-
-Rows rows_of(Pair p) { return {p.first, p.second}; }
-Panels panels_of(Pair p) { return {p.first, p.second}; }
-Range range_of(std::pair<float, float> p) { return {p.first, p.second}; }
 
 }  // namespace
 }  // namespace mobilenet
@@ -161,15 +175,14 @@ NB_MODULE(_core, m) {
   using namespace mobilenet;
   nb::set_leak_warnings(false);
   preload_code();
-  m.doc() = "The native core: packed weights, programs of typed steps, runners. See docs/engine.md.";
-  m.attr("BLOCK") = kBlock;
+  m.doc() = "The native core: packed weights, programs, runners. See docs/engine.md.";
   m.def("isas", &available_isas, "Instruction sets this processor and this build have, slowest first.");
   m.def("isa", [](const std::string& name) { return std::string(kernels_for(name).name); }, "name"_a = "",
-        "The instruction set that `name` selects; the best where it is empty.");
+        "The instruction set that `name` selects; the best if it is empty.");
 
-  m.def("bounds", &bounds_of, "values"_a, "The least and the largest of float32 values; both NaN where one of them is.");
+  m.def("bounds", &bounds_of, "values"_a, "The least and the largest of float32 values; both NaN if any is.");
   m.def("planes", &fill_planes, "pixels"_a, "levels"_a, "target"_a,
-        "Planes of float32 from pixels of three bytes, each looked up in its colour's 256 levels.");
+        "Planes of float32 from pixels of three bytes, each looked up in its color's 256 levels.");
 
   nb::class_<BatchNorm>(m, "BatchNorm").def(nb::new_(&batch_norm), "gamma"_a, "beta"_a, "mean"_a, "variance"_a, "epsilon"_a);
   nb::class_<Slab>(m, "Slab").def(nb::init<>());
@@ -180,95 +193,27 @@ NB_MODULE(_core, m) {
       .def_prop_ro("bytes", [](const ProductWeights& w) { return w.weights.bytes(); });
   nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "after"_a);
   nb::class_<StemWeights>(m, "StemWeights").def(nb::new_(&stem_weights), "weight"_a, "after"_a);
-  nb::class_<Window>(m, "Window")
-      .def("__init__", [](Window* w, int kernel, int stride, int dilation, int top,
-                          int left) { new (w) Window{kernel, stride, dilation, top, left}; },
-           "kernel"_a = 1, "stride"_a = 1, "dilation"_a = 1, "top"_a = 0, "left"_a = 0);
-  nb::class_<Place>(m, "Place")
-      .def("__init__", [](Place* p, int thread, int label) { new (p) Place{thread, label}; }, "thread"_a, "label"_a);
 
   nb::class_<Program>(m, "Program")
-      .def("__init__",
-           [](Program* p, const std::string& isa, int threads, int height, int width, std::int64_t floats,
-              std::int64_t zeros) { new (p) Program(kernels_for(isa), threads, height, width, floats, zeros); },
-           "isa"_a, "threads"_a, "height"_a, "width"_a, "arena_floats"_a, "zeros"_a)
-      .def("buffer", &Program::buffer, nb::kw_only(), "offset"_a, "channels"_a, "height"_a, "width"_a, "slots"_a,
-           "left"_a = 0, "right"_a = 0)
-      .def("output", &Program::output, "channels"_a, "height"_a, "width"_a)
-      .def("barrier", &Program::barrier)
-      .def("pad",
-           [](Program& p, Place at, int target, Pair slots) { p.add(at.thread, at.label, PadStep{target, rows_of(slots)}); },
-           "at"_a, nb::kw_only(), "target"_a, "slots"_a)
-      .def("stem",
-           [](Program& p, Place at, StemWeightsPtr weights, Window window, int target, Pair rows, std::pair<float, float> range) {
-             p.add(at.thread, at.label, StemStep{weights, window, target, rows_of(rows), range_of(range)});
-           },
-           "at"_a, nb::kw_only(), "weights"_a, "window"_a, "target"_a, "rows"_a, "range"_a)
-      .def("product",
-           [](Program& p, Place at, ProductWeightsPtr weights, Window window, int source, int target, int residual, Pair rows,
-              Pair panels, std::pair<float, float> range) {
-             p.add(at.thread, at.label,
-                   ProductStep{weights, window, source, target, residual, rows_of(rows), panels_of(panels), range_of(range)});
-           },
-           "at"_a, nb::kw_only(), "weights"_a, "window"_a, "source"_a, "target"_a, "residual"_a = -1, "rows"_a, "panels"_a,
-           "range"_a)
-      .def("depthwise",
-           [](Program& p, Place at, DepthwiseWeightsPtr weights, Window window, int source, int target, Pair rows, Pair blocks,
-              std::pair<float, float> range) {
-             p.add(at.thread, at.label,
-                   DepthwiseStep{weights, window, source, target, rows_of(rows), blocks.first, blocks.second, range_of(range), {}});
-           },
-           "at"_a, nb::kw_only(), "weights"_a, "window"_a, "source"_a, "target"_a, "rows"_a, "blocks"_a, "range"_a)
-      .def("expand_depthwise",
-           [](Program& p, Place at, ProductWeightsPtr expand, DepthwiseWeightsPtr depthwise, Window window, int source, int ring, int target,
-              Pair expanded, Pair rows, Pair panels, std::pair<float, float> expand_range, std::pair<float, float> range) {
-             p.add(at.thread, at.label,
-                   ExpandDepthwiseStep{expand, depthwise, window, source, ring, target, rows_of(expanded), rows_of(rows),
-                                       panels_of(panels), range_of(expand_range), range_of(range), {}});
-           },
-           "at"_a, nb::kw_only(), "expand"_a, "depthwise"_a, "window"_a, "source"_a, "ring"_a, "target"_a, "expanded"_a,
-           "rows"_a, "panels"_a, "expand_range"_a, "range"_a)
-      .def("product_pool",
-           [](Program& p, Place at, ProductWeightsPtr weights, int source, int scratch, int target, Pair panels,
-              std::pair<float, float> range) {
-             p.add(at.thread, at.label, PooledProductStep{weights, source, scratch, target, panels_of(panels), range_of(range)});
-           },
-           "at"_a, nb::kw_only(), "weights"_a, "source"_a, "scratch"_a, "target"_a, "panels"_a, "range"_a)
-      .def("pool",
-           [](Program& p, Place at, int source, int target, Pair blocks) {
-             p.add(at.thread, at.label, PoolStep{source, target, blocks.first, blocks.second});
-           },
-           "at"_a, nb::kw_only(), "source"_a, "target"_a, "blocks"_a)
-      .def("add",
-           [](Program& p, Place at, int a, int b, int target, Pair rows) {
-             p.add(at.thread, at.label, AddStep{a, b, target, rows_of(rows)});
-           },
-           "at"_a, nb::kw_only(), "a"_a, "b"_a, "target"_a, "rows"_a)
-      .def("resize",
-           [](Program& p, Place at, int source, int target, bool align_corners, Pair rows) {
-             p.add(at.thread, at.label, ResizeStep{source, target, align_corners, rows_of(rows), {}, {}});
-           },
-           "at"_a, nb::kw_only(), "source"_a, "target"_a, "align_corners"_a, "rows"_a)
-      .def("concat",
-           [](Program& p, Place at, int source, int target, int channel, Pair rows) {
-             p.add(at.thread, at.label, ConcatStep{source, target, channel, rows_of(rows)});
-           },
-           "at"_a, nb::kw_only(), "source"_a, "target"_a, "channel"_a, "rows"_a)
-      .def("emit",
-           [](Program& p, Place at, int source, int output, Pair rows) {
-             p.add(at.thread, at.label, EmitStep{source, output, rows_of(rows)});
-           },
-           "at"_a, nb::kw_only(), "source"_a, "output"_a, "rows"_a)
+      .def(nb::new_(&program_of), "data"_a, "weights"_a, "isa"_a = "")
       .def_ro("threads", &Program::threads)
+      .def_ro("height", &Program::height)
+      .def_ro("width", &Program::width)
+      .def_prop_ro("outputs",
+                   [](const Program& p) {
+                     std::vector<std::tuple<int, int, int>> shapes;
+                     for (const Output& o : p.outputs) shapes.emplace_back(o.channels, o.height, o.width);
+                     return shapes;
+                   })
       .def_ro("labels", &Program::labels);
 
-  nb::class_<Runner>(m, "Runner")
+  nb::class_<PythonRunner>(m, "Runner")
       .def("__init__",
-           [](Runner* r, int threads) {
+           [](PythonRunner* r, int threads) {
              require(threads >= 1 && threads <= 256, "threads " + std::to_string(threads) + ": must be 1 to 256");
-             new (r) Runner(threads);
+             new (r) PythonRunner(threads);
            },
            "threads"_a)
-      .def("run", &run, "program"_a, "images"_a, "outputs"_a, "seconds"_a = nb::none())
-      .def_prop_ro("arena_bytes", &Runner::arena_bytes);
+      .def("run", &PythonRunner::run, "program"_a, "images"_a, "outputs"_a, "seconds"_a = nb::none())
+      .def_prop_ro("arena_bytes", [](const PythonRunner& r) { return r.runner.arena_bytes(); });
 }

@@ -1,9 +1,11 @@
-// A program: buffers in one arena, and for each thread the steps it runs, in order. Built once, checked while built,
-// then immutable: any number of runners may run it at once.
+// A program: buffers in one arena, and for each thread the steps it runs, in order. Checked while it is built and constant
+// from then on: any number of runners may run it at once.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <tuple>
 
 #include "steps.h"
 
@@ -11,39 +13,40 @@ namespace mobilenet {
 
 struct Output {
   int channels, height, width;
+
+  std::size_t size() const { return static_cast<std::size_t>(channels) * height * width; }  // at most 2^50
 };
 
 class Program {
  public:
-  // The arena starts with `zeros` floats that stay zero: what a window reads above and below the picture.
-  Program(const Kernels& kernels, int threads, int height, int width, std::int64_t arena_floats, std::int64_t zeros);
-
-  // Each throws std::invalid_argument on anything that would read or write outside a buffer.
-  int buffer(std::int64_t offset, int channels, int height, int width, int slots, int left, int right);
-  int output(int channels, int height, int width);
-  void add(int thread, int label, Step step);
-  void barrier();
-
-  // From the first run on nothing may be added: other threads may be reading.
-  void seal() const { sealed_ = true; }
-
-  struct Labelled {
+  struct LabeledStep {
     Step step;
     int label;  // the plan's number for it, for timing
   };
 
+  // The first `zeros` bytes of the arena stay zero: windows read them above and below the image.
+  Program(const Kernels& kernels, int threads, int height, int width, int labels, std::int64_t arena_bytes,
+          std::int64_t zero_bytes);
+
+  // Each throws std::invalid_argument on anything that would read or write outside a buffer.
+  int buffer(Number number, std::int64_t offset, int channels, int height, int width, int slots, int left, int right);
+  int output(int channels, int height, int width);
+  void add(int thread, int label, Step step);
+  void barrier();
+
   const Kernels& kernels;
-  const int threads, height, width;
-  const std::size_t arena_floats, zeros;
+  const int threads, height, width, labels;
+  const std::size_t arena_bytes, zero_bytes;
   std::vector<Buffer> buffers;
   std::vector<Output> outputs;
-  std::vector<std::vector<Labelled>> steps;  // by thread
-  int labels = 0;
+  std::vector<std::vector<LabeledStep>> steps;  // by thread
 
  private:
-  void require_open() const;
+  RowTable row_table(const Window& window, const Buffer& source, const Buffer& target, Span rows);
+  std::shared_ptr<const ResizeTable> resize_table(int from, int to, Corners corners);
 
-  mutable bool sealed_ = false;  // written by binding.cc only, under Python's lock
+  std::map<std::tuple<int, int, Corners>, std::shared_ptr<const ResizeTable>> resize_tables_;
+  std::size_t table_values_ = 0;
 };
 
 }  // namespace mobilenet

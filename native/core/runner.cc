@@ -9,25 +9,25 @@
 namespace mobilenet {
 namespace {
 
-// One image's run as the steps see it.
+// One image's run as the steps see it, on float32 tensors.
 struct Run {
   const Program& program;
   const F32& kernels;
-  float* arena;
+  std::byte* arena;
   const float* image;
   float* const* outputs;
   Workers& workers;
 
   const Buffer& at(int index) const { return program.buffers[index]; }
-  float* start(const Buffer& b) const { return arena + b.offset; }
-  const float* zeros() const { return arena; }
+  float* start(const Buffer& b) const { return reinterpret_cast<float*>(arena + b.offset); }
+  const float* zeros() const { return reinterpret_cast<const float*>(arena); }
 
-  // How many rows from `y` lie behind one another in the buffer, so that they are one run of pixels.
+  // Rows from `y` on that lie one after another in the buffer, so that they are one run of pixels.
   static int consecutive(const Buffer& b, int y) { return b.padded() ? 1 : b.slots - y % b.slots; }
 
   // One panel of a 1x1 convolution; blocks of the target are counted from `shift` on.
   void product(const ProductWeights& w, int panel, const Buffer& source, const Buffer& target, const Buffer* residual,
-               Rows rows, Range range, int shift = 0) const {
+               Span rows, Range range, int shift = 0) const {
     const ProductWeights::Panel& p = w.panels[panel];
     const int block = p.first_block - shift;
     for (int y = rows.from; y < rows.to;) {
@@ -89,7 +89,7 @@ struct Run {
                        .residual = residual,
                        .residual_block = residual ? at(s.residual).block() : 0,
                        .pixels = target.width,
-                       .range = s.range});
+                       .range = range_of(s.activation)});
     }
   }
 
@@ -121,11 +121,11 @@ struct Run {
       }
   }
 
-  // Asks for the image's rows from `row` on, so that they are in the cache when their turn comes.
+  // Prefetches rows of the image from `row` on.
   void prefetch(int row, int count) const {
     constexpr int line = 64 / sizeof(float);
     for (int plane = 0; plane < kPlanes; ++plane)
-      for (int y = row; y < std::min(row + count, program.height); ++y)
+      for (int y = std::max(row, 0); y < std::min(row + count, program.height); ++y)
         for (int x = 0; x < program.width; x += line)
           __builtin_prefetch(image + (static_cast<long>(plane) * program.height + y) * program.width + x);
   }
@@ -155,7 +155,7 @@ struct Run {
                     .kernel = k,
                     .stride = s.window.stride,
                     .dilation = s.window.dilation,
-                    .range = s.range});
+                    .range = range_of(s.activation)});
     }
   }
 
@@ -163,12 +163,12 @@ struct Run {
     const bool plain = s.window.kernel == 1 && s.window.stride == 1;
     const Buffer* residual = s.residual >= 0 ? &at(s.residual) : nullptr;
     for (int panel = s.panels.from; panel < s.panels.to; ++panel)
-      plain ? product(*s.weights, panel, at(s.source), at(s.target), residual, s.rows, s.range) : convolution(s, panel);
+      plain ? product(*s.weights, panel, at(s.source), at(s.target), residual, s.rows, range_of(s.activation)) : convolution(s, panel);
   }
 
   void operator()(const DepthwiseStep& s) const {
-    for (int block = s.from_block; block < s.to_block; ++block)
-      depthwise(*s.weights, s.window, s.table, block, at(s.source), block, at(s.target), s.range);
+    for (int block = s.blocks.from; block < s.blocks.to; ++block)
+      depthwise(*s.weights, s.window, s.table, block, at(s.source), block, at(s.target), range_of(s.activation));
   }
 
   void operator()(const ExpandDepthwiseStep& s) const {
@@ -177,9 +177,9 @@ struct Run {
     for (int panel = s.panels.from; panel < s.panels.to; ++panel) {
       const ProductWeights::Panel& p = s.expand->panels[panel];
       const int shift = shared ? p.first_block : 0;
-      product(*s.expand, panel, at(s.source), ring, nullptr, s.expanded, s.expand_range, shift);
+      product(*s.expand, panel, at(s.source), ring, nullptr, s.expanded, range_of(s.expand_activation), shift);
       for (int block = p.first_block; block < p.first_block + p.blocks; ++block)
-        depthwise(*s.depthwise, s.window, s.table, block, ring, block - shift, at(s.target), s.range);
+        depthwise(*s.depthwise, s.window, s.table, block, ring, block - shift, at(s.target), range_of(s.activation));
     }
   }
 
@@ -188,7 +188,7 @@ struct Run {
     const long pixels = static_cast<long>(source.height) * source.width;
     for (int panel = s.panels.from; panel < s.panels.to; ++panel) {
       const ProductWeights::Panel& p = s.weights->panels[panel];
-      product(*s.weights, panel, source, scratch, nullptr, {0, source.height}, s.range, p.first_block);
+      product(*s.weights, panel, source, scratch, nullptr, {0, source.height}, range_of(s.activation), p.first_block);
       for (int block = 0; block < p.blocks; ++block)
         mean(start(scratch) + block * scratch.block(), pixels, target, p.first_block + block);
     }
@@ -200,10 +200,10 @@ struct Run {
     kernels.accumulate(pixels, count, 1.0f / static_cast<float>(count), sum);
   }
 
-  void operator()(const PoolStep& s) const {
+  void operator()(const GlobalPoolStep& s) const {
     const Buffer &source = at(s.source), &target = at(s.target);
     const float scale = 1.0f / (static_cast<float>(source.height) * static_cast<float>(source.width));
-    for (int block = s.from_block; block < s.to_block; ++block) {
+    for (int block = s.blocks.from; block < s.blocks.to; ++block) {
       float* sum = start(target) + block * target.block() + target.row(0);
       std::memset(sum, 0, kBlock * sizeof(float));
       for (int y = 0; y < source.height; ++y)
@@ -225,18 +225,18 @@ struct Run {
     for (int block = 0; block < target.blocks(); ++block)
       for (int y = s.rows.from; y < s.rows.to; ++y) {
         const float* pixels = start(source) + block * source.block();
-        kernels.resize({.above = pixels + source.row(s.source_rows.first[y]),
-                        .below = pixels + source.row(s.source_rows.second[y]),
-                        .down = s.source_rows.weight[y],
-                        .column = s.columns.first.data(),
-                        .next = s.columns.second.data(),
-                        .right = s.columns.weight.data(),
+        kernels.resize({.above = pixels + source.row(s.table_rows->first[y]),
+                        .below = pixels + source.row(s.table_rows->second[y]),
+                        .down = s.table_rows->weight[y],
+                        .column = s.table_columns->first.data(),
+                        .next = s.table_columns->second.data(),
+                        .right = s.table_columns->weight.data(),
                         .target = start(target) + block * target.block() + target.row(y),
                         .pixels = target.width});
       }
   }
 
-  // Channel by channel where the target's blocks do not begin where the source's do.
+  // Channel by channel: the target's blocks may begin elsewhere than the source's.
   void operator()(const ConcatStep& s) const {
     const Buffer &source = at(s.source), &target = at(s.target);
     for (int c = 0; c < source.channels; ++c)
@@ -279,7 +279,7 @@ void run_thread(void* context, int thread) {
   double* seconds = thread == 0 ? job.seconds : nullptr;
   double before = seconds ? now() : 0;
   int label = 0;  // waiting at a barrier belongs to the step before it
-  for (const Program::Labelled& step : job.run.program.steps[thread]) {
+  for (const Program::LabeledStep& step : job.run.program.steps[thread]) {
     std::visit(job.run, step.step);
     if (!seconds) continue;
     if (!std::holds_alternative<BarrierStep>(step.step)) label = step.label;
@@ -292,14 +292,20 @@ void run_thread(void* context, int thread) {
 }  // namespace
 
 void Runner::prepare(const Program& program) {
-  if (arena_.bytes() >= program.arena_floats * sizeof(float)) return;
-  arena_ = Memory();
-  arena_ = Memory(program.arena_floats * sizeof(float));
+  if (arena_.bytes() >= program.arena_bytes) return;
+  arena_ = Memory();  // first free the old one
+  arena_ = Memory(program.arena_bytes);
 }
 
 void Runner::run(const Program& program, const float* image, float* const* outputs, double* seconds) {
-  std::memset(arena_.as<float>(), 0, program.zeros * sizeof(float));
-  Job job{{program, program.kernels.f32, arena_.as<float>(), image, outputs, workers_}, seconds};
+  std::memset(arena_.as<std::byte>(), 0, program.zero_bytes);
+  Job job{.run = {.program = program,
+                  .kernels = program.kernels.f32,
+                  .arena = arena_.as<std::byte>(),
+                  .image = image,
+                  .outputs = outputs,
+                  .workers = workers_},
+          .seconds = seconds};
   workers_.run(run_thread, &job);
 }
 

@@ -1,4 +1,4 @@
-// Runs programs: one arena, one set of threads. A runner serves one caller at a time; programs are shared, runners not.
+// Runs programs: one arena, one set of threads. A runner serves one caller at a time; programs are shared, runners are not.
 #pragma once
 
 #include "program.h"
@@ -10,15 +10,14 @@ class Runner {
  public:
   explicit Runner(int threads) : threads_(threads), workers_(threads) {}
 
-  // Makes room for `program`: the only allocation, and none where the arena is large enough already.
+  // Makes room for `program`: the only allocation, and none if the arena is large enough already.
   void prepare(const Program& program);
 
-  // `image` is (3, height, width); `outputs` are planar, of the shapes the program declares. Where `seconds` is given,
-  // the time of each label on thread 0 is added to it.
+  // `image` is (3, height, width); `outputs` are planar, of the shapes that the program declares. The time
+  // of each label on thread 0 is added to `seconds`, unless it is null.
   void run(const Program& program, const float* image, float* const* outputs, double* seconds);
 
   int threads() const { return threads_; }
-  bool busy = false;  // for the caller to mark
   std::size_t arena_bytes() const { return arena_.bytes(); }
 
  private:

@@ -60,7 +60,7 @@ void pool(int threads) {
   check(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's pool works");
 }
 
-// A stem, an inverted residual and a classifier on a picture of side `n`, rows and panels split among `threads`.
+// A stem, an inverted residual and a classifier on a image of side `n`, rows and panels split among `threads`.
 struct Net {
   StemWeightsPtr stem;
   ProductWeightsPtr expand, project, head;
@@ -74,38 +74,63 @@ struct Net {
         depthwise(std::make_shared<DepthwiseWeights>(Constants{noise(70 * 9, 7).data(), nullptr, noise(70, 8).data()}, 70, 3)) {}
 
   Program program(const Kernels& k, int threads, int n) const {
-    const int side = (n - 1) / 2 + 1, zeros = (side + 2) * kBlock;
+    const int side = (n - 1) / 2 + 1, zeros = (side + 2) * kBlock * 4;
     std::int64_t next = zeros;
     const auto buffer = [&](Program& p, int channels, int height, int width, int slots, int margin) {
-      const int index = p.buffer(next, channels, height, width, slots, margin, margin);
-      next += static_cast<std::int64_t>(p.buffers[index].size());
+      const int index = p.buffer(Number::f32, next, channels, height, width, slots, margin, margin);
+      next += static_cast<std::int64_t>(p.buffers[index].bytes());
       return index;
     };
-    Program p(k, threads, n, n, 1 << 20, zeros);
-    const Range relu6{0, 6};
+    Program p(k, threads, n, n, 5, 1 << 22, zeros);
+    const Activation relu6 = Activation::relu6;
     const Window same{3, 1, 1, 1, 1}, one{1, 1, 1, 0, 0};
     const int x = buffer(p, 20, side, side, side, 0), d = buffer(p, 70, side, side, side, 0);
     const int y = buffer(p, 20, side, side, side, 0), pooled = buffer(p, 40, 1, 1, 1, 0);
     const int output = p.output(40, 1, 1);
     for (int t = 0; t < threads; ++t)
-      p.add(t, 0, StemStep{stem, {3, 2, 1, 1, 1}, x, {side * t / threads, side * (t + 1) / threads}, relu6});
+      p.add(t, 0, StemStep{.weights = stem,
+                           .activation = relu6,
+                           .window = {3, 2, 1, 1, 1},
+                           .target = x,
+                           .rows = {side * t / threads, side * (t + 1) / threads}});
     p.barrier();
     for (int t = 0; t < threads; ++t) {
       const int ring = buffer(p, 48, side, side, side, 1), panels = static_cast<int>(expand->panels.size());
-      p.add(t, 1, PadStep{ring, {0, side}});
-      p.add(t, 1, ExpandDepthwiseStep{expand, depthwise, same, x, ring, d, {0, side}, {0, side},
-                                      {panels * t / threads, panels * (t + 1) / threads}, relu6, relu6, {}});
+      p.add(t, 1, PadStep{.target = ring, .slots = {0, side}});
+      p.add(t, 1, ExpandDepthwiseStep{.expand = expand,
+                                      .expand_activation = relu6,
+                                      .depthwise = depthwise,
+                                      .activation = relu6,
+                                      .window = same,
+                                      .source = x,
+                                      .ring = ring,
+                                      .target = d,
+                                      .expanded = {0, side},
+                                      .rows = {0, side},
+                                      .panels = {panels * t / threads, panels * (t + 1) / threads}});
     }
     p.barrier();
     for (int t = 0; t < threads; ++t)
-      p.add(t, 2, ProductStep{project, one, d, y, x, {side * t / threads, side * (t + 1) / threads}, {0, 1}, relu6});
+      p.add(t, 2, ProductStep{.weights = project,
+                              .activation = relu6,
+                              .window = one,
+                              .source = d,
+                              .target = y,
+                              .residual = x,
+                              .rows = {side * t / threads, side * (t + 1) / threads},
+                              .panels = {0, 1}});
     p.barrier();
     for (int t = 0; t < threads; ++t) {
       const int scratch = buffer(p, 40, side, side, side, 0), panels = static_cast<int>(head->panels.size());
-      p.add(t, 3, PooledProductStep{head, y, scratch, pooled, {panels * t / threads, panels * (t + 1) / threads}, relu6});
+      p.add(t, 3, PooledProductStep{.weights = head,
+                                    .activation = relu6,
+                                    .source = y,
+                                    .scratch = scratch,
+                                    .target = pooled,
+                                    .panels = {panels * t / threads, panels * (t + 1) / threads}});
     }
     p.barrier();
-    p.add(0, 4, EmitStep{pooled, output, {0, 1}});
+    p.add(0, 4, EmitStep{.source = pooled, .output = output, .rows = {0, 1}});
     return p;
   }
 };
@@ -113,7 +138,7 @@ struct Net {
 void programs(const Kernels& kernels) {
   const Net net(kernels);
   for (int n : {1, 2, 7, 30}) {
-    const std::vector<float> picture = noise(3 * n * n, 11);
+    const std::vector<float> image = noise(3 * n * n, 11);
     std::vector<float> expected(40);
     for (int threads : {1, 2, 3}) {
       const Program program = net.program(kernels, threads, n);
@@ -123,7 +148,7 @@ void programs(const Kernels& kernels) {
         float* outputs[] = {result.data()};
         for (int i = 0; i < 20; ++i) {
           runner.prepare(program);
-          runner.run(program, picture.data(), outputs, nullptr);
+          runner.run(program, image.data(), outputs, nullptr);
         }
         return result;
       };

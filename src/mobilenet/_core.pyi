@@ -1,4 +1,4 @@
-"""The native core's face; see native/binding.cc."""
+"""The native core's face; see native/bindings/python.cc."""
 
 from array import array
 from collections.abc import Sequence
@@ -8,10 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32] | memoryview[Any]
-Span = tuple[int, int]
-Range = tuple[float, float]
-
-BLOCK: int
 
 def isas() -> list[str]: ...
 def isa(name: str = "") -> str: ...
@@ -39,72 +35,18 @@ class DepthwiseWeights:
 class StemWeights:
     def __init__(self, weight: Floats, after: Floats | BatchNorm) -> None: ...
 
-class Window:
-    def __init__(self, kernel: int = 1, stride: int = 1, dilation: int = 1, top: int = 0, left: int = 0) -> None: ...
-
-class Place:
-    def __init__(self, thread: int, label: int) -> None: ...
+Weights = ProductWeights | DepthwiseWeights | StemWeights
 
 class Program:
-    def __init__(self, isa: str, threads: int, height: int, width: int, arena_floats: int, zeros: int) -> None: ...
-    def buffer(
-        self, *, offset: int, channels: int, height: int, width: int, slots: int, left: int = 0, right: int = 0
-    ) -> int: ...
-    def output(self, channels: int, height: int, width: int) -> int: ...
-    def barrier(self) -> None: ...
-    def pad(self, at: Place, *, target: int, slots: Span) -> None: ...
-    def stem(self, at: Place, *, weights: StemWeights, window: Window, target: int, rows: Span, range: Range) -> None: ...
-    def product(
-        self,
-        at: Place,
-        *,
-        weights: ProductWeights,
-        window: Window,
-        source: int,
-        target: int,
-        residual: int = -1,
-        rows: Span,
-        panels: Span,
-        range: Range,
-    ) -> None: ...
-    def depthwise(
-        self,
-        at: Place,
-        *,
-        weights: DepthwiseWeights,
-        window: Window,
-        source: int,
-        target: int,
-        rows: Span,
-        blocks: Span,
-        range: Range,
-    ) -> None: ...
-    def expand_depthwise(
-        self,
-        at: Place,
-        *,
-        expand: ProductWeights,
-        depthwise: DepthwiseWeights,
-        window: Window,
-        source: int,
-        ring: int,
-        target: int,
-        expanded: Span,
-        rows: Span,
-        panels: Span,
-        expand_range: Range,
-        range: Range,
-    ) -> None: ...
-    def product_pool(
-        self, at: Place, *, weights: ProductWeights, source: int, scratch: int, target: int, panels: Span, range: Range
-    ) -> None: ...
-    def pool(self, at: Place, *, source: int, target: int, blocks: Span) -> None: ...
-    def add(self, at: Place, *, a: int, b: int, target: int, rows: Span) -> None: ...
-    def resize(self, at: Place, *, source: int, target: int, align_corners: bool, rows: Span) -> None: ...
-    def concat(self, at: Place, *, source: int, target: int, channel: int, rows: Span) -> None: ...
-    def emit(self, at: Place, *, source: int, output: int, rows: Span) -> None: ...
+    def __init__(self, data: bytes, weights: dict[str, Weights], isa: str = "") -> None: ...
     @property
     def threads(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def outputs(self) -> list[tuple[int, int, int]]: ...
     @property
     def labels(self) -> int: ...
 

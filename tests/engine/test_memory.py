@@ -7,7 +7,16 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobilenet.engine.plan.memory import Buffer, least, place
+from mobilenet.engine.plan.layout import F32, Layout
+from mobilenet.engine.plan.memory import LINE, Buffer, aligned, place
+
+PIXELS = Layout("pixels", itemsize=1, block=16, blocked=False, panel=2, expand_panel=2, band=4)  # [row][column][channel]
+
+
+def least(wanted: list[Buffer]) -> int:
+    """Bytes alive at the worst stage: no placement can do with fewer."""
+    stages = {b.first for b in wanted}
+    return max((sum(b.bytes for b in wanted if b.first <= s <= b.last) for s in stages), default=0)
 
 
 @st.composite
@@ -18,6 +27,7 @@ def buffers(draw: st.DrawFn) -> list[Buffer]:
         made.append(
             Buffer(
                 name=str(index),
+                layout=draw(st.sampled_from([F32, PIXELS])),
                 channels=draw(st.integers(1, 100)),
                 height=height,
                 width=draw(st.integers(1, 40)),
@@ -33,13 +43,13 @@ def buffers(draw: st.DrawFn) -> list[Buffer]:
 
 @given(buffers(), st.integers(0, 10))
 def test_no_overlap(wanted, start):
-    placed, end = place(wanted, start * 16)
+    placed, end = place(wanted, start * LINE)
     assert [b.name for b in placed] == [b.name for b in wanted]
     for a, b in combinations(placed, 2):
         assert not a.overlaps(b), (a, b)
-    assert all(b.offset >= start * 16 and b.offset % 16 == 0 and b.offset + b.floats <= end for b in placed)
-    assert end - start * 16 >= least(wanted)
-    assert end - start * 16 <= sum(b.floats for b in wanted)
+    assert all(b.offset >= start * LINE and b.offset % LINE == 0 and b.offset + b.bytes <= end for b in placed)
+    assert end - start * LINE >= least(wanted)
+    assert end - start * LINE <= sum(aligned(b.bytes) for b in wanted)
 
 
 @given(buffers())
@@ -51,8 +61,15 @@ def test_order_does_not_matter(wanted):
 
 
 def test_lives_that_do_not_meet_share_ground():
-    a = Buffer("a", 16, 8, 8, 8, first=0, last=1)
-    b = Buffer("b", 16, 8, 8, 8, first=2, last=3)
+    a = Buffer("a", F32, 16, 8, 8, 8, first=0, last=1)
+    b = Buffer("b", F32, 16, 8, 8, 8, first=2, last=3)
     placed, end = place([a, b], 0)
     assert [p.offset for p in placed] == [0, 0]
-    assert end == a.floats == 16 * 64
+    assert end == a.bytes == 4 * 16 * 64
+
+
+def test_layouts():
+    """Blocks of 16 channels of float32, or all channels of a pixel side by side, padded to a multiple of 16."""
+    blocked, pixels = (Buffer("a", layout, 40, 8, 5, 3, left=1, right=2) for layout in (F32, PIXELS))
+    assert (blocked.blocks, blocked.row_bytes, blocked.plane_bytes, blocked.bytes) == (3, 512, 1536, 3 * 1536)
+    assert (pixels.blocks, pixels.row_bytes, pixels.plane_bytes, pixels.bytes) == (3, 384, 1152, 1152)

@@ -11,24 +11,24 @@ from hypothesis import strategies as st
 from support.networks import STYLES, networks
 
 from mobilenet.engine.plan.budget import candidates, choose
-from mobilenet.engine.plan.fuse import Block, PooledProduct, Product, Stem, Sum, fuse
+from mobilenet.engine.plan.fuse import AddUnit, BlockUnit, PooledProductUnit, ProductUnit, StemUnit, fuse
 from mobilenet.engine.plan.geometry import panels
-from mobilenet.engine.plan.memory import BLOCK
+from mobilenet.engine.plan.layout import F32
 from mobilenet.engine.plan.plan import make_plan
 from mobilenet.engine.plan.steps import (
+    AddStep,
     ConcatStep,
     DepthwiseStep,
     EmitStep,
     ExpandDepthwiseStep,
+    GlobalPoolStep,
     PadStep,
     Plan,
     PooledProductStep,
-    PoolStep,
     ProductStep,
     ResizeStep,
     StemStep,
     Style,
-    SumStep,
 )
 from mobilenet.network.layers import Network
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
@@ -110,13 +110,13 @@ class Replay:
                 self.read_window(step.source, step.window, step.rows)
                 if step.residual:
                     self.read(step.residual, step.rows)
-                self.write(step.target, step.rows, step.panels, panels(unit, step.conv))
+                self.write(step.target, step.rows, step.panels, panels(unit, step.conv, F32))
             case DepthwiseStep():
                 self.read_window(step.source, step.window, step.rows)
-                self.write(step.target, step.rows, step.blocks, -(-step.conv.out_channels // BLOCK))
+                self.write(step.target, step.rows, step.blocks, F32.blocks(step.conv.out_channels))
             case ExpandDepthwiseStep():
                 self.read(step.source, step.expanded)
-                ring, count = self.alive(step.ring), panels(unit, step.expand)
+                ring, count = self.alive(step.ring), panels(unit, step.expand, F32)
                 if ring.channels < step.expand.out_channels:  # shared by the panels: all it needs is made in this step
                     assert step.expanded == (0, ring.height)
                     assert ring.slots == ring.height
@@ -132,11 +132,11 @@ class Replay:
                 source = self.alive(step.source)
                 self.read(step.source, (0, source.height))
                 self.alive(step.scratch)
-                self.write(step.target, (0, 1), step.panels, panels(unit, step.conv))
-            case PoolStep():
+                self.write(step.target, (0, 1), step.panels, panels(unit, step.conv, F32))
+            case GlobalPoolStep():
                 self.read(step.source, (0, self.alive(step.source).height))
                 self.write(step.target, (0, 1), step.blocks, self.alive(step.target).blocks)
-            case SumStep():
+            case AddStep():
                 self.read(step.a, step.rows)
                 self.read(step.b, step.rows)
                 self.write(step.target, step.rows, (0, 1), 1)
@@ -166,10 +166,10 @@ def test_replay(network, threads, style):
     for part in (b for b in plan.buffers if b.host):
         host = buffers[part.host]
         assert host.offset <= part.offset
-        assert part.offset + part.floats <= host.offset + host.floats
+        assert part.offset + part.bytes <= host.offset + host.bytes
         assert host.first <= part.first
         assert part.last <= host.last
-    assert all(plan.zeros <= b.offset and b.offset + b.floats <= plan.floats for b in plan.buffers)
+    assert all(plan.zeros <= b.offset and b.offset + b.bytes <= plan.bytes for b in plan.buffers)
 
 
 def test_a_row_too_few_is_noticed():
@@ -185,16 +185,16 @@ def test_a_row_too_few_is_noticed():
 
 def test_fused_blocks():
     units = fuse(mobilenet_v2())
-    assert [type(u) for u in units] == [Stem, *[Block] * 17, PooledProduct, Product]
+    assert [type(u) for u in units] == [StemUnit, *[BlockUnit] * 17, PooledProductUnit, ProductUnit]
     assert units[1].expand is None
     assert all(u.expand and u.project for u in units[2:18])
     assert sum(u.residual is not None for u in units[1:18]) == 10
     separable = fuse(mobilenet_v1())
-    assert [type(u) for u in separable][:2] == [Stem, Block]
-    assert all(u.expand is None and u.project for u in separable if isinstance(u, Block))
+    assert [type(u) for u in separable][:2] == [StemUnit, BlockUnit]
+    assert all(u.expand is None and u.project for u in separable if isinstance(u, BlockUnit))
     ablation = fuse(mobilenet_v2(shortcut="expansion"))
-    assert any(isinstance(u, Product) and u.residual for u in ablation)
-    assert not any(isinstance(u, Sum) for u in ablation)
+    assert any(isinstance(u, ProductUnit) and u.residual for u in ablation)
+    assert not any(isinstance(u, AddUnit) for u in ablation)
 
 
 def test_planned_bytes():

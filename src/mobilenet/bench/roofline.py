@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..network.layers import Network, Resolution, checked_resolution
+from ..network.layers import Linear, Network, Resolution, checked_resolution
 
 if TYPE_CHECKING:
     from ..engine.plan.fuse import Unit
@@ -87,15 +87,18 @@ def memory_rate(size: int, seconds: float = 0.2) -> float:
 def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: float) -> float:
     """Seconds that `repeats` of one product take at best, tried for `seconds`."""
     from .. import _core
+    from ..engine.native import compile_plan
+    from ..engine.plan.layout import F32
+    from ..engine.plan.memory import Buffer, place
+    from ..engine.plan.steps import Plan, ProductStep, Style, Window
 
-    weights: Any = _core.ProductWeights(np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), 3)
-    rounded = -(-outputs // 16) * 16
-    program = _core.Program("", 1, 1, 1, (inputs + rounded) * pixels, 0)
-    source = program.buffer(offset=0, channels=inputs, height=1, width=pixels, slots=1)
-    target = program.buffer(offset=inputs * pixels, channels=outputs, height=1, width=pixels, slots=1)
-    for _ in range(repeats):
-        program.product(_core.Place(0, 0), weights=weights, window=_core.Window(), source=source, target=target,
-                        rows=(0, 1), panels=(0, weights.panels), range=(0.0, 6.0))  # fmt: skip
+    layer = Linear("product", ("source",), inputs, outputs)
+    weights = _core.ProductWeights(np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), F32.expand_panel)
+    buffers, size = place([Buffer(name, F32, channels, 1, pixels, 1) for name, channels in
+                           (("source", inputs), ("target", outputs))], 0)  # fmt: skip
+    step = ProductStep(0, layer, Window(), "source", "target", None, (0, 1), (0, weights.panels))
+    plan = Plan((1, 1), 1, Style(), F32, ("product",), buffers, (((step,) * repeats,),), (), 0, size)
+    program = compile_plan(plan, {"product": weights}, "")
     runner, image, best = _core.Runner(1), np.zeros((1, 3, 1, 1), np.float32), float("inf")
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,24 +10,11 @@ from .. import _core
 from ..network.layers import NORM, Conv, Linear, Network, Resolution, Shape, checked_resolution
 from ..tensors import kind, plain, zeros
 from .plan.budget import choose
-from .plan.fuse import Stem, weighted
+from .plan.fuse import StemUnit, weighted
 from .plan.geometry import panel_blocks
-from .plan.steps import (
-    ConcatStep,
-    DepthwiseStep,
-    EmitStep,
-    ExpandDepthwiseStep,
-    PadStep,
-    Plan,
-    PooledProductStep,
-    PoolStep,
-    ProductStep,
-    ResizeStep,
-    StemStep,
-    Step,
-    SumStep,
-    Window,
-)
+from .plan.layout import F32
+from .plan.program import pack_program
+from .plan.steps import Plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +23,6 @@ if TYPE_CHECKING:
     from ..tensors import Floats, Plain
 
 MOST_PLANS = 32  # plans kept, one for each picture size; past that all go
-
-RANGES = {"linear": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 
 
 class Native:
@@ -138,12 +122,12 @@ def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str,
     for name, (unit, layer) in weighted(network).items():
         owner = name if isinstance(layer, Linear) else f"{name}.conv"
         weight, after = given[f"{owner}.weight"], after_products(layer, given)
-        if isinstance(unit, Stem):
+        if isinstance(unit, StemUnit):
             packed[name] = _core.StemWeights(weight, after)
         elif isinstance(layer, Conv) and layer.depthwise:
             packed[name] = _core.DepthwiseWeights(weight, after)
         else:
-            packed[name] = _core.ProductWeights(weight, after, panel_blocks(unit, layer), isa, slab)
+            packed[name] = _core.ProductWeights(weight, after, panel_blocks(unit, layer, F32), isa, slab)
     return packed
 
 
@@ -159,65 +143,4 @@ def after_products(layer: Conv | Linear, given: Mapping[str, Plain]) -> Any:
 
 def compile_plan(plan: Plan, weights: Mapping[str, Any], isa: str) -> Any:
     """The plan as a native program, which checks every step against the buffers' bounds."""
-    program = _core.Program(isa, plan.threads, *plan.resolution, plan.floats, plan.zeros)
-    buffers = {
-        b.name: program.buffer(
-            offset=b.offset, channels=b.channels, height=b.height, width=b.width, slots=b.slots, left=b.left, right=b.right
-        )
-        for b in plan.buffers
-    }
-    outputs = {name: program.output(*shape) for name, shape in plan.outputs}
-    windows: dict[Window, Any] = {}
-
-    def window(w: Window) -> Any:
-        if w not in windows:
-            windows[w] = _core.Window(*w)
-        return windows[w]
-
-    def add(at: Any, step: Step) -> None:
-        match step:
-            case PadStep():
-                program.pad(at, target=buffers[step.target], slots=step.slots)
-            case StemStep():
-                program.stem(at, weights=weights[step.conv.name], window=window(step.window), target=buffers[step.target],
-                             rows=step.rows, range=RANGES[step.conv.activation])  # fmt: skip
-            case ProductStep():
-                activation = step.conv.activation if isinstance(step.conv, Conv) else "linear"
-                program.product(at, weights=weights[step.conv.name], window=window(step.window),
-                                source=buffers[step.source], target=buffers[step.target],
-                                residual=-1 if step.residual is None else buffers[step.residual],
-                                rows=step.rows, panels=step.panels, range=RANGES[activation])  # fmt: skip
-            case DepthwiseStep():
-                program.depthwise(at, weights=weights[step.conv.name], window=window(step.window),
-                                  source=buffers[step.source], target=buffers[step.target], rows=step.rows,
-                                  blocks=step.blocks, range=RANGES[step.conv.activation])  # fmt: skip
-            case ExpandDepthwiseStep():
-                program.expand_depthwise(at, expand=weights[step.expand.name], depthwise=weights[step.depthwise.name],
-                                         window=window(step.window), source=buffers[step.source], ring=buffers[step.ring],
-                                         target=buffers[step.target], expanded=step.expanded, rows=step.rows,
-                                         panels=step.panels, expand_range=RANGES[step.expand.activation],
-                                         range=RANGES[step.depthwise.activation])  # fmt: skip
-            case PooledProductStep():
-                program.product_pool(at, weights=weights[step.conv.name], source=buffers[step.source],
-                                     scratch=buffers[step.scratch], target=buffers[step.target], panels=step.panels,
-                                     range=RANGES[step.conv.activation])  # fmt: skip
-            case PoolStep():
-                program.pool(at, source=buffers[step.source], target=buffers[step.target], blocks=step.blocks)
-            case SumStep():
-                program.add(at, a=buffers[step.a], b=buffers[step.b], target=buffers[step.target], rows=step.rows)
-            case ResizeStep():
-                program.resize(at, source=buffers[step.source], target=buffers[step.target],
-                               align_corners=step.corners == "aligned", rows=step.rows)  # fmt: skip
-            case ConcatStep():
-                program.concat(at, source=buffers[step.source], target=buffers[step.target], channel=step.channel,
-                               rows=step.rows)  # fmt: skip
-            case EmitStep():
-                program.emit(at, source=buffers[step.source], output=outputs[step.output], rows=step.rows)
-
-    for index, stage in enumerate(plan.stages):
-        if index and plan.threads > 1:
-            program.barrier()
-        for thread, steps in enumerate(stage):
-            for step in steps:
-                add(_core.Place(thread, step.label), step)
-    return program
+    return _core.Program(pack_program(plan), dict(weights), isa)

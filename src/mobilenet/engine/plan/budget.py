@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+from ...errors import UsageError
 from ...network.layers import Network
+from .layout import F32, Layout
 from .plan import make_plan
 from .steps import Plan, Style
 
 
-def candidates(resolution: tuple[int, int], threads: int) -> tuple[Style, ...]:
-    """Styles from the fastest to the least memory, as measured (docs/engine.md)."""
+def candidates(resolution: tuple[int, int], threads: int, layout: Layout = F32) -> tuple[Style, ...]:
+    """Styles from the fastest to the one of least memory, as measured (docs/engine.md)."""
     stream = max(12000, resolution[0] * resolution[1] // 20)
     return tuple(
         Style(band, pixels, whole, stream // part)
         for whole in (196, 49, 0)
         for part in (1, 4, 16, 64)
-        for band, pixels in ((2, 224 // threads), (1, 0))
+        for band, pixels in ((layout.band, 224 // threads), (1, 0))
     )
 
 
-def choose(network: Network, resolution: tuple[int, int], threads: int, budget: int | None) -> Plan:
+def choose(network: Network, resolution: tuple[int, int], threads: int, budget: int | None, layout: Layout = F32) -> Plan:
     """The fastest plan within `budget` bytes.
 
     Raises:
-        ValueError: no plan fits; names the least possible.
+        UsageError: no plan fits; the message names the smallest budget that does.
     """
     smallest: Plan | None = None
-    for style in candidates(resolution, threads):
-        plan = make_plan(network, resolution, threads, style)
+    for style in candidates(resolution, threads, layout):
+        plan = make_plan(network, resolution, threads, style, layout)
         if budget is None or plan.bytes <= budget:
             return plan
         if smallest is None or plan.bytes < smallest.bytes:
             smallest = plan
     assert smallest is not None
     assert budget is not None
-    raise ValueError(
+    raise UsageError(
         f"memory_budget {budget}: {network.architecture} on {resolution[0]} x {resolution[1]} pixels and {threads} "
         f"thread(s) needs at least {smallest.bytes} bytes; raise the budget, or lower resolution, width or threads"
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ...network.layers import Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
 
 
-class Stem(NamedTuple):
+class StemUnit(NamedTuple):
     """A full convolution of the picture itself."""
 
     conv: Conv
@@ -24,7 +24,7 @@ class Stem(NamedTuple):
         return (self.conv,)
 
 
-class Block(NamedTuple):
+class BlockUnit(NamedTuple):
     """A depthwise convolution with the products around it: [expand] -> depthwise -> [project] [+ residual]."""
 
     expand: Conv | None
@@ -39,7 +39,7 @@ class Block(NamedTuple):
         return tuple(layer for layer in (self.expand, self.depthwise, self.project) if layer is not None)
 
 
-class Product(NamedTuple):
+class ProductUnit(NamedTuple):
     """A 1x1 convolution, a full k x k one, or a linear layer [+ residual]."""
 
     conv: Conv | Linear
@@ -52,7 +52,7 @@ class Product(NamedTuple):
         return (self.conv,)
 
 
-class PooledProduct(NamedTuple):
+class PooledProductUnit(NamedTuple):
     """A 1x1 convolution of which only the mean over the picture is wanted."""
 
     conv: Conv
@@ -64,20 +64,20 @@ class PooledProduct(NamedTuple):
         return (self.conv,)
 
 
-class Pool(NamedTuple):
+class GlobalPoolUnit(NamedTuple):
     source: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-class Sum(NamedTuple):
+class AddUnit(NamedTuple):
     a: str
     b: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-class Join(NamedTuple):
+class ConcatUnit(NamedTuple):
     """Tensors beside each other along their channels."""
 
     parts: tuple[str, ...]
@@ -85,7 +85,7 @@ class Join(NamedTuple):
     layers: tuple[Layer, ...] = ()
 
 
-class Scale(NamedTuple):
+class ResizeUnit(NamedTuple):
     """A bilinear resize. What it takes its size from is not read: the plan knows all sizes."""
 
     source: str
@@ -94,16 +94,16 @@ class Scale(NamedTuple):
     layers: tuple[Layer, ...] = ()
 
 
-Unit = Stem | Block | Product | PooledProduct | Pool | Sum | Join | Scale
+Unit = StemUnit | BlockUnit | ProductUnit | PooledProductUnit | GlobalPoolUnit | AddUnit | ConcatUnit | ResizeUnit
 
 
 def sources(unit: Unit) -> tuple[str, ...]:
     """The tensors a unit reads."""
-    if isinstance(unit, Stem):
+    if isinstance(unit, StemUnit):
         return ("input",)
-    if isinstance(unit, Sum):
+    if isinstance(unit, AddUnit):
         return unit.a, unit.b
-    if isinstance(unit, Join):
+    if isinstance(unit, ConcatUnit):
         return unit.parts
     residual = residual_of(unit)
     return (unit.source,) if residual is None else (unit.source, residual)
@@ -111,7 +111,7 @@ def sources(unit: Unit) -> tuple[str, ...]:
 
 def residual_of(unit: Unit) -> str | None:
     """The tensor a unit adds to its result."""
-    return unit.residual if isinstance(unit, Block | Product) else None
+    return unit.residual if isinstance(unit, BlockUnit | ProductUnit) else None
 
 
 def reads(layer: Layer) -> tuple[str, ...]:
@@ -145,14 +145,14 @@ def fuse(network: Network) -> tuple[Unit, ...]:
     def pointwise(layer: Layer | None) -> bool:
         return isinstance(layer, Conv) and layer.kernel == 1 and layer.stride == 1 and layer.groups == 1
 
-    def block(expand: Conv | None, depthwise: Conv) -> Block:
+    def block(expand: Conv | None, depthwise: Conv) -> BlockUnit:
         project = then(depthwise)
         source = (expand or depthwise).inputs[0]
         if not pointwise(project):
-            return Block(expand, depthwise, None, None, source, depthwise.name)
+            return BlockUnit(expand, depthwise, None, None, source, depthwise.name)
         assert isinstance(project, Conv)
         last, residual = shortcut(project)
-        return Block(expand, depthwise, project, residual, source, last.name)
+        return BlockUnit(expand, depthwise, project, residual, source, last.name)
 
     for layer in layers:
         if layer.name in done:
@@ -160,26 +160,26 @@ def fuse(network: Network) -> tuple[Unit, ...]:
         unit: Unit
         after = then(layer)
         if isinstance(layer, GlobalPool):
-            unit = Pool(layer.inputs[0], layer.name)
+            unit = GlobalPoolUnit(layer.inputs[0], layer.name)
         elif isinstance(layer, Add):
-            unit = Sum(*layer.inputs, layer.name)
+            unit = AddUnit(*layer.inputs, layer.name)
         elif isinstance(layer, Concat):
-            unit = Join(layer.inputs, layer.name)
+            unit = ConcatUnit(layer.inputs, layer.name)
         elif isinstance(layer, Resize):
-            unit = Scale(layer.inputs[0], layer.corners, layer.name)
+            unit = ResizeUnit(layer.inputs[0], layer.corners, layer.name)
         elif isinstance(layer, Linear):
-            unit = Product(layer, None, layer.inputs[0], layer.name)
+            unit = ProductUnit(layer, None, layer.inputs[0], layer.name)
         elif layer.inputs == ("input",):
-            unit = Stem(layer, layer.name)
+            unit = StemUnit(layer, layer.name)
         elif layer.depthwise:
             unit = block(None, layer)
         elif pointwise(layer) and isinstance(after, Conv) and after.depthwise:
             unit = block(layer, after)
         elif pointwise(layer) and isinstance(after, GlobalPool):
-            unit = PooledProduct(layer, layer.inputs[0], after.name)
+            unit = PooledProductUnit(layer, layer.inputs[0], after.name)
         else:
             last, residual = shortcut(layer)
-            unit = Product(layer, residual, layer.inputs[0], last.name)
+            unit = ProductUnit(layer, residual, layer.inputs[0], last.name)
         check(network, layer, unit)
         done.update(part.name for part in unit.layers)
         done.add(unit.target)
@@ -198,9 +198,9 @@ def check(network: Network, layer: Layer, unit: Unit) -> None:
             problem = "a depthwise convolution with a channel multiplier"
         elif isinstance(part, Conv) and (part.kernel % 2 == 0 or part.kernel > 15):
             problem = f"kernel {part.kernel}: the engine runs odd kernels up to 15"
-    if not isinstance(unit, Stem) and "input" in sources(unit):
+    if not isinstance(unit, StemUnit) and "input" in sources(unit):
         problem = "it reads the picture, which only a full convolution may"
-    if isinstance(unit, Stem) and unit.conv.groups > 1:
+    if isinstance(unit, StemUnit) and unit.conv.groups > 1:
         problem = "a depthwise convolution of the picture"
     if problem:
         raise ValueError(f"layer {layer.name!r} of {network.architecture}: {problem}; use the reference runtime")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from ...network.layers import Conv, Linear, Padding, Shape, padding_amounts
-from .fuse import Block, Unit
-from .memory import BLOCK
+from .fuse import BlockUnit, Unit
+from .layout import Layout
 from .steps import Span, Window
 
-EXPAND_PANEL, PANEL = 3, 2  # channel blocks a task's panel holds: 8 x 3 and 12 x 2 fill AVX-512's registers
+
+def panel_blocks(unit: Unit, layer: Conv | Linear, layout: Layout) -> int:
+    """Blocks of channels in a panel of `layer`'s packed weights."""
+    wide = (isinstance(unit, BlockUnit) and layer is unit.expand) or isinstance(layer, Linear)
+    return layout.expand_panel if wide else layout.panel
 
 
-def panel_blocks(unit: Unit, layer: Conv | Linear) -> int:
-    """Channel blocks in a panel of `layer`'s packed weights."""
-    wide = (isinstance(unit, Block) and layer is unit.expand) or isinstance(layer, Linear)
-    return EXPAND_PANEL if wide else PANEL
-
-
-def panels(unit: Unit, layer: Conv | Linear) -> int:
-    return -(-layer.out_channels // (BLOCK * panel_blocks(unit, layer)))
+def panels(unit: Unit, layer: Conv | Linear, layout: Layout) -> int:
+    """Panels of `layer`'s packed weights."""
+    return -(-layer.out_channels // (layout.block * panel_blocks(unit, layer, layout)))
 
 
 def window_of(conv: Conv | Linear | None, source: Shape, padding: Padding) -> Window:
+    """The window of `conv` on a tensor of shape `source`; the 1x1 window of any other layer."""
     if not isinstance(conv, Conv) or (conv.kernel == 1 and conv.stride == 1):
         return Window()
     top, _ = padding_amounts(source.height, conv.kernel, conv.stride, conv.dilation, padding)
@@ -29,4 +29,5 @@ def window_of(conv: Conv | Linear | None, source: Shape, padding: Padding) -> Wi
 
 
 def share(count: int, thread: int, threads: int) -> Span:
+    """The part of `count` items that belongs to `thread`: from, to."""
     return count * thread // threads, count * (thread + 1) // threads

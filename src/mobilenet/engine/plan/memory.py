@@ -1,27 +1,25 @@
-"""Memory planned as data: buffers with lifetimes, one arena, offsets that never overlap."""
+"""Memory planned as data: buffers with lifetimes, one arena, offsets that never overlap. All sizes are in bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    pass
+from .layout import Layout
 
-BLOCK = 16  # channels that lie next to each other; see native/block.h
-FLOAT = 4  # bytes
-ALIGNMENT = 16  # floats: a cache line
+LINE = 64  # bytes of a cache line: what offsets are multiples of
 
 
 class Buffer(NamedTuple):
     """Rows of one tensor in the arena, from the stage that first writes it to the one that last reads it.
 
     `slots` rows are kept, row y in slot y % slots: all `height` of them for a whole tensor, fewer for a ring. `left` and
-    `right` are columns of zeros for the windows that read it. A part of another buffer, its `host`, has the blocks of
-    that one from channel `channel` on.
+    `right` are columns of zeros for the windows that read it. A buffer with a `host` is a part of that buffer: its
+    channels begin at channel `channel` of the host.
     """
 
     name: str
+    layout: Layout
     channels: int
     height: int
     width: int
@@ -32,60 +30,60 @@ class Buffer(NamedTuple):
     last: int = 0
     host: str = ""
     channel: int = 0
-    offset: int = -1  # in floats; -1 before placing
+    offset: int = -1  # -1 before placing
 
     @property
     def blocks(self) -> int:
-        return -(-self.channels // BLOCK)
+        """Blocks of channels."""
+        return self.layout.blocks(self.channels)
 
     @property
-    def row_floats(self) -> int:
-        return (self.left + self.width + self.right) * BLOCK
+    def row_bytes(self) -> int:
+        return (self.left + self.width + self.right) * self.layout.pixel_bytes(self.channels)
 
     @property
-    def floats(self) -> int:
-        return self.blocks * self.block_floats
+    def plane_bytes(self) -> int:
+        return self.slots * self.row_bytes
 
     @property
-    def block_floats(self) -> int:
-        return self.slots * self.row_floats
+    def bytes(self) -> int:
+        return self.layout.planes(self.channels) * self.plane_bytes
 
     def overlaps(self, other: Buffer) -> bool:
-        """Both alive at some stage, and on common ground."""
+        """Whether both are alive at some stage and share bytes."""
         together = self.first <= other.last and other.first <= self.last
-        return together and self.offset < other.offset + other.floats and other.offset < self.offset + self.floats
+        return together and self.offset < other.offset + other.bytes and other.offset < self.offset + self.bytes
+
+
+def aligned(size: int) -> int:
+    """`size` rounded up to whole cache lines."""
+    return -(-size // LINE) * LINE
 
 
 def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], int]:
-    """The buffers with offsets from `start` on, and the end of the arena, in floats.
+    """The buffers with offsets from `start` on, and the end of the arena.
 
-    The largest first, each at the lowest place that is free over its whole life. Finding the least arena is NP-hard; on
-    these networks this order comes within a few per cent of the lower bound `least`.
+    The largest first, each at the lowest place that is free over its whole life. Finding the smallest arena is NP-hard; on
+    these networks this order comes within a few per cent of the lower bound, the bytes alive at the worst stage.
     """
     placed: list[Buffer] = []
-    for buffer in sorted((b for b in buffers if not b.host), key=lambda b: (-b.floats, b.first, b.name)):
+    for buffer in sorted((b for b in buffers if not b.host), key=lambda b: (-b.bytes, b.first, b.name)):
         alive = [b for b in placed if b.first <= buffer.last and buffer.first <= b.last]
         offset = start
         for other in sorted(alive, key=lambda b: b.offset):
-            if offset + buffer.floats <= other.offset:
+            if offset + buffer.bytes <= other.offset:
                 break
-            offset = max(offset, other.offset + other.floats)
-        placed.append(buffer._replace(offset=-(-offset // ALIGNMENT) * ALIGNMENT))
+            offset = max(offset, other.offset + other.bytes)
+        placed.append(buffer._replace(offset=aligned(offset)))
     by_name = {b.name: b for b in placed}
     parts = {b.name: b for b in buffers if b.host}
 
     def within(part: Buffer) -> Buffer:
         host = by_name.get(part.host) or within(parts[part.host])
-        by_name[part.name] = part._replace(offset=host.offset + part.channel // BLOCK * host.block_floats)
+        by_name[part.name] = part._replace(offset=host.offset + part.channel // part.layout.block * host.plane_bytes)
         return by_name[part.name]
 
     for part in parts.values():
         within(part)
     assert len(by_name) == len(buffers), "buffers need names of their own"
-    return tuple(by_name[b.name] for b in buffers), max((b.offset + b.floats for b in placed), default=start)
-
-
-def least(buffers: Sequence[Buffer]) -> int:
-    """Floats alive at the worst stage: no placement can do with fewer."""
-    stages = {b.first for b in buffers}
-    return max((sum(b.floats for b in buffers if not b.host and b.first <= s <= b.last) for s in stages), default=0)
+    return tuple(by_name[b.name] for b in buffers), max((b.offset + b.bytes for b in placed), default=start)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...network.layers import Conv, Corners, Linear, Shape
-from .memory import FLOAT, Buffer
+from .layout import Layout
+from .memory import Buffer
 
 Span = tuple[int, int]  # from, to: rows, panels or blocks
 
@@ -95,14 +96,14 @@ class PooledProductStep(NamedTuple):
     panels: Span
 
 
-class PoolStep(NamedTuple):
+class GlobalPoolStep(NamedTuple):
     label: int
     source: str
     target: str
     blocks: Span
 
 
-class SumStep(NamedTuple):
+class AddStep(NamedTuple):
     label: int
     a: str
     b: str
@@ -144,8 +145,8 @@ Step = (
     | DepthwiseStep
     | ExpandDepthwiseStep
     | PooledProductStep
-    | PoolStep
-    | SumStep
+    | GlobalPoolStep
+    | AddStep
     | ResizeStep
     | ConcatStep
     | EmitStep
@@ -168,14 +169,10 @@ class Plan(NamedTuple):
     resolution: tuple[int, int]
     threads: int
     style: Style
+    layout: Layout
     labels: tuple[str, ...]  # one for each unit, then one for writing the outputs
     buffers: tuple[Buffer, ...]
     stages: tuple[Stage, ...]
     outputs: tuple[tuple[str, Shape], ...]
-    zeros: int  # floats at the arena's start that stay zero
-    floats: int  # of the whole arena
-
-    @property
-    def bytes(self) -> int:
-        """What the engine allocates for activations; the picture and the outputs are the caller's."""
-        return self.floats * FLOAT
+    zeros: int  # bytes at the arena's start that stay zero
+    bytes: int  # of the arena: what the engine allocates for activations; the image and the outputs are the caller's

@@ -1,0 +1,183 @@
+#include "check.h"
+
+#include <stdexcept>
+
+namespace mobilenet {
+
+void require(bool holds, const std::string& what) {
+  if (!holds) throw std::invalid_argument("program: " + what);
+}
+
+namespace {
+
+// Checks of one step against the program's buffers, a method for each kind. Sides, kernels, strides and dilations are at most
+// 2^15 and channels 2^20, so no product of three of them overflows 64 bits, and no row of a window 32.
+struct Checker {
+  const Program& program;
+
+  const Buffer& at(int index, const char* role) const {
+    require(index >= 0 && index < static_cast<int>(program.buffers.size()),
+            std::string(role) + " buffer " + std::to_string(index) + " does not exist");
+    return program.buffers[index];
+  }
+
+  void rows(const Span& rows, int height, const char* role) const {
+    require(rows.from >= 0 && rows.from <= rows.to && rows.to <= height,
+            std::string(role) + " rows " + std::to_string(rows.from) + " to " + std::to_string(rows.to) +
+                ": must lie within 0 to " + std::to_string(height));
+  }
+
+  void same_size(const Buffer& a, const Buffer& b, const char* what) const {
+    require(a.height == b.height && a.width == b.width, std::string(what) + ": the buffers differ in height or width");
+  }
+
+  void panels(const Span& p, const ProductWeights& w) const {
+    require(w.lanes == program.kernels.f32.lanes, "the weights are packed for another instruction set");
+    require(p.from >= 0 && p.from <= p.to && p.to <= static_cast<int>(w.panels.size()),
+            "panels " + std::to_string(p.from) + " to " + std::to_string(p.to) + ": the weights have " +
+                std::to_string(w.panels.size()));
+  }
+
+  void channels(const Buffer& b, int channels, const char* role) const {
+    require(b.channels == channels, std::string(role) + " buffer has " + std::to_string(b.channels) +
+                                        " channels, the weights " + std::to_string(channels));
+  }
+
+  void window(const Window& w, int kernel) const {
+    require(w.kernel == kernel && kernel >= 1 && kernel <= kMaxKernel, "window and weights differ in kernel, or it is past 15");
+    require(w.stride >= 1 && w.stride <= kMaxSide && w.dilation >= 1 && w.dilation <= kMaxSide && w.top >= 0 &&
+                w.top <= kMaxSide && w.left >= 0 && w.left <= kMaxSide,
+            "window outside its range");
+  }
+
+  // Every window of `target` must find its columns between the zeros left and right of `source`.
+  void columns(const Window& w, const Buffer& source, const Buffer& target) const {
+    const long first = source.left - w.left;
+    const long last = first + (target.width - 1L) * w.stride + (w.kernel - 1L) * w.dilation;
+    require(first >= 0 && last < source.left + source.width + source.right,
+            "windows leave the source's columns; it needs more padding");
+    require(source.pitch_bytes() <= program.zero_bytes, "fewer zeros than a row of the source");
+  }
+
+  void operator()(const PadStep& s) const { rows(s.slots, at(s.target, "target").slots, "target"); }
+
+  void operator()(const StemStep& s) const {
+    require(s.weights != nullptr, "no weights");
+    const Buffer& target = at(s.target, "target");
+    window(s.window, s.weights->kernel);
+    channels(target, s.weights->outputs, "target");
+    rows(s.rows, target.height, "target");
+    // Every window must overlap the image: the kernels read no further past its sides.
+    require(s.window.left <= (s.window.kernel - 1L) * s.window.dilation &&
+                (target.width - 1L) * s.window.stride - s.window.left < program.width,
+            "the stem's windows leave the image");
+    require(program.width * sizeof(float) <= program.zero_bytes, "fewer zeros than a row of the image");
+  }
+
+  void operator()(const ProductStep& s) const {
+    require(s.weights != nullptr, "no weights");
+    const Buffer &source = at(s.source, "source"), &target = at(s.target, "target");
+    window(s.window, s.weights->kernel);
+    channels(source, s.weights->inputs, "source");
+    channels(target, s.weights->outputs, "target");
+    panels(s.panels, *s.weights);
+    rows(s.rows, target.height, "target");
+    if (s.window.kernel == 1 && s.window.stride == 1) {
+      require(s.window.top == 0 && s.window.left == 0, "a 1x1 window takes no padding");
+      same_size(source, target, "product");
+    } else {
+      columns(s.window, source, target);
+    }
+    if (s.residual >= 0) {
+      const Buffer& residual = at(s.residual, "residual");
+      channels(residual, s.weights->outputs, "residual");
+      same_size(residual, target, "residual");
+    }
+  }
+
+  void operator()(const DepthwiseStep& s) const {
+    require(s.weights != nullptr, "no weights");
+    const Buffer &source = at(s.source, "source"), &target = at(s.target, "target");
+    window(s.window, s.weights->kernel);
+    channels(source, s.weights->channels, "source");
+    channels(target, s.weights->channels, "target");
+    rows(s.rows, target.height, "target");
+    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(), "blocks outside the channels");
+    columns(s.window, source, target);
+  }
+
+  void operator()(const ExpandDepthwiseStep& s) const {
+    require(s.expand != nullptr && s.depthwise != nullptr, "no weights");
+    const Buffer &source = at(s.source, "source"), &ring = at(s.ring, "ring"), &target = at(s.target, "target");
+    require(s.expand->kernel == 1, "the expansion must be 1x1");
+    window(s.window, s.depthwise->kernel);
+    channels(source, s.expand->inputs, "source");
+    require(s.expand->outputs == s.depthwise->channels, "expansion and depthwise differ in channels");
+    channels(target, s.depthwise->channels, "target");
+    require(ring.channels == s.expand->outputs || ring.blocks() >= s.expand->widest, "the ring is narrower than a panel");
+    same_size(source, ring, "expansion");
+    panels(s.panels, *s.expand);
+    rows(s.expanded, ring.height, "ring");
+    rows(s.rows, target.height, "target");
+    columns(s.window, ring, target);
+  }
+
+  void operator()(const PooledProductStep& s) const {
+    require(s.weights != nullptr, "no weights");
+    const Buffer &source = at(s.source, "source"), &scratch = at(s.scratch, "scratch"), &target = at(s.target, "target");
+    require(s.weights->kernel == 1, "the product before a pool must be 1x1");
+    channels(source, s.weights->inputs, "source");
+    channels(target, s.weights->outputs, "target");
+    panels(s.panels, *s.weights);
+    same_size(source, scratch, "product");
+    require(scratch.blocks() >= s.weights->widest && scratch.slots >= scratch.height && !scratch.padded(),
+            "the scratch must hold a panel of the whole image, without padding");
+    require(target.height == 1 && target.width == 1, "a pooled buffer is 1 x 1");
+  }
+
+  void operator()(const GlobalPoolStep& s) const {
+    const Buffer &source = at(s.source, "source"), &target = at(s.target, "target");
+    channels(target, source.channels, "target");
+    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(), "blocks outside the channels");
+    require(target.height == 1 && target.width == 1, "a pooled buffer is 1 x 1");
+  }
+
+  void operator()(const AddStep& s) const {
+    const Buffer &a = at(s.a, "first"), &b = at(s.b, "second"), &target = at(s.target, "target");
+    channels(a, target.channels, "first");
+    channels(b, target.channels, "second");
+    same_size(a, target, "sum");
+    same_size(b, target, "sum");
+    rows(s.rows, target.height, "target");
+  }
+
+  void operator()(const ResizeStep& s) const {
+    const Buffer &source = at(s.source, "source"), &target = at(s.target, "target");
+    channels(target, source.channels, "target");
+    rows(s.rows, target.height, "target");
+  }
+
+  void operator()(const ConcatStep& s) const {
+    const Buffer &source = at(s.source, "source"), &target = at(s.target, "target");
+    same_size(source, target, "concatenation");
+    require(s.channel >= 0 && s.channel <= target.channels - source.channels, "channels outside the target");
+    rows(s.rows, target.height, "target");
+  }
+
+  void operator()(const EmitStep& s) const {
+    const Buffer& source = at(s.source, "source");
+    require(s.output >= 0 && s.output < static_cast<int>(program.outputs.size()), "no such output");
+    const Output& output = program.outputs[s.output];
+    require(output.channels == source.channels && output.height == source.height && output.width == source.width,
+            "output and buffer differ in shape");
+    rows(s.rows, source.height, "source");
+  }
+
+  void operator()(const BarrierStep&) const { require(false, "barriers are for all threads: use barrier()"); }
+};
+
+}  // namespace
+
+void check(const Program& program, const Step& step) { std::visit(Checker{program}, step); }
+
+}  // namespace mobilenet

@@ -1,0 +1,139 @@
+"""A plan under construction: tensors, buffers with their lifetimes, and the stages made so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...network.layers import Conv, Linear, Network, Shape
+from .fuse import BlockUnit, ConcatUnit, ProductUnit, StemUnit, Unit, fuse, sources
+from .geometry import panels, share, window_of
+from .layout import Layout
+from .memory import Buffer
+from .steps import DepthwiseStep, ExpandDepthwiseStep, PadStep, Span, Stage, Step, Style, Window
+
+
+class Draft:
+    """One plan, built stage by stage."""
+
+    def __init__(self, network: Network, resolution: tuple[int, int], threads: int, style: Style, layout: Layout) -> None:
+        self.network, self.threads, self.style, self.layout = network, threads, style, layout
+        self.shapes = network.shapes(resolution)
+        self.units = fuse(network)
+        self.labels = {unit.target: index for index, unit in enumerate(self.units)}
+        self.outputs = {name: network[name].name for name in network.outputs}
+        self.readers: dict[str, list[Unit]] = {}
+        for unit in self.units:
+            for name in set(sources(unit)):
+                self.readers.setdefault(name, []).append(unit)
+        self.buffers: dict[str, Buffer] = {}
+        self.stages: list[Stage] = []
+        self.label = 0  # of the chain under way
+        self.unpadded: list[tuple[str, int | None]] = []  # buffers of this stage whose columns of zeros are to be written
+
+    def window(self, unit: Unit) -> Window:
+        """The unit's window on the rows it consumes: of its source, or of its own ring where it expands."""
+        conv: Conv | Linear | None = None
+        if isinstance(unit, BlockUnit):
+            conv = unit.depthwise
+        elif isinstance(unit, StemUnit | ProductUnit):
+            conv = unit.conv
+        return window_of(conv, self.shapes[sources(unit)[0]], self.network.padding)
+
+    def panels(self, unit: Unit, layer: Conv | Linear) -> int:
+        return panels(unit, layer, self.layout)
+
+    def buffer(self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None) -> str:
+        """A new buffer, alive from this stage on; `read` prolongs it. `thread` owns it, or all do."""
+        stage = len(self.stages)
+        assert name not in self.buffers, name
+        if margins != (0, 0):
+            self.unpadded.append((name, thread))
+        self.buffers[name] = Buffer(name, self.layout, *shape, max(1, min(slots, shape.height)), *margins, stage, stage)
+        return name
+
+    def read(self, name: str) -> str:
+        """Keeps the buffer alive through the stage under way."""
+        buffer = self.buffers[name]
+        if buffer.last != len(self.stages):
+            self.buffers[name] = buffer._replace(last=len(self.stages))
+        if buffer.host:
+            self.read(buffer.host)
+        return name
+
+    def tensor(self, name: str) -> str:
+        """A whole tensor, with the padding that its readers' windows need."""
+        if name in self.buffers:  # made when its first part was
+            return self.read(name)
+        shape = self.shapes[name]
+        if place := self.place_in_concat(name):
+            (host, channel), stage = place, len(self.stages)
+            whole = self.buffers[self.tensor(host)]
+            sides = whole.left, whole.right
+            self.buffers[name] = Buffer(name, self.layout, *shape, shape.height, *sides, stage, stage, host, channel)
+            return name
+        wanted = [self.reading_margins(unit, name) for unit in self.readers.get(name, ())]
+        left, right = max((m[0] for m in wanted), default=0), max((m[1] for m in wanted), default=0)
+        return self.buffer(name, shape, shape.height, (left, right))
+
+    def place_in_concat(self, name: str) -> tuple[str, int] | None:
+        """The concatenation and the channel where a tensor can be made in place: alone there, from block to block."""
+        readers = self.readers.get(name, ())
+        if not self.layout.blocked or len(readers) != 1:
+            return None
+        concat = readers[0]
+        if not isinstance(concat, ConcatUnit) or concat.parts.count(name) > 1:
+            return None
+        channel = self.channel(concat, concat.parts.index(name))
+        block = self.layout.block
+        ends = self.shapes[name].channels % block == 0 or concat.parts[-1] == name
+        return (concat.target, channel) if channel % block == 0 and ends else None
+
+    def channel(self, concat: ConcatUnit, index: int) -> int:
+        """The first channel of a part in the whole."""
+        return sum(self.shapes[part].channels for part in concat.parts[:index])
+
+    def reading_margins(self, unit: Unit, source: str) -> Span:
+        conv = unit.depthwise if isinstance(unit, BlockUnit) else unit.conv if isinstance(unit, ProductUnit) else None
+        if (isinstance(unit, BlockUnit) and unit.expand) or not isinstance(conv, Conv):
+            return 0, 0
+        return self.window(unit).margins(self.shapes[source].width, self.shapes[conv.name].width)
+
+    def scratch(self, name: str, unit: BlockUnit, slots: int) -> str:
+        """The depthwise convolution's result on its way to the projection."""
+        if name not in self.buffers:
+            self.buffer(name, self.shapes[unit.depthwise.name], slots)
+        return self.read(name)
+
+    def depthwise(self, unit: BlockUnit, window: Window, source: str, target: str, new: Span, rows: Span,
+                  thread: int, band: int, part: Span | None) -> Step:  # fmt: skip
+        """Expansion and depthwise convolution of some rows; of panels `part`, sharing a ring, where that is given."""
+        label, before, after = self.labels[unit.target], self.shapes[unit.source], self.shapes[unit.depthwise.name]
+        if unit.expand is None:
+            blocks = part or (0, self.layout.blocks(after.channels))
+            return DepthwiseStep(label, unit.depthwise, window, source, target, rows, blocks)
+        ring = f"{unit.target}.ring/{thread}"
+        if ring not in self.buffers:
+            channels = after.channels if part is None else min(after.channels, self.layout.expand_panel * self.layout.block)
+            slots = (band - 1) * window.stride + (window.kernel - 1) * window.dilation + 1
+            shape = Shape(channels, before.height, before.width)
+            self.buffer(ring, shape, slots, window.margins(before.width, after.width), thread)
+        every = part or (0, self.panels(unit, unit.expand))
+        return ExpandDepthwiseStep(
+            label, unit.expand, unit.depthwise, window, source, self.read(ring), target, new, rows, every
+        )
+
+    def each(self, steps: Callable[[int], list[Step]]) -> None:
+        """A stage of the steps each thread is given."""
+        self.end_stage([steps(thread) for thread in range(self.threads)])
+
+    def end_stage(self, steps: Sequence[Sequence[Step]]) -> None:
+        """The stage that each thread's `steps` make, the zeros of its new buffers first."""
+        pads: list[list[Step]] = [[] for _ in range(self.threads)]
+        for name, owner in self.unpadded:
+            slots = self.buffers[name].slots
+            for thread in range(self.threads):
+                part = share(slots, thread, self.threads) if owner is None else (0, slots if owner == thread else 0)
+                if part[0] < part[1]:
+                    pads[thread].append(PadStep(self.label, name, part))
+        self.unpadded = []
+        self.stages.append(tuple((*before, *after) for before, after in zip(pads, steps, strict=True)))

@@ -1,0 +1,139 @@
+"""Stages of one small unit that runs whole: channels are split among the threads, then rows or panels of a projection."""
+
+from __future__ import annotations
+
+from ...network.layers import Conv, Linear, Shape
+from .draft import Draft
+from .fuse import (
+    BlockUnit,
+    ConcatUnit,
+    GlobalPoolUnit,
+    PooledProductUnit,
+    ProductUnit,
+    ResizeUnit,
+    StemUnit,
+    Unit,
+    sources,
+)
+from .geometry import share
+from .steps import (
+    AddStep,
+    ConcatStep,
+    EmitStep,
+    GlobalPoolStep,
+    PooledProductStep,
+    ProductStep,
+    ResizeStep,
+    Span,
+    StemStep,
+    Step,
+    Window,
+)
+
+RESIZED_ROWS = 2  # rows that a resize makes before they are written to the output
+
+
+def run_whole(draft: Draft, unit: Unit) -> None:
+    """Stages of one small unit: channels split among the threads, then the projection's rows or panels."""
+    label = draft.labels[unit.target]
+    target = draft.shapes[unit.target]
+    for name in sources(unit):
+        if name != "input":
+            draft.read(name)
+    if isinstance(unit, BlockUnit):
+        whole_block(draft, unit)
+        return
+    if isinstance(unit, ResizeUnit) and unit.target not in draft.readers:
+        resize_out(draft, unit)
+        return
+    window = draft.window(unit)
+    name = draft.tensor(unit.target)
+
+    def rows(thread: int) -> Span:
+        return share(target.height, thread, draft.threads)
+
+    if isinstance(unit, StemUnit):
+        draft.each(lambda t: [StemStep(label, unit.conv, window, name, rows(t))])
+    elif isinstance(unit, ProductUnit):
+        split_product(draft, unit, unit.conv, window, unit.source, unit.residual)
+    elif isinstance(unit, PooledProductUnit):
+        source, count = draft.shapes[unit.source], draft.panels(unit, unit.conv)
+        shape = Shape(min(unit.conv.out_channels, draft.layout.panel * draft.layout.block), source.height, source.width)
+        scratch = [draft.buffer(f"{name}.scratch/{t}", shape, source.height) for t in range(draft.threads)]
+        draft.each(lambda t: [
+            PooledProductStep(label, unit.conv, unit.source, scratch[t], name, share(count, t, draft.threads))
+        ])  # fmt: skip
+    elif isinstance(unit, GlobalPoolUnit):
+        blocks = draft.layout.blocks(target.channels)
+        draft.each(lambda t: [GlobalPoolStep(label, unit.source, name, share(blocks, t, draft.threads))])
+    elif isinstance(unit, ResizeUnit):
+        draft.each(lambda t: [ResizeStep(label, unit.corners, unit.source, name, rows(t))])
+    elif isinstance(unit, ConcatUnit):
+        copied = [(draft.channel(unit, i), part) for i, part in enumerate(unit.parts) if draft.buffers[part].host != name]
+        if copied:
+            draft.each(lambda t: [ConcatStep(label, part, name, at, rows(t)) for at, part in copied])
+    else:
+        draft.each(lambda t: [AddStep(label, unit.a, unit.b, name, rows(t))])
+
+
+def resize_out(draft: Draft, unit: ResizeUnit) -> None:
+    """A stage for a resize that only outputs want: a few rows at a time, which leave at once."""
+    label, shape = draft.labels[unit.target], draft.shapes[unit.target]
+    names = [name for name, tensor in draft.outputs.items() if tensor == unit.target]
+
+    def steps(thread: int) -> list[Step]:
+        first, last = share(shape.height, thread, draft.threads)
+        band, made = draft.buffer(f"{unit.target}/{thread}", shape, RESIZED_ROWS), list[Step]()
+        for y in range(first, last, RESIZED_ROWS):
+            rows = (y, min(y + RESIZED_ROWS, last))
+            made.append(ResizeStep(label, unit.corners, unit.source, band, rows))
+            made += [EmitStep(label, band, name, rows) for name in names]
+        return made
+
+    draft.each(steps)
+
+
+def whole_block(draft: Draft, unit: BlockUnit) -> None:
+    window, after = draft.window(unit), draft.shapes[unit.depthwise.name]
+    if unit.project is None:
+        middle = draft.tensor(unit.target)
+    else:
+        middle = draft.scratch(f"{unit.target}.depthwise", unit, after.height)
+    count = draft.panels(unit, unit.expand) if unit.expand else draft.layout.blocks(after.channels)
+    source, rows = draft.shapes[unit.source], (0, after.height)
+    draft.each(lambda t: [
+        draft.depthwise(unit, window, unit.source, middle, (0, source.height), rows, t, source.height,
+                       share(count, t, draft.threads))
+    ])  # fmt: skip
+    if unit.project is not None:
+        draft.tensor(unit.target)
+        draft.read(middle)
+        if unit.residual:
+            draft.read(unit.residual)
+        split_product(draft, unit, unit.project, Window(), middle, unit.residual)
+
+
+def split_product(draft: Draft, unit: Unit, conv: Conv | Linear, window: Window, source: str, residual: str | None) -> None:
+    """A stage that shares rows out among the threads, or panels and of those left over rows.
+
+    Each thread reads all weights of its rows, or all pixels for its panels: the smaller of the two is repeated.
+    """
+    label, count, (_, height, width) = draft.labels[unit.target], draft.panels(unit, conv), draft.shapes[unit.target]
+    by_rows = height >= 2 * draft.threads and height * width > conv.out_channels
+
+    def steps(thread: int) -> list[Step]:
+        each = 0 if by_rows else count // draft.threads
+        left = (each * draft.threads, count)
+        parts = [((0, height), (each * thread, each * (thread + 1)))]
+        if height >= 2 * draft.threads:
+            parts.append((share(height, thread, draft.threads), left))
+        else:
+            first, last = share(count - left[0], thread, draft.threads)
+            parts.append(((0, height), (left[0] + first, left[0] + last)))
+        return [
+            ProductStep(label, conv, window, source, unit.target, residual, rows, part)
+            for rows, part in parts
+            if rows[0] < rows[1] and part[0] < part[1]
+        ]
+
+    draft.each(steps)
