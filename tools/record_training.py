@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from mobilenet.training.recipes import builtin
-from mobilenet.training.run.loop import flat_settings
+from mobilenet.training.run.folder import flat_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -128,7 +128,7 @@ def test_vanished_data_ends_cleanly(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Dataset, "read", vanishing)
-        with pytest.raises(TrainingError, match=r"40 images in a row cannot be read.*go on with --resume"):
+        with pytest.raises(TrainingError, match=r"40 images in a row cannot be read.*continue with --resume"):
             train(tmp_path / "run")
     assert checkpoint.load(tmp_path / "run")["step"] == 2
     train(tmp_path / "run", resume=True)

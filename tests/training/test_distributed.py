@@ -70,7 +70,7 @@ def launch(kind, nodes, local, jitter=0):
         try:
             seen, examine = [], monitor.LossWindow.examine
             def note(window, fabric, step):
-                seen.append([step.all.tolist(), step.indices.tolist()])
+                seen.append([step.mean.tolist(), step.indices.tolist()])
                 return examine(window, fabric, step)
             monitor.LossWindow.examine = note
             make = runs.loop.nn.module

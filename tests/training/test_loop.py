@@ -174,7 +174,7 @@ def test_what_does_not_go_together_is_refused(folders, tmp_path):
     train(tiny(epochs=1), tmp_path / "run")
     with pytest.raises(ValueError, match="holds a run already; give --resume"):
         train(tiny(epochs=1), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"has lr 0.05, wanted is 0.5"):
+    with pytest.raises(ValueError, match=r"has lr 0.05, the recipe has 0.5"):
         train(tiny(epochs=1, lr=0.5), tmp_path / "run", resume=True)
     train(tiny(epochs=1, workers=1), tmp_path / "run", resume=True)  # done already: the model file is written again
 
@@ -200,7 +200,7 @@ def test_from_the_command_line(tmp_path):
     assert done.exit_code == 0, done.output
     assert "top1" in done.stderr
     for more, status, said in (
-        (["--resume"], 0, "going on after step 2 of 2"),
+        (["--resume"], 0, "continuing after step 2 of 2"),
         ([], 2, "--resume"),
         (["--set", "lrr=1"], 2, "nearest: lr"),
         (["--set", "lr"], 2, "must be key=value"),
@@ -213,7 +213,7 @@ def test_from_the_command_line(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_parts_and_pictures(tmp_path):
-    said = r"step \d+: a loss is not finite \(cross_entropy (nan|inf), total (nan|inf)\), for the pictures with index \[\d+, "
+    said = r"step \d+: a loss is not finite \(cross_entropy (nan|inf), total (nan|inf)\), for the images with index \[\d+, "
     with pytest.raises(TrainingError, match=said):
         train(tiny(lr=1e30, averaging=None), tmp_path)
     state = loop.checkpoint.load(tmp_path)

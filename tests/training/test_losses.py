@@ -183,7 +183,7 @@ def tensorflow_in_numpy(logits, codes, targets, matching):
             decoded = boxes.decode(codes[number].double().numpy()[:, (1, 0, 3, 2)], DEFAULTS)
             order = boxes.nms(decoded, class_loss, matching.duplicates)
         positives = sum(holds[i] >= 0 for i in order)
-        negatives = max(matching.least, int(positives * matching.negatives))
+        negatives = max(matching.min_negatives, int(positives * matching.negatives))
         for i in order:
             if holds[i] >= 0:
                 code = boxes.encode(frames[holds[i]], DEFAULTS[i])[[1, 0, 3, 2]]
@@ -272,7 +272,9 @@ def test_boxes_in_torch_are_those_in_numpy():
 def test_hard_negatives_by_hand():
     values = torch.tensor([[5.0, 1, 4, 3, 9, 2], [1, 1, 1, 1, 1, 1]])
     positive = torch.tensor([[False, False, False, False, True, False], [False] * 6])
-    chosen = losses.hard_negatives(values, ~positive, positive, 2.0, 1)
+    chosen = losses.hard_negatives(
+        values, ~positive, positive, losses.Matching("softmax", "xywh", "last", negatives=2.0, min_negatives=1)
+    )
     assert chosen.tolist() == [[True, False, True, False, False, False], [True] + [False] * 5]
 
 
@@ -280,7 +282,7 @@ def test_a_detectors_outputs_are_ordered_as_its_decoding_orders_them():
     net = torch_ssdlite(width=0.35, resolution=SIZE, classes=K, anchors="torchvision").eval()
     with torch.no_grad():
         outputs = net(torch.randn(2, 3, *SIZE))
-    logits, codes = losses.outputs_of(outputs, net.network)
+    logits, codes = losses.split_outputs(outputs, net.network)
     for number in range(2):
         expected = detection.logits_and_codes({name: value.numpy() for name, value in outputs.items()}, net.network, number)
         assert np.array_equal(logits[number].numpy(), expected[0])
@@ -295,7 +297,7 @@ def test_targets_of_a_dataset_fit_as_they_are():
 
 
 def test_matching_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="threshold from 0 to 1"):
+    with pytest.raises(ValueError, match="threshold must be above 0, at most 1"):
         losses.Matching("sigmoid", "yxhw", "first", threshold=0)
 
 

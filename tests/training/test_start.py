@@ -19,7 +19,7 @@ from support.training_runs import tiny  # noqa: E402
 from mobilenet import nn  # noqa: E402
 from mobilenet.nn.blocks import FixedNorm, replace_norms  # noqa: E402
 from mobilenet.training.recipes.recipe import NetworkSpec  # noqa: E402
-from mobilenet.training.run.start import take_weights  # noqa: E402
+from mobilenet.training.run.start import copy_weights  # noqa: E402
 
 PICTURES = Preprocessing(size=(32, 32), fit="squash")
 
@@ -46,7 +46,7 @@ def test_known_classes_keep_their_rows(tmp_path, labels, ids, mine, theirs):
     modelfile.write(source, tmp_path / "source.safetensors")
     net = nn.module(mobilenet_v2(**settings(len(labels))))
     before = net.arrays()
-    said = take_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PICTURES)
+    said = copy_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PICTURES)
     after = net.arrays()
     assert (f"{len(mine)} of {len(labels)} classes" in said) == bool(mine)
     for part in ("weight", "bias"):

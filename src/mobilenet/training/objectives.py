@@ -1,17 +1,17 @@
-"""What differs between classification, detection and segmentation: loss, decoding and score. All else is one loop."""
+"""What differs between classification, detection and segmentation: loss, decoding and metric. Everything else is one loop."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import assert_never
+from ..errors import UsageError, assert_never
 from ..images.preprocessing import Preprocessing
 from ..network.layers import Network
 from ..tasks.classification import ClassificationDecoder
@@ -22,11 +22,13 @@ from ..tasks.segmentation import SegmentationDecoder
 from . import losses
 from .input import Dataset
 from .losses import LossTerms, MeanOverProcesses
-from .recipes.recipe import BoxLoss, CrossEntropy, PixelCrossEntropy, Recipe, Teacher
+from .recipes.recipe import BoxLoss, CrossEntropy, Loss, PixelCrossEntropy, Teacher
+
+L = TypeVar("L", CrossEntropy, BoxLoss, PixelCrossEntropy)
 
 
-class Score(Protocol):
-    """A score that processes can share out: `metrics.Accuracy` and its like."""
+class Metric(Protocol):
+    """A metric that several processes can compute together: `metrics.Accuracy` and its like."""
 
     def add(self, result: Any, truth: Any) -> None: ...
     def state(self) -> Any: ...
@@ -34,122 +36,97 @@ class Score(Protocol):
     def metrics(self) -> Metrics: ...
 
 
-class Objective(ABC):
-    """The three things that the loop and the scoring ask for.
+@dataclass(eq=False)
+class Objective(ABC, Generic[L]):
+    """How a network for one task is trained and scored.
 
     Attributes:
-        headline: the metric that a run is judged by.
-        background: index of the label that means "none of the others", or None.
-        decoding: how a detector's outputs are read, or None.
+        settings: of the loss.
+        average: the mean of a count over all processes, see `losses.MeanOverProcesses`.
         decode: turns the network's outputs for one image of a batch into its result, as the predictor does.
+        decoding: how a detector's outputs are read, else None.
+        background: index of the label that means "none of the others", or None.
     """
 
-    headline: str
-    background: int | None = None
-    decoding: Decoding | None = None
-    decode: Decoder[Result]
-
-    def __init__(
-        self, network: Network, preprocessing: Preprocessing, labels: tuple[str, ...], average: MeanOverProcesses
-    ) -> None:
-        self.network, self.preprocessing, self.labels, self.average = network, preprocessing, labels, average
+    settings: L
+    network: Network
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    average: MeanOverProcesses
+    decode: Decoder[Result] = field(init=False)
+    decoding: Decoding | None = field(init=False, default=None)
+    background: int | None = field(init=False, default=None)
 
     @abstractmethod
     def loss(self, outputs: Any, target: Any) -> LossTerms:
-        """The network's outputs for a batch and the batch's target -> parts by name and their "total", see `losses`."""
+        """The loss of a batch: its terms by name and their "total", see `losses`. `target`: see `Batch`."""
 
     @abstractmethod
     def truth(self, target: Any, index: int) -> Any:
-        """What the score's `add` takes for the sample."""
+        """What `Metric.add` takes as the truth of a sample."""
 
     @abstractmethod
-    def score(self, dataset: Dataset) -> Score: ...
+    def metric(self, dataset: Dataset) -> Metric:
+        """A new metric, before any sample."""
 
 
-class ClassificationObjective(Objective):
-    headline = "top1"
-
-    def __init__(
-        self,
-        network: Network,
-        preprocessing: Preprocessing,
-        labels: tuple[str, ...],
-        average: MeanOverProcesses,
-        settings: CrossEntropy,
-    ) -> None:
-        super().__init__(network, preprocessing, labels, average)
-        self.settings = settings
-        self.decode = ClassificationDecoder(labels)
+@dataclass(eq=False)
+class ClassificationObjective(Objective[CrossEntropy]):
+    def __post_init__(self) -> None:
+        self.decode = ClassificationDecoder(self.labels)
 
     def loss(self, outputs: Tensor, target: Tensor) -> LossTerms:
         return losses.cross_entropy(outputs, target, self.settings.smoothing)
 
-    def taught_loss(self, outputs: Tensor, target: Tensor, taught: Tensor, teacher: Teacher) -> LossTerms:
-        """The loss with a teacher's logits as a second truth."""
-        return losses.distillation(outputs, taught, target, teacher.weight, teacher.temperature, self.settings.smoothing)
+    def distillation_loss(self, outputs: Tensor, target: Tensor, teacher_logits: Tensor, teacher: Teacher) -> LossTerms:
+        """The loss with the teacher's answers as a second truth."""
+        smoothing = self.settings.smoothing
+        return losses.distillation(outputs, teacher_logits, target, teacher.weight, teacher.temperature, smoothing)
 
     def truth(self, target: Tensor, index: int) -> int:
         return int(target)
 
-    def score(self, dataset: Dataset) -> Accuracy:
+    def metric(self, dataset: Dataset) -> Accuracy:
         return Accuracy()
 
 
-class DetectionObjective(Objective):
-    headline = "mAP50"
-
-    def __init__(
-        self,
-        network: Network,
-        preprocessing: Preprocessing,
-        labels: tuple[str, ...],
-        average: MeanOverProcesses,
-        settings: BoxLoss,
-    ) -> None:
-        super().__init__(network, preprocessing, labels, average)
-        self.matching = replace(losses.FORMS[settings.form], negatives=settings.negatives)
-        self.decoding = settings.decoding
-        for what, given, wanted in (
-            ("network.settings.anchors", network.settings["anchors"], settings.form),
-            ("loss.decoding.scores", settings.decoding.scores, self.matching.scores),
-            ("loss.decoding.codes", settings.decoding.codes, self.matching.codes),
+@dataclass(eq=False)
+class DetectionObjective(Objective[BoxLoss]):
+    def __post_init__(self) -> None:
+        form, decoding = self.settings.form, self.settings.decoding
+        self.matching = replace(losses.FORMS[form], negatives=self.settings.negatives)
+        for path, value, required in (
+            ("network.settings.anchors", self.network.settings["anchors"], form),
+            ("loss.decoding.scores", decoding.scores, self.matching.scores),
+            ("loss.decoding.codes", decoding.codes, self.matching.codes),
         ):
-            if given != wanted:
-                raise ValueError(f"{what} {given!r}: must be {wanted!r}, as loss.form {settings.form!r} has it")
-        decoder = DetectionDecoder(network, preprocessing, settings.decoding, labels)
-        self.decode, self.default_boxes = decoder, decoder.default_boxes
-        self.known: tuple[Dataset, Mapping[str, Any]] | None = None
+            if value != required:
+                raise UsageError(f"{path} {value!r}: must be {required!r} with loss.form {form!r}; set one or the other")
+        decoder = DetectionDecoder(self.network, self.preprocessing, decoding, self.labels)
+        self.decode, self.decoding, self.default_boxes = decoder, decoding, decoder.default_boxes
+        self.ground_truth: tuple[Dataset, Mapping[str, Any]] | None = None
 
     def loss(self, outputs: Mapping[str, Tensor], target: Any) -> LossTerms:
-        logits, codes = losses.outputs_of(outputs, self.network)
+        logits, codes = losses.split_outputs(outputs, self.network)
         return losses.ssd(logits, codes, target, self.default_boxes, self.preprocessing.size, self.matching, self.average)
 
     def truth(self, target: Any, index: int) -> int:
         return index
 
-    def score(self, dataset: Dataset) -> MeanAP:
-        if self.known is None or self.known[0] is not dataset:
-            self.known = dataset, dataset.coco_truth()  # goes through all records, so once
-        return MeanAP(self.known[1], list(range(len(self.labels))))
+    def metric(self, dataset: Dataset) -> MeanAP:
+        if self.ground_truth is None or self.ground_truth[0] is not dataset:
+            self.ground_truth = dataset, dataset.coco_truth()  # goes through all records, so it is kept
+        return MeanAP(self.ground_truth[1], list(range(len(self.labels))))
 
 
-class SegmentationObjective(Objective):
-    headline = "mIoU"
-
-    def __init__(
-        self,
-        network: Network,
-        preprocessing: Preprocessing,
-        labels: tuple[str, ...],
-        average: MeanOverProcesses,
-        settings: PixelCrossEntropy,
-    ) -> None:
-        super().__init__(network, preprocessing, labels, average)
-        if settings.weights and len(settings.weights) != len(labels):
-            raise ValueError(f"loss.weights: {len(settings.weights)} for {len(labels)} classes; give one for each, or none")
-        self.settings = settings
-        self.background = 0 if labels[0] == "background" else None
-        self.decode = SegmentationDecoder(preprocessing, labels, self.background)
+@dataclass(eq=False)
+class SegmentationObjective(Objective[PixelCrossEntropy]):
+    def __post_init__(self) -> None:
+        num_weights, num_classes = len(self.settings.weights), len(self.labels)
+        if num_weights and num_weights != num_classes:
+            raise UsageError(f"loss.weights: {num_weights} for {num_classes} classes; give one for each class, or none")
+        self.background = 0 if self.labels[0] == "background" else None
+        self.decode = SegmentationDecoder(self.preprocessing, self.labels, self.background)
 
     def loss(self, outputs: Tensor, target: Tensor) -> LossTerms:
         return losses.pixel_cross_entropy(outputs, target, self.settings.weights, self.average)
@@ -157,20 +134,23 @@ class SegmentationObjective(Objective):
     def truth(self, target: Tensor, index: int) -> NDArray[np.uint8]:
         return np.asarray(target.numpy(), np.uint8)
 
-    def score(self, dataset: Dataset) -> MeanIoU:
+    def metric(self, dataset: Dataset) -> MeanIoU:
         return MeanIoU(len(self.labels))
 
 
 def objective_of(
-    recipe: Recipe, network: Network, labels: tuple[str, ...], average: MeanOverProcesses = losses.alone
-) -> Objective:
-    """The objective for a recipe's network and loss. `average`: the mean of a count over all processes."""
-    match recipe.loss:
+    loss: Loss,
+    network: Network,
+    preprocessing: Preprocessing,
+    labels: tuple[str, ...],
+    average: MeanOverProcesses = losses.one_process,
+) -> Objective[Any]:
+    match loss:
         case CrossEntropy():
-            return ClassificationObjective(network, recipe.preprocessing, labels, average, recipe.loss)
+            return ClassificationObjective(loss, network, preprocessing, labels, average)
         case BoxLoss():
-            return DetectionObjective(network, recipe.preprocessing, labels, average, recipe.loss)
+            return DetectionObjective(loss, network, preprocessing, labels, average)
         case PixelCrossEntropy():
-            return SegmentationObjective(network, recipe.preprocessing, labels, average, recipe.loss)
+            return SegmentationObjective(loss, network, preprocessing, labels, average)
         case _:
-            assert_never(recipe.loss)
+            assert_never(loss)

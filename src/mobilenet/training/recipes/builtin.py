@@ -35,7 +35,7 @@ def imagenet_paper() -> Recipe:
             settings={"width": 1.0, "padding": "tensorflow", "epsilon": 1e-3},
             dropout=0.2,
             norm_momentum=0.003,
-            initialisation="tensorflow",
+            initialization="tensorflow",
         ),
         resolution=224,
         preprocessing=Preprocessing(size=(224, 224), fit="central_fraction", fraction=0.875, mean=HALF, std=HALF),

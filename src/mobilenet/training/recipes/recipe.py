@@ -30,7 +30,7 @@ class NetworkSpec:
             the classes, which are the data's.
         dropout: before the classifier, or a segmenter's logits.
         norm_momentum: weight of the newest batch in batch norm's statistics; 0.003 is TensorFlow-slim's decay of 0.997.
-        initialisation: of fresh weights, "pytorch" or "tensorflow".
+        initialization: of fresh weights, "pytorch" or "tensorflow".
         zero_residuals: blocks with a shortcut begin as the shortcut alone (their last batch norm at scale 0).
         start: a known model or a model file whose weights are the beginning, as far as names and shapes agree; None begins
             with random ones.
@@ -41,7 +41,7 @@ class NetworkSpec:
     settings: Mapping[str, Any] = field(default_factory=dict)
     dropout: float = 0.2
     norm_momentum: float = 0.1
-    initialisation: Literal["pytorch", "tensorflow"] = "pytorch"
+    initialization: Literal["pytorch", "tensorflow"] = "pytorch"
     zero_residuals: bool = False
     start: str | None = None
     fixed_norms: bool = False

@@ -1,7 +1,7 @@
-"""What a run leaves behind as it goes: a progress line, ``log.jsonl`` and TensorBoard's files.
+"""What a run reports while it trains: a progress line, ``log.jsonl`` and TensorBoard's files.
 
-A line of the log is a step (``{"step", "epoch", "lr", "loss", "parts", "images_per_second", "data_share"}``, the losses means
-since the line before) or a score (``{"step", "epoch", "metrics", "images", "failed", "seconds"}``).
+A line of the log is a step (``{"step", "epoch", "lr", "loss", "parts", "images_per_second", "data_share"}``; losses are means
+since the previous line) or a score (``{"step", "epoch", "metrics", "images", "failed", "seconds"}``).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Line = dict[str, Any]
 
 
 class RunLog:
-    """The log of a run in `folder`, gone on with after step `step`. Enter it, so that it is closed whatever happens.
+    """The log of a run in `folder`, continued after step `step`. A context manager that closes it.
 
-    What an interrupted run had logged past its last checkpoint is removed, since it is about to be done again.
+    Lines that an interrupted run wrote after its last checkpoint are removed, since those steps are done again.
 
     Args:
-        folder: None for a process that is not the first one, which keeps no log.
-        scored: the last step whose score stands in the checkpoint.
+        folder: None for every process but the first; it then writes nothing.
+        scored: the last step whose score is part of the checkpoint.
     """
 
     def __init__(self, folder: Path | None, step: int, scored: int) -> None:
@@ -34,12 +34,12 @@ class RunLog:
         if folder is None:
             return
         self.path = folder / LOG
-        kept = [line for line in read(self.path) if line["step"] <= (scored if "metrics" in line else step)]
-        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        lines = [line for line in read(self.path) if line["step"] <= (scored if "metrics" in line else step)]
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines).encode())
         from torch.utils.tensorboard import SummaryWriter
 
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
-        self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115, closed on the way out
+        self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115, closed by __exit__
 
     def __enter__(self) -> RunLog:
         return self
@@ -61,14 +61,14 @@ class RunLog:
 
 def flat(line: Mapping[str, Any]) -> dict[str, Any]:
     """``{"parts": {"box": 1}}`` as ``{"parts/box": 1}``."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in line.items():
-        found |= {f"{key}/{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value}
-    return found
+        values |= {f"{key}/{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value}
+    return values
 
 
 def read(path: Path) -> list[Line]:
-    """The whole lines of a log; the last one may have been cut by a kill."""
+    """The complete lines of a log; a kill may have cut off the last one."""
     lines: list[Line] = []
     if path.exists():
         for text in path.read_text("utf-8", errors="replace").splitlines():
@@ -82,7 +82,7 @@ def read(path: Path) -> list[Line]:
 
 
 class Progress:
-    """One line on stderr: rewritten where somebody watches, else a new one at most every `pause` seconds."""
+    """One line on stderr: rewritten on a terminal, else a new one at most every `pause` seconds."""
 
     def __init__(self, quiet: bool, pause: float | None = None) -> None:
         self.quiet, self.watched = quiet, sys.stderr.isatty()
@@ -90,7 +90,7 @@ class Progress:
         self.begin(1, 0)
 
     def begin(self, steps: int, done: int) -> None:
-        """The time that is left is reckoned from here."""
+        """Starts the clock from which the remaining time is estimated."""
         self.steps, self.first, self.start = steps, done, time.monotonic()
         self.last = 0.0 if self.watched else self.start
 
@@ -106,13 +106,13 @@ class Progress:
             + (f" ({parts})" if len(line["parts"]) > 1 else "")
             + f"  lr {line['lr']:.3g}  {line['images_per_second']:.0f} images/s  waiting for data {line['data_share']:.0%}"
             + f"  ETA {duration(left)}",
-            passing=True,
+            temporary=True,
         )
 
-    def print(self, text: str, passing: bool = False) -> None:
-        """A `passing` line gives way to the next one on a terminal."""
+    def print(self, text: str, temporary: bool = False) -> None:
+        """On a terminal, the next line replaces a `temporary` one."""
         if not self.quiet:
-            sys.stderr.write(f"\r\x1b[K{text}" + ("" if passing else "\n") if self.watched else f"{text}\n")
+            sys.stderr.write(f"\r\x1b[K{text}" + ("" if temporary else "\n") if self.watched else f"{text}\n")
             sys.stderr.flush()
 
 

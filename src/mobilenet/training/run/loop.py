@@ -1,16 +1,17 @@
-"""The one training loop, for every task, from one process to many.
+"""The one training loop, for every task, on one process or many.
 
-It is a straight line: processes and folder, data, network, where the weights begin, steps, model file. What is random in a
-step is drawn from (seed, step, process) alone, so a run that was interrupted ends with the same bits as one that was not.
+`prepare` makes a `Run`; `train_epoch`, `evaluate_and_save` and `finish` advance it in this order.
+
+Everything random in a step is seeded by (seed, step, process) alone, so an interrupted run ends with the same bits as one that
+was not interrupted.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections import deque
-from contextlib import ExitStack
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,303 +20,327 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ... import modelfile, nn
-from ...files import WriteError, write_atomically
+from ...errors import UsageError
+from ...files import WriteError
 from ...modelfile import ModelFile, ModelFileError
 from ...nn.blocks import FixedNorm, replace_norms
-from ..input import Dataset, ImagesLost, InMemory, Loader, LoaderSettings, open_dataset, shapes, subset
+from ..input import Batch, Dataset, ImagesLost, Loader, LoaderSettings
 from ..objectives import Objective, objective_of
 from ..optim import optimizer
 from ..optim.ema import WeightAverage
 from ..optim.schedule import factor
 from ..recipes.recipe import Recipe
-from ..teacher import teacher
+from ..teacher import TeacherNetwork, load_teacher
 from . import checkpoint, report
 from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
-from .distributed import Interruptions, close, machine, mean_over, synchronised
-from .log import Progress, RunLog, duration
+from .data import open_splits
+from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
+from .folder import MODEL, open_folder
+from .log import Line, Progress, RunLog, duration
 from .monitor import LossWindow, StepLosses, Throughput
-from .scoring import Scored, score
-from .start import take_weights
+from .scoring import Evaluation, evaluate_network
+from .start import copy_weights
 
-MODEL, RECIPE = "model.safetensors", "recipe.json"
 LOG_STEPS = 20
 
 
 def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = False, accelerator: str = "auto") -> Path:
-    """Trains by `recipe` on `data` (None for shapes made on the fly) and writes everything to the folder `out`.
+    """Trains by `recipe` on `data` (None for generated shapes) and writes everything to the folder `out`.
 
-    The folder gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt``, TensorBoard's files, pictures, and at the end the model
-    file, whose path is returned. `resume` goes on from the folder's checkpoint, or begins where there is none yet.
+    The folder gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt``, TensorBoard's files, images, and at the end the model
+    file, whose path is returned. `resume` continues from the folder's checkpoint, or starts if there is none yet.
 
-    Raises ValueError for what the user can put right, TrainingError where the run cannot go on: a loss that is not finite,
-    a full disk, data that vanished, Ctrl-C or SIGTERM. The last good checkpoint then stands in `out`.
+    Raises UsageError for what the user can put right, and TrainingError if the run cannot continue: a loss that is not finite,
+    a full disk, data that disappeared, Ctrl-C or SIGTERM. The last good checkpoint is then in `out`.
     """
     keep_freed_memory()
-    fabric = machine(recipe.precision, accelerator)
+    fabric = launch(recipe.precision, accelerator)
     try:
-        with Interruptions() as interruptions, ExitStack() as opened_here:
-            return run(fabric, interruptions, opened_here, recipe, data, Path(out), resume)
+        with Interruptions() as interruptions:
+            run = prepare(fabric, interruptions, recipe, data, Path(out), resume)
+            with run.log:
+                while run.step < run.steps:
+                    if run.score_is_due:
+                        evaluate_and_save(run)
+                    train_epoch(run)
+                return finish(run, evaluate_and_save(run))
     except (OSError, ModelFileError, WriteError, ImagesLost) as error:
-        whole = checkpoint.exists(Path(out))
-        kept = f"the last checkpoint is whole: go on with --resume --out {out}" if whole else "there was no checkpoint yet"
-        raise TrainingError(f"training stopped: {last_line(error)}; {kept}") from error
+        exists = checkpoint.exists(Path(out))
+        remedy = (
+            f"the last checkpoint is whole: continue with --resume --out {out}" if exists else "there was no checkpoint yet"
+        )
+        raise TrainingError(f"training stopped: {last_line(error)}; {remedy}") from error
     finally:
         close(fabric)
 
 
-def run(
-    fabric: Fabric,
-    interruptions: Interruptions,
-    opened_here: ExitStack,
-    recipe: Recipe,
-    data: Path | str | None,
-    out: Path,
-    resume: bool,
-) -> Path:
-    # 1. The folder, and what an earlier run left in it.
-    first = fabric.is_global_zero
-    progress = Progress(quiet=not first)
-    state = fabric.broadcast(opened(out, recipe, resume) if first else None)
+@dataclass
+class Run:
+    """What lives from the first step of a run to its model file.
+
+    Attributes:
+        model, stepper: `net` and `optimizer` as Lightning Fabric wraps them: precision, gradients averaged over processes.
+        epoch_steps, steps: of an epoch and of the whole run.
+        step: number of steps done.
+        scored: number of steps done when the network was last scored.
+        losses: since the last line of the log.
+    """
+
+    fabric: Fabric
+    interruptions: Interruptions
+    progress: Progress
+    recipe: Recipe
+    out: Path
+    training: Dataset
+    validation: Dataset
+    objective: Objective[Any]
+    net: nn.TorchNetwork
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage[nn.TorchNetwork] | None
+    teacher: TeacherNetwork | None
+    model: Any
+    stepper: Any
+    step: int = 0
+    scored: int = 0
+    losses: LossWindow = field(default_factory=LossWindow)
+    log: RunLog = field(init=False)
+
+    @property
+    def epoch_steps(self) -> int:
+        return len(self.training) // self.recipe.batch
+
+    @property
+    def steps(self) -> int:
+        return self.epoch_steps * self.recipe.epochs
+
+    @property
+    def score_is_due(self) -> bool:
+        return self.step > self.scored and self.step % (self.epoch_steps * self.recipe.score_epochs) == 0
+
+    @property
+    def result_net(self) -> nn.TorchNetwork:
+        """The network that is scored and written to the model file."""
+        return self.net if self.average is None else self.average.net
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from a checkpoint's state."""
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.step, self.scored, self.losses = state["step"], state["scored"], LossWindow(*state["window"])
+        self.training.failed.update(state["failed"])
+
+    def save(self) -> None:
+        """Writes a checkpoint, on the first process."""
+        if self.fabric.is_global_zero:
+            state = {
+                "step": self.step,
+                "scored": self.scored,
+                "net": self.net.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
+                "window": (self.losses.names, self.losses.sums, self.losses.steps),
+                "failed": dict(self.training.failed),
+            }
+            checkpoint.save(self.out, state)
+
+    def interrupted(self) -> TrainingError:
+        by = self.interruptions.signal or "another process"
+        text = f"stopped by {by} after step {self.step} of {self.steps}; continue with --resume --out {self.out}"
+        return TrainingError(text)
+
+
+def prepare(
+    fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path | str | None, out: Path, resume: bool
+) -> Run:
+    """Everything before the first step."""
+    # 1. The folder, and the checkpoint that an earlier run left in it.
+    is_first = fabric.is_global_zero
+    progress = Progress(quiet=not is_first)
+    state = fabric.broadcast(open_folder(out, recipe.to_json(), resume) if is_first else None)
 
     # 2. Data.
-    training, validation = datasets(recipe, data)
-    epoch_steps = len(training) // recipe.batch
-    if not epoch_steps:
-        raise ValueError(f"batch {recipe.batch}: must be at most the {len(training)} training pictures; "
-                         f"give --set batch={len(training)}")  # fmt: skip
-    steps = epoch_steps * recipe.epochs
+    training, validation = open_splits(recipe, data)
+    if len(training) < recipe.batch:
+        raise UsageError(
+            f"batch {recipe.batch}: must be at most the {len(training)} training images; give --set batch={len(training)}"
+        )
 
-    # 3. Network, loss, optimizer, average, teacher.
+    # 3. Network, objective, optimizer, weight average, teacher.
     torch.manual_seed(recipe.seed)
-    network = recipe.network.network(recipe.resolution, len(training.labels))
-    task = objective_of(recipe, network, training.labels, mean_over(fabric))
-    plan = recipe.network
-    net = nn.module(network, plan.dropout, plan.norm_momentum, plan.initialisation, plan.zero_residuals)
-    if plan.start is not None and state is None:
-        progress.print(take_weights(net, plan.start, training.labels, training.label_ids, recipe.preprocessing))
-    if plan.fixed_norms:
+    spec = recipe.network
+    network = spec.network(recipe.resolution, len(training.labels))
+    objective = objective_of(recipe.loss, network, recipe.preprocessing, training.labels, mean_over(fabric))
+    net = nn.module(network, spec.dropout, spec.norm_momentum, spec.initialization, spec.zero_residuals)
+    if spec.start is not None and state is None:
+        progress.print(copy_weights(net, spec.start, training.labels, training.label_ids, recipe.preprocessing))
+    if spec.fixed_norms:
         replace_norms(net, FixedNorm.like)
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     if recipe.sync_norm and fabric.world_size > 1:
-        net = synchronised(net, fabric.device)
+        net = with_synced_norms(net, fabric.device)
     net.to(fabric.device)
-    descent = optimizer.build(recipe.optimizer, net, recipe.lr, recipe.weight_decay, recipe.decayed)
+    weight_optimizer = optimizer.build(recipe.optimizer, net, recipe.lr, recipe.weight_decay, recipe.decayed)
     average = None if recipe.averaging is None else WeightAverage(net, recipe.averaging)
-    teaching = None if recipe.teacher is None else teacher(recipe.teacher, training, task).to(fabric.device)
-    model, prepared = fabric.setup(cast(torch.nn.Module, torch.compile(net)) if recipe.compile else net, descent)
+    teacher = None if recipe.teacher is None else load_teacher(recipe.teacher, training, objective).to(fabric.device)
+    compiled = cast(torch.nn.Module, torch.compile(net)) if recipe.compile else net
+    model, stepper = fabric.setup(compiled, weight_optimizer)
 
-    # 4. Where it begins: the checkpoint, or (above) a known model's weights, or random ones.
-    step, scored, window = 0, 0, LossWindow()
+    # 4. The position: that of the checkpoint, or the first step.
+    run = Run(fabric, interruptions, progress, recipe, out, training, validation, objective, net, weight_optimizer, average,
+              teacher, model, stepper)  # fmt: skip
     if state is not None:
-        net.load_state_dict(state["net"])
-        descent.load_state_dict(state["optimizer"])
-        if average is not None:
-            average.load_state_dict(state["average"])
-        step, scored, window = state["step"], state["scored"], LossWindow(*state["window"])
-        training.failed.update(state["failed"])
-        progress.print(f"going on after step {step} of {steps}")
-
-    def save() -> None:
-        if first:
-            checkpoint.save(out, {
-                "step": step, "scored": scored, "net": net.state_dict(), "optimizer": descent.state_dict(),
-                "average": None if average is None else average.state_dict(),
-                "window": (window.names, window.sums, window.steps), "failed": dict(training.failed),
-            })  # fmt: skip
-
-    def drain() -> bool:
-        """Looks at the losses that are still under way; whether some process was asked to stop."""
-        asked = [window.examine(fabric, waiting.popleft()) for _ in range(len(waiting))]
-        return any(asked)
-
-    # 5. The steps.
-    record = opened_here.enter_context(RunLog(out if first else None, step, scored))
-    result: Scored | None = None
-    waiting: deque[StepLosses] = deque()
-    progress.begin(steps, step)
+        run.restore(state)
+        progress.print(f"continuing after step {run.step} of {run.steps}")
+    run.log = RunLog(out if is_first else None, run.step, run.scored)
+    progress.begin(run.steps, run.step)
     model.train()
-    while True:
-        if step == steps or (step > scored and step % (epoch_steps * recipe.score_epochs) == 0):
-            begun = time.perf_counter()
-            kept = net if average is None else average.net
-            result = score(fabric, kept, task, validation, recipe.workers, lambda: interruptions.asked is not None)
-            if result is None:
-                raise interrupted(interruptions, out, step, steps)
-            if step > scored:
-                line = {"step": step, "epoch": step / epoch_steps, "metrics": result.metrics, "images": result.images,
-                        "failed": result.failed, "seconds": round(time.perf_counter() - begun, 2)}  # fmt: skip
-                record.write(line)
-                progress.print(score_line(line, recipe.epochs))
-                scored = step
-                save()
-        if step == steps:
-            break
-        epoch, done = divmod(step, epoch_steps)
-        source = Loader(training, recipe.augmentation, recipe.preprocessing.at(recipe.side(epoch)), LoaderSettings(
-            recipe.batch // recipe.accumulate, recipe.workers, recipe.seed, epoch, fabric.global_rank, fabric.world_size,
-            drop_last=True, skip=done * recipe.accumulate, channels_last=recipe.channels_last, balanced=recipe.balanced,
-            device=fabric.device,
-        ))  # fmt: skip
-        pace = Throughput()
-        batches, waited = iter(source), 0.0
-        while step < (epoch + 1) * epoch_steps:
-            torch.manual_seed(step_seed(recipe.seed, step, fabric.global_rank))
-            rate = recipe.lr * factor(recipe.schedule, recipe.warmup, step, epoch_steps, recipe.epochs)
-            for group in descent.param_groups:
-                group["lr"] = rate
-            descent.zero_grad(set_to_none=True)
-            losses, indices = list[Tensor](), list[Tensor]()
-            for part in range(recipe.accumulate):
-                try:
-                    batch = next(batches)
-                except ImagesLost:
-                    if fabric.world_size == 1:
-                        drain()
-                        save()
-                    raise
-                with fabric.no_backward_sync(model, enabled=part < recipe.accumulate - 1):
-                    outputs = model(batch["image"])
-                    if teaching is None:
-                        parts = task.loss(outputs, batch["target"])
-                    else:
-                        parts = teaching.loss(outputs, batch["target"], batch["image"])
-                    fabric.backward(parts["total"] / recipe.accumulate)
-                losses.append(torch.stack([value.detach() for value in parts.values()]))
-                indices.append(batch["index"])
-            asked = interruptions.asked is not None
-            waiting.append(StepLosses.shared(fabric, step, list(parts), losses, indices, asked))
-            # On a GPU a step later, since it would wait while its losses are looked at. No checkpoint is written before.
-            leave = drain() if fabric.device.type == "cpu" else len(waiting) > 1 and window.examine(fabric, waiting.popleft())
-            if recipe.clip is not None:
-                fabric.clip_gradients(model, prepared, max_norm=recipe.clip, error_if_nonfinite=False)
-            prepared.step()
-            step += 1
-            if average is not None:
-                average.update(step)
-            pace.pictures += recipe.batch
-            pace.waited, waited = pace.waited + source.waited - waited, source.waited
-            at_end = step % epoch_steps == 0
-            if at_end or step % LOG_STEPS == 0:
-                leave = drain() or leave
-                means = window.taken()
-                line = {"step": step, "epoch": round(step / epoch_steps, 4), "lr": rate, "loss": means.pop("total"),
-                        "parts": means, **pace.taken()}  # fmt: skip
-                record.write(line)
-                progress.show(step, step / epoch_steps, recipe.epochs, line)
-            if leave or at_end or step % recipe.checkpoint_steps == 0:
-                leave = drain() or leave
-                save()
-            if leave:
-                raise interrupted(interruptions, out, step, steps)
-
-    # 6. The model file, and pictures of the run.
-    assert result is not None
-    if first:
-        kept = net if average is None else average.net
-        model_file = trained_model(recipe, task, kept, training, result, steps)
-        modelfile.write(model_file, out / MODEL)
-        report.draw_run(out, model_file, validation, result)
-        progress.print(f"{out / MODEL}: {score_line({'epoch': recipe.epochs, 'metrics': result.metrics}, recipe.epochs)}")
-    fabric.barrier()
-    return out / MODEL
+    return run
 
 
-def opened(out: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
-    """Makes the run's folder, or finds in it the state to go on from; None where there is none yet.
+def train_epoch(run: Run) -> None:
+    """The steps that are left of the current epoch, with their log lines and checkpoints."""
+    recipe = run.recipe
+    epoch, done = divmod(run.step, run.epoch_steps)
+    settings = LoaderSettings(
+        batch=recipe.batch // recipe.accumulate,
+        workers=recipe.workers,
+        seed=recipe.seed,
+        epoch=epoch,
+        rank=run.fabric.global_rank,
+        world=run.fabric.world_size,
+        drop_last=True,
+        skip=done * recipe.accumulate,
+        channels_last=recipe.channels_last,
+        balanced=recipe.balanced,
+        device=run.fabric.device,
+    )
+    batches = Loader(run.training, recipe.augmentation, recipe.preprocessing.at(recipe.side(epoch)), settings)
+    throughput, iterator = Throughput(), iter(batches)
+    while run.step < (epoch + 1) * run.epoch_steps:
+        lr = recipe.lr * factor(recipe.schedule, recipe.warmup, run.step, run.epoch_steps, recipe.epochs)
+        stop = train_step(run, iterator, lr)
+        throughput.add(recipe.batch, batches.waited)
+        epoch_ends = run.step % run.epoch_steps == 0
+        if epoch_ends or run.step % LOG_STEPS == 0:
+            stop = run.losses.drain(run.fabric) or stop
+            means = run.losses.take_means()
+            line = {"step": run.step, "epoch": round(run.step / run.epoch_steps, 4), "lr": lr, "loss": means.pop("total"),
+                    "parts": means, **throughput.take_rates()}  # fmt: skip
+            run.log.write(line)
+            run.progress.show(run.step, run.step / run.epoch_steps, recipe.epochs, line)
+        if stop or epoch_ends or run.step % recipe.checkpoint_steps == 0:
+            stop = run.losses.drain(run.fabric) or stop
+            run.save()
+        if stop:
+            raise run.interrupted()
 
-    ValueError where the folder holds another run, or one that nobody asked to go on with.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint.sweep(out)
-    wanted = recipe.to_json()
-    if (out / RECIPE).exists():
-        if not resume and (checkpoint.exists(out) or (out / MODEL).exists()):
-            raise ValueError(f"--out {out}: holds a run already; give --resume to go on with it, or another folder")
-        if resume:
-            check_same(json.loads((out / RECIPE).read_text("utf-8")), wanted, out)
-    write_atomically(out / RECIPE, (json.dumps(wanted, indent=1) + "\n").encode())
-    if not resume or not checkpoint.exists(out):
-        return None
-    return checkpoint.load(out)
 
-
-def check_same(before: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
-    """Both recipes must agree but for what cannot change the result: the number of workers."""
-    old, new = flat_settings(before), flat_settings(wanted)
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key != "workers"]
-    if changed:
-        key = changed[0]
-        raise ValueError(
-            f"--resume: {out / RECIPE} has {key} {old.get(key)!r}, wanted is {new.get(key)!r}: a run goes on by the recipe "
-            "it began with; leave the change out, or begin in another folder"
-        )
-
-
-def flat_settings(data: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(data, dict):
-        return {path: data}
-    return {key: value for name in data for key, value in flat_settings(data[name], f"{path}.{name}".lstrip(".")).items()}
-
-
-def datasets(recipe: Recipe, data: Path | str | None) -> tuple[Dataset, Dataset]:
-    """The pictures to train on and those to score on. ValueError where the recipe and `data` do not go together."""
-    task, drawn = recipe.task, recipe.shapes
-    both: list[Dataset]
-    if drawn is not None:
-        if data is not None:
-            raise ValueError(f"--data {data}: recipe {recipe.name} draws its own pictures; leave --data out")
-        both = [shapes(task, "train", drawn.train, drawn.size, recipe.seed), shapes(task, "val", drawn.val, drawn.size)]
-    elif data is None:
-        raise ValueError(f"--data: recipe {recipe.name} needs the folder of its pictures; give --data DIR")
-    else:
-        training = open_dataset(data, task, "train")
-        both = [training, open_dataset(data, task, "val", classes=training.label_ids or training.labels)]
-    if recipe.limit is not None:
-        both = [subset(dataset, recipe.limit) for dataset in both]
-    if recipe.in_memory:
-        both = [InMemory(dataset) for dataset in both]
-    return both[0], both[1]
+def train_step(run: Run, batches: Iterator[Batch], lr: float) -> bool:
+    """One step of the optimizer; True if some process was asked to stop. Collective: every process must call it."""
+    fabric, accumulate = run.fabric, run.recipe.accumulate
+    torch.manual_seed(step_seed(run.recipe.seed, run.step, fabric.global_rank))
+    for group in run.optimizer.param_groups:
+        group["lr"] = lr
+    run.optimizer.zero_grad(set_to_none=True)
+    losses, indices, terms = list[Tensor](), list[Tensor](), dict[str, Tensor]()
+    for part in range(accumulate):
+        try:
+            batch = next(batches)
+        except ImagesLost:
+            if fabric.world_size == 1:
+                run.losses.drain(fabric)
+                run.save()
+            raise
+        with fabric.no_backward_sync(run.model, enabled=part < accumulate - 1):
+            outputs = run.model(batch["image"])
+            if run.teacher is None:
+                terms = run.objective.loss(outputs, batch["target"])
+            else:
+                terms = run.teacher.loss(outputs, batch["target"], batch["image"])
+            fabric.backward(terms["total"] / accumulate)
+        losses.append(torch.stack([value.detach() for value in terms.values()]))
+        indices.append(batch["index"])
+    signaled = run.interruptions.signal is not None
+    stop = run.losses.add(fabric, StepLosses.reduced(fabric, run.step, list(terms), losses, indices, signaled))
+    if run.recipe.clip is not None:
+        fabric.clip_gradients(run.model, run.stepper, max_norm=run.recipe.clip, error_if_nonfinite=False)
+    run.stepper.step()
+    run.step += 1
+    if run.average is not None:
+        run.average.update(run.step)
+    return stop
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """Of dropout and whatever else is random in a step on one process."""
+    """The seed of dropout and everything else that is random in a step on one process."""
     digest = hashlib.blake2b(f"step,{seed},{step},{rank}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-def trained_model(
-    recipe: Recipe, task: Objective, net: nn.TorchNetwork, training: Dataset, result: Scored, steps: int
-) -> ModelFile:
-    """Everything that the model file says, and nothing of when or where: equal runs make equal files."""
-    provenance = {
-        "recipe": recipe.to_json(),
-        "pictures": len(training),
-        "failed": len(training.failed),
-        "steps": steps,
-        "scored": result.images,
-    }
+def evaluate_and_save(run: Run) -> Evaluation:
+    """Scores the network; logs the score and writes a checkpoint if this step was not scored before."""
+    start = time.perf_counter()
+    evaluation = evaluate_network(run.fabric, run.result_net, run.objective, run.validation, run.recipe.workers,
+                                  lambda: run.interruptions.signal is not None)  # fmt: skip
+    if evaluation is None:
+        raise run.interrupted()
+    if run.step > run.scored:
+        line = {"step": run.step, "epoch": run.step / run.epoch_steps, "metrics": evaluation.metrics,
+                "images": evaluation.images, "failed": evaluation.failed,
+                "seconds": round(time.perf_counter() - start, 2)}  # fmt: skip
+        run.log.write(line)
+        run.progress.print(score_line(line, run.recipe.epochs))
+        run.scored = run.step
+        run.save()
+    return evaluation
+
+
+def finish(run: Run, evaluation: Evaluation) -> Path:
+    """Writes the model file and the images that report the run; the model file's path."""
+    path = run.out / MODEL
+    if run.fabric.is_global_zero:
+        model_file = trained_model(run, evaluation)
+        modelfile.write(model_file, path)
+        report.draw_run(run.out, model_file, run.validation, evaluation)
+        line = {"epoch": run.recipe.epochs, "metrics": evaluation.metrics}
+        run.progress.print(f"{path}: {score_line(line, run.recipe.epochs)}")
+    run.fabric.barrier()
+    return path
+
+
+def trained_model(run: Run, evaluation: Evaluation) -> ModelFile:
+    """The model file holds nothing of place or time: equal runs make equal files."""
     return ModelFile(
-        network=net.network, tensors=dict(net.arrays()), labels=training.labels, label_ids=training.label_ids,
-        background=task.background, preprocessing=recipe.preprocessing, provenance=provenance, metrics=result.metrics,
-        decoding=task.decoding,
-    )  # fmt: skip
+        network=run.result_net.network,
+        tensors=dict(run.result_net.arrays()),
+        labels=run.training.labels,
+        label_ids=run.training.label_ids,
+        background=run.objective.background,
+        preprocessing=run.recipe.preprocessing,
+        provenance={
+            "recipe": run.recipe.to_json(),
+            "pictures": len(run.training),
+            "failed": len(run.training.failed),
+            "steps": run.steps,
+            "scored": evaluation.images,
+        },
+        metrics=evaluation.metrics,
+        decoding=run.objective.decoding,
+    )
 
 
-def interrupted(interruptions: Interruptions, out: Path, step: int, steps: int) -> TrainingError:
-    by = interruptions.asked or "another process"
-    return TrainingError(f"stopped by {by} after step {step} of {steps}; go on with --resume --out {out}")
-
-
-def score_line(line: dict[str, Any], epochs: int) -> str:
+def score_line(line: Line, epochs: int) -> str:
     metrics = ", ".join(f"{name} {value:.4f}" for name, value in line["metrics"].items() if value is not None)
-    pictures = f" on {line['images']} pictures in {duration(line['seconds'])}" if "images" in line else ""
+    images = f" on {line['images']} images in {duration(line['seconds'])}" if "images" in line else ""
     failed = f", {len(line['failed'])} unreadable" if line.get("failed") else ""
-    return f"epoch {line['epoch']:g}/{epochs}: {metrics}{pictures}{failed}"
+    return f"epoch {line['epoch']:g}/{epochs}: {metrics}{images}{failed}"
 
 
 def last_line(error: BaseException) -> str:
-    """What an error says, without the traceback that comes with one out of a worker."""
+    """An error's message, without the traceback of the worker process that it came from."""
     line = (str(error) or type(error).__name__).strip().splitlines()[-1]
     return line.partition("ImagesLost: ")[2] or line

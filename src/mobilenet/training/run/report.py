@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, a classifier's confusions, some answers drawn on the pictures they were given for."""
+"""The images that report a run: its curves, a classifier's confusion matrix, results drawn on some validation images."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from ...predict.predictor import Predictor
 from ...tasks.drawing import draw
 from ..input import CorruptImage, Dataset
 from .log import LOG, read
-from .scoring import Scored
+from .scoring import Evaluation
 
 CURVES, CONFUSION, SAMPLES = "curves.png", "confusion.png", "samples.png"
-SHOWN, COLUMNS, SIDE = 16, 4, 256
-MOST_NAMED = 40  # classes; beyond them the axes of the confusion matrix would be unreadable
+NUM_SAMPLES, COLUMNS, SIDE = 16, 4, 256
+MAX_NAMED = 40  # classes; with more, the axes of the confusion matrix would be unreadable
 
 
-def draw_run(out: Path, model: ModelFile, validation: Dataset, result: Scored) -> None:
-    """Writes ``curves.png``, ``samples.png`` and, of a classifier, ``confusion.png`` to the run's folder."""
+def draw_run(out: Path, model: ModelFile, validation: Dataset, evaluation: Evaluation) -> None:
+    """Writes ``curves.png``, ``samples.png`` and, for a classifier, ``confusion.png`` to the run's folder."""
     draw_curves(out)
     draw_samples(out, model, validation)
-    if result.pairs:
-        draw_confusion(out, model.labels, result)
+    if evaluation.pairs:
+        draw_confusion(out, model.labels, evaluation)
 
 
 def figure(width: float, height: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    made = Figure((width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    chart = Figure((width, height), layout="constrained")
+    FigureCanvasAgg(chart)
+    return chart
 
 
 def draw_curves(out: Path) -> None:
-    """Losses by part, the learning rate and the scores, over the epochs."""
+    """The loss and its terms, the learning rate and the scores, by epoch."""
     lines = read(out / LOG)
     steps, scores = [line for line in lines if "loss" in line], [line for line in lines if "metrics" in line]
-    made = figure(15, 4)
-    losses, rates, metrics = made.subplots(1, 3)
+    chart = figure(15, 4)
+    losses, rates, metrics = chart.subplots(1, 3)
     epochs = [line["epoch"] for line in steps]
     losses.plot(epochs, [line["loss"] for line in steps], label="loss", linewidth=1)
     for name in steps[-1]["parts"] if steps else ():
@@ -59,49 +59,47 @@ def draw_curves(out: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8)
-    made.savefig(out / CURVES, dpi=110)
+    chart.savefig(out / CURVES, dpi=110)
 
 
-def draw_confusion(out: Path, labels: tuple[str, ...], result: Scored) -> None:
-    """Pictures by truth (row) and answer (column), each row as shares of its class."""
-    table = result.confusion(len(labels))
+def draw_confusion(out: Path, labels: tuple[str, ...], evaluation: Evaluation) -> None:
+    """Number of images by true class (row) and predicted class (column); colors are shares of the row."""
+    table = evaluation.confusion(len(labels))
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    few = len(labels) <= MOST_NAMED
+    few = len(labels) <= MAX_NAMED
     side = max(4.0, 0.35 * len(labels) + 2) if few else 10.0
-    made = figure(side + 1, side)
-    axes = made.subplots()
-    made.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), ax=axes, fraction=0.046)
+    chart = figure(side + 1, side)
+    axes = chart.subplots()
+    chart.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), ax=axes, fraction=0.046)
     axes.set(xlabel="answer", ylabel="truth")
     if few:
         axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
         axes.set_yticks(range(len(labels)), labels, fontsize=7)
     if len(labels) <= 20:
         for row, column in zip(*np.nonzero(table), strict=True):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=7, color=colour)
-    made.savefig(out / CONFUSION, dpi=110)
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=7, color=color)
+    chart.savefig(out / CONFUSION, dpi=110)
 
 
 def draw_samples(out: Path, model: ModelFile, dataset: Dataset) -> None:
-    """The model's answers on some pictures of `dataset`, evenly spread over it, side by side."""
+    """The model's results on a sample of `dataset`, evenly spread over it, side by side."""
     predictor = Predictor(model, executor(model))
-    count = min(SHOWN, len(dataset))
+    count = min(NUM_SAMPLES, len(dataset))
     sheet = Image.new("RGB", (COLUMNS * SIDE, -(-count // COLUMNS) * SIDE), "white")
     threshold = 0.4 if model.network.task == "detection" else 0.0
-    for place in range(count):
+    top = 3 if model.network.task == "classification" else None
+    for number in range(count):
         try:
-            image, _ = dataset.read(place * len(dataset) // count)
+            pixels, _ = dataset.read(number * len(dataset) // count)
         except CorruptImage:
-            continue  # named when it was scored
-        picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-        result = predictor(picture)
-        scale = SIDE / max(picture.size)
-        top = result.top(3 if model.network.task == "classification" else None, threshold)
-        drawn = draw(picture, result, top) if min(picture.size) >= SIDE // 2 else picture
-        if drawn is picture:  # too small to write on: enlarge first
-            picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
-            result = predictor(picture)
-            drawn = draw(picture, result, result.top(3 if model.network.task == "classification" else None, threshold))
-        drawn.thumbnail((SIDE, SIDE))
-        sheet.paste(drawn, (place % COLUMNS * SIDE, place // COLUMNS * SIDE))
+            continue  # its name is in the log, from when it was scored
+        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+        if min(image.size) < SIDE // 2:  # too small to write on
+            scale = SIDE / max(image.size)
+            image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
+        result = predictor(image)
+        image = draw(image, result, result.top(top, threshold))
+        image.thumbnail((SIDE, SIDE))
+        sheet.paste(image, (number % COLUMNS * SIDE, number // COLUMNS * SIDE))
     write_image(sheet, out / SAMPLES)
