@@ -1,4 +1,4 @@
-"""Installs the package into an empty environment and records what it brings: size of each distribution, start-up times.
+"""Installs the package into an empty environment and records the size of each distribution and the start-up times.
 
 Appends one row to results/install.jsonl. Run it on an idle machine: `make figures`.
 """
@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 import venv
-from datetime import date
 from pathlib import Path
+
+from mobilenet.bench import history
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 11
@@ -48,9 +49,7 @@ def main() -> None:
         sizes = json.loads(subprocess.run([python, "-c", SIZES], check=True, capture_output=True, text=True).stdout)
         command = str(Path(folder) / "bin" / "mobilenet")
         row = {
-            "date": date.today().isoformat(),
-            "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
-                                     check=True).stdout.strip(),
+            **history.origin(ROOT),
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}",
             "bytes": {name: size for name, (_, size) in sizes.items()},
@@ -58,9 +57,8 @@ def main() -> None:
             "python_start_s": seconds([python, "-c", "pass"]),
             "import_s": seconds([python, "-c", "import mobilenet"]),
             "help_s": seconds([command, "--help"]),
-        }  # fmt: skip
-    with open(ROOT / "results" / "install.jsonl", "a") as file:
-        file.write(json.dumps(row) + "\n")
+        }
+    history.append(ROOT, "install", [row])
     print(json.dumps(row, indent=2), file=sys.stderr)
 
 

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +141,11 @@ def main() -> None:
         job = prepared(Path(folder))
         command = [sys.executable, __file__, "--pairs", str(given.pairs), "--job", json.dumps(job)]
         runs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    from mobilenet.bench import history  # not in the process that measures, which stays small
+
     versions = {name: importlib.metadata.version(name) for name in ("onnxruntime", "numpy", "pillow", "click")}
     row = {
-        "date": date.today().isoformat(),
-        "commit": git.stdout.strip(),
+        **history.origin(ROOT),
         "machine": platform.machine(),
         "isa": job["isa"],
         "versions": {"python": platform.python_version(), **versions},
@@ -155,8 +154,7 @@ def main() -> None:
         **runs,
     }
     if not given.dry:
-        with open(ROOT / "results" / "start.jsonl", "a") as file:
-            file.write(json.dumps(row) + "\n")
+        history.append(ROOT, "start", [row])
     print(json.dumps(row, indent=2))
 
 

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
+
+from mobilenet.bench import history
 
 ROOT = Path(__file__).resolve().parents[1]
 WINDOW = 20
@@ -137,15 +138,12 @@ def main() -> None:
 
     sides = {name: summary(*each) for name, each in found.items()}
     row = {
-        "date": date.today().isoformat(),
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
-                                 check=True).stdout.strip(),
+        **history.origin(ROOT),
         "torch": torch.__version__, "accelerator": given.accelerator, "cores": os.cpu_count(), "precision": given.precision,
         "batch": given.batch, "side": given.side, "workers": given.workers, "steps": given.steps, "pairs": given.pairs, **sides,
         "ratio": round(sides["mobilenet"]["images_per_second"] / sides["torchvision"]["images_per_second"], 3),
     }  # fmt: skip
-    with open(ROOT / "results" / "training_speed.jsonl", "a") as file:
-        file.write(json.dumps(row) + "\n")
+    history.append(ROOT, "training_speed", [row])
     print(json.dumps(row, indent=2))
 
 

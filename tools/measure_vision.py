@@ -2,20 +2,19 @@
 
     python tools/measure_vision.py FOLDER [NAME=FILE ...]
 
-FOLDER holds ``coco`` (COCO's layout) and ``voc2012`` (VOC's). ``voc=deeplab.tflite`` gives weights by hand where no carrier
-has them. A model that cannot be had is named and left out.
+FOLDER holds ``coco`` (COCO's layout) and ``voc2012`` (VOC's). ``voc=deeplab.tflite`` gives weights by hand, for a model that no
+carrier brings; without them such a model is named and left out.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
+from mobilenet.bench import history
 from mobilenet.convert.convert import convert
 from mobilenet.modelfile import ModelFile
 from mobilenet.predict.evaluate import evaluate
@@ -28,26 +27,33 @@ RUNS = (("coco", "reference", "coco"), ("voc", "reference", "voc2012"), ("voc", 
         ("voc-small", "reference", "voc2012"))  # fmt: skip
 
 
-def model(name: str, given: dict[str, str]) -> ModelFile:
-    return convert(given[name]).model if name in given else load_model(name)
+def model(name: str, files: dict[str, str]) -> ModelFile:
+    """The model in the file given for `name`, or the published one."""
+    return convert(files[name]).model if name in files else load_model(name)
 
 
 def main() -> None:
-    data, given = Path(sys.argv[1]), dict(item.split("=", 1) for item in sys.argv[2:])
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    data, files = Path(sys.argv[1]), dict(item.split("=", 1) for item in sys.argv[2:])
     for name, backend, folder in RUNS:
         try:
-            predictor = load(model(name, given), backend)
+            predictor = load(model(name, files), backend)
         except FetchError as error:
             print(f"{name} left out: {error}", file=sys.stderr)
             continue
         start = time.perf_counter()
         score = evaluate(predictor, data / folder)
-        row = {"date": date.today().isoformat(), "commit": commit.stdout.strip(), "machine": platform.machine(), "model": name,
-               "backend": backend, "data": folder, "images": score.images, "seconds": round(time.perf_counter() - start, 1),
-               "metrics": score.metrics, "failed": score.failed}  # fmt: skip
-        with (ROOT / "results" / "vision.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        row = {
+            **history.origin(ROOT),
+            "machine": platform.machine(),
+            "model": name,
+            "backend": backend,
+            "data": folder,
+            "images": score.images,
+            "seconds": round(time.perf_counter() - start, 1),
+            "metrics": score.metrics,
+            "failed": score.failed,
+        }
+        history.append(ROOT, "vision", [row])
         print(json.dumps(row))
 
 

@@ -11,13 +11,12 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mobilenet.bench import history
 from mobilenet.training.recipes import builtin
 from mobilenet.training.run.folder import flat_settings
 
@@ -35,9 +34,7 @@ def row(run: Path) -> dict[str, Any]:
     seconds = [count * recipe["batch"] / line["images_per_second"] for count, line in zip(counts, steps, strict=True)]
     waited = sum(line["data_share"] * each for line, each in zip(steps, seconds, strict=True))
     return {
-        "date": date.today().isoformat(),
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
-                                 check=True).stdout.strip(),
+        **history.origin(ROOT),
         "recipe": recipe["name"],
         "set": {key: value for key, value in flat_settings(recipe).items() if standard.get(key) != value},
         "seed": recipe["seed"], "epochs": recipe["epochs"], "batch": recipe["batch"], "precision": recipe["precision"],
@@ -58,8 +55,7 @@ def main() -> None:
     parser.add_argument("--note", help="what a reader must know, for example what else the machine did meanwhile")
     given = parser.parse_args()
     rows = [row(run) | ({"note": given.note} if given.note else {}) for run in given.runs]
-    with open(ROOT / "results" / "training.jsonl", "a") as file:
-        file.writelines(json.dumps(each) + "\n" for each in rows)
+    history.append(ROOT, "training", rows)
     print(json.dumps(rows, indent=2))
 
 

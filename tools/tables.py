@@ -1,4 +1,4 @@
-"""Writes the tables of the README and of docs/ from results/ and from the ledger: none is typed. `--check` only compares."""
+"""Writes the tables of the README and of docs/ from results/ and from the cost model. `--check` only compares."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mobilenet.bench import history
 from mobilenet.network.cost import cost
 from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def records(name: str) -> list[dict[str, Any]]:
-    """The rows of results/`name`.jsonl, oldest first."""
-    return [json.loads(line) for line in (ROOT / "results" / f"{name}.jsonl").read_text().splitlines()]
 
 
 def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -27,7 +23,7 @@ def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def install() -> str:
     """The last measured installation."""
-    row = records("install")[-1]
+    row = history.rows(ROOT, "install")[-1]
     sizes = sorted(row["bytes"].items(), key=lambda item: -item[1])
     rows = [(f"{name} {row['versions'][name]}", f"{size / 1e6:.1f}") for name, size in sizes]
     table = markdown(("package", "MB"), [*rows, ("together", f"{sum(row['bytes'].values()) / 1e6:.1f}")])
@@ -44,10 +40,10 @@ def ledger() -> str:
     members += [("MobileNetV1", w, r, mobilenet_v1) for w, r in ((1.0, 224), (0.25, 128))]
     rows = []
     for name, width, side, build in members:
-        found = cost(build(width, side))
-        rows.append((f"{name} {width} at {side} px", f"{found.params:,}", f"{found.madds:,}",
-                     f"{found.layerwise_bytes / 1024:,.0f}", f"{found.split_bytes(4) / 1024:,.0f}",
-                     f"{found.blockwise_bytes / 1024:,.0f}"))  # fmt: skip
+        member = cost(build(width, side))
+        rows.append((f"{name} {width} at {side} px", f"{member.params:,}", f"{member.madds:,}",
+                     f"{member.layerwise_bytes / 1024:,.0f}", f"{member.split_bytes(4) / 1024:,.0f}",
+                     f"{member.blockwise_bytes / 1024:,.0f}"))  # fmt: skip
     return markdown(("network", "parameters", "MAdds", "layer by layer", "split 4 ways", "blocks whole"), rows)
 
 
@@ -69,7 +65,7 @@ def costs() -> str:
 
 def vision(headline: bool = False) -> str:
     """The last score of every model and backend on the development data, beside what independent code scored there."""
-    last = {(row["model"], row["backend"]): row for row in records("vision")}
+    last = {(row["model"], row["backend"]): row for row in history.rows(ROOT, "vision")}
     table = []
     for key, (title, metrics) in SCORED.items():
         if key in last:
@@ -96,7 +92,7 @@ SCORED = {
 def bench() -> str:
     """The last record of every size and number of threads: the engine beside its peers."""
     last: dict[tuple[str, int, int], dict[str, dict[str, Any]]] = {}
-    for row in records("bench"):
+    for row in history.rows(ROOT, "bench"):
         last.setdefault((row["model"], row["resolution"][0], row["threads"]), {})[row["engine"]] = row
     rows = []
     for (model, side, threads), engines in sorted(last.items()):
@@ -117,7 +113,7 @@ def bench() -> str:
 def speed() -> str:
     """The bench in short: real models on one thread."""
     last: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
-    for row in records("bench"):
+    for row in history.rows(ROOT, "bench"):
         if row["threads"] == 1:
             last.setdefault((row["model"], row["resolution"][0]), {})[row["engine"]] = row
     rows = []
@@ -134,7 +130,7 @@ def speed() -> str:
 
 def training() -> str:
     """The last record of every recipe, seed and change of settings."""
-    last = {(row["recipe"], json.dumps(row["set"]), row["seed"]): row for row in records("training")}
+    last = {(row["recipe"], json.dumps(row["set"]), row["seed"]): row for row in history.rows(ROOT, "training")}
     rows = []
     for row in last.values():
         name, first, score = next((name, row["first"][name], row["last"][name]) for name in SCORES if name in row["last"])
@@ -152,7 +148,7 @@ SCORES = ("top1", "mAP50", "mIoU")
 
 def training_speed() -> str:
     """The last measurement of every precision and accelerator: this loop beside torchvision's."""
-    last = {(row["accelerator"], row["precision"], row["batch"]): row for row in records("training_speed")}
+    last = {(row["accelerator"], row["precision"], row["batch"]): row for row in history.rows(ROOT, "training_speed")}
     rows = []
     for (accelerator, precision, batch), row in last.items():
         for side in ("mobilenet", "torchvision"):
@@ -169,7 +165,7 @@ STARTED = {"mobilenet predict": "`mobilenet predict`", "import mobilenet": "`imp
 
 def start() -> str:
     """The last measured starts of a process, to its answer on one photo."""
-    row = records("start")[-1]
+    row = history.rows(ROOT, "start")[-1]
     theirs, rows = row["onnxruntime"], []
     for name, title in STARTED.items():
         found = row[name]
@@ -187,7 +183,7 @@ def start() -> str:
 
 def photo() -> str:
     """The starts in short."""
-    row = records("start")[-1]
+    row = history.rows(ROOT, "start")[-1]
     rows = [(title, f"{row[name]['answer_ms']['median']:.0f} ms", f"{row[name]['peak_rss_bytes'] / 2**20:.0f} MiB")
             for name, title in STARTED.items()]  # fmt: skip
     return markdown(("one photo, from process start", "to the answer", "peak memory"), rows)
@@ -195,7 +191,7 @@ def photo() -> str:
 
 def download() -> str:
     """The size of an installation, in a sentence."""
-    sizes = records("install")[-1]["bytes"]
+    sizes = history.rows(ROOT, "install")[-1]["bytes"]
     return (
         f"`pip install .` brings {sum(sizes.values()) / 1e6:.0f} MB: numpy {sizes['numpy'] / 1e6:.0f} MB, "
         f"Pillow {sizes['pillow'] / 1e6:.0f} MB, and {len(sizes) - 2} small packages; `mobilenet` itself is "

@@ -1,4 +1,4 @@
-"""The engine's time step by step, beside the least that this machine's arithmetic and memory allow."""
+"""The engine's time for each fused unit, beside the least that this machine's arithmetic and memory allow (a roofline)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One fused unit's time beside what this machine could do.
+    """One fused unit's time beside the least that this machine allows.
 
-    `bytes` are its weights and the whole tensors that it reads and writes; rows that stream between units stay in the cache.
-    `bound` is what would take longer at its best, ``products`` or ``memory``, and `peak` that time as a fraction of ours.
+    Attributes:
+        bytes: its weights and the whole tensors that it reads and writes; rows that stream between units stay in the cache.
+        bound: the resource that would take longer at its best, ``products`` or ``memory``.
+        peak: that best time as a fraction of the measured one.
     """
 
     name: str
@@ -36,7 +38,7 @@ class LayerTime:
 def layer_times(
     network: Network, tensors: Mapping[str, Floats], resolution: Resolution | None = None, rounds: int = 50
 ) -> list[LayerTime]:
-    """Our time for each fused unit on one thread (the median of `rounds`), and the last row for writing the outputs."""
+    """The engine's time for each fused unit on one thread, the median of `rounds`; the last row is for writing the outputs."""
     from ..engine.native import Native
     from ..engine.plan.fuse import fuse
 
@@ -45,11 +47,11 @@ def layer_times(
     engine, shapes, units = Native(network, tensors), network.shapes(), fuse(network)
     weights = 4 * sum(np.asarray(tensors[name]).size for name in network.parameters())
     products, memory = product_rate(), memory_rate(weights)
-    picture = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
+    image = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
     plan = engine.plan(size)
     times = np.zeros((rounds, len(plan.labels)))
     for row in times:
-        engine.run(picture, row)
+        engine.run(image, row)
     madds = [sum(x.madds([shapes[name] for name in x.inputs]) for x in unit.layers) for unit in units] + [0]
     moved = [moved_bytes(unit, network, plan) for unit in units]
     moved.append(8 * sum(shape.elements for _, shape in plan.outputs))
@@ -62,7 +64,7 @@ def layer_times(
 
 
 def moved_bytes(unit: Unit, network: Network, plan: Plan) -> int:
-    """Bytes that a unit meets outside the cache: its weights, and those of its tensors that exist whole."""
+    """Bytes that a unit moves to and from memory: its weights, and those of its tensors that exist whole."""
     from ..engine.plan.fuse import sources
 
     shapes, whole = network.shapes(plan.resolution), {"input", *(buffer.name for buffer in plan.buffers)}
@@ -78,14 +80,14 @@ def product_rate(seconds: float = 0.2) -> float:
 
 
 def memory_rate(size: int, seconds: float = 0.2) -> float:
-    """Bytes a second at which the engine can read `size` bytes of weights, from whichever cache or memory holds so many."""
+    """Bytes a second at which the engine reads `size` bytes of weights, from the cache or memory that holds so many."""
     inputs = 1024
     outputs = max(size // (4 * inputs), 48)
     return 4 * inputs * outputs / least_time(1, inputs, outputs, 1, seconds)
 
 
 def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: float) -> float:
-    """Seconds that `repeats` of one product take at best, tried for `seconds`."""
+    """The least seconds that `repeats` of one product took, tried for `seconds`."""
     from .. import _core
     from ..engine.native import compile_plan
     from ..engine.plan.layout import F32

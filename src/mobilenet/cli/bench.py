@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..bench import measure
+from ..bench.peers import PEERS, unavailable
 from ..bench.roofline import layer_times
 from ..engine.backends import default_threads
 from ..errors import UsageError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @threads_option
 @click.option("--precision", default="fp32", show_default=True, help="fp32; the engine has no other yet.")
 @click.option(
-    "--against", help=f"Other runtimes, separated by commas: {', '.join(measure.PEERS)}; by default those that are installed."
+    "--against", help=f"Other runtimes, separated by commas: {', '.join(PEERS)}; by default those that are installed."
 )
 @click.option("--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Time for the runs of each engine.")
 @click.option("--layers", is_flag=True, help="Time the engine step by step instead, on one thread.")
@@ -52,10 +53,10 @@ def bench(
     """
     if precision != "fp32":
         raise UsageError(f"--precision {precision}: the engine runs fp32 only so far; leave it out")
-    names = against.split(",") if against else measure.PEERS
-    if reason := measure.skipped("native"):
+    names = against.split(",") if against else PEERS
+    if reason := unavailable("native"):
         raise UsageError(reason)
-    reasons = {name: measure.skipped(name) for name in names if name != "native"}
+    reasons = {name: unavailable(name) for name in names if name != "native"}
     content = load_model(model, say).dequantized()
     if layers:
         times = layer_times(content.network, content.tensors, resolution)

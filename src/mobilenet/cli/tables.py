@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import printable
 
 if TYPE_CHECKING:
-    from ..bench.measure import Record
+    from ..bench.measure import EngineTime
     from ..bench.roofline import LayerTime
     from ..network.cost import Cost
     from ..tasks.results import Prediction
@@ -41,8 +41,8 @@ def ledger_table(ledger: Cost) -> str:
     return f"{table(rows, header, right)}\n\n{table(summary, (), ('left', 'right'))}"
 
 
-def bench_table(rows: Sequence[Record]) -> str:
-    def growth(row: Record) -> str:
+def bench_table(rows: Sequence[EngineTime]) -> str:
+    def growth(row: EngineTime) -> str:
         return "" if row.peak_rss_delta_bytes is None else f"{row.peak_rss_delta_bytes / 2**20:.1f}"
 
     lines = [

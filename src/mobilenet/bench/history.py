@@ -1,0 +1,41 @@
+"""The measurements in results/ of a checkout: files of JSON lines that are only appended to, each row with its commit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+
+Row = dict[str, Any]
+"""A measurement as JSON: numbers, texts, lists and objects of them."""
+
+
+def origin(checkout: Path) -> Row:
+    """The date and the short commit with which a row begins; no commit if git does not know one."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    git = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    return {"date": date.today().isoformat(), "commit": git.stdout.strip()}
+
+
+def append(checkout: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Appends `rows` to results/`name`.jsonl of a checkout.
+
+    Raises:
+        UsageError: the folder is no checkout.
+    """
+    if not (checkout / "results").is_dir() or not (checkout / "src" / "mobilenet").is_dir():
+        raise UsageError(f"--record in {checkout}: not a checkout of mobilenet; run it at the top of one")
+    path = checkout / "results" / f"{name}.jsonl"
+    with path.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return path
+
+
+def rows(checkout: Path, name: str) -> list[Row]:
+    """The rows of results/`name`.jsonl, oldest first."""
+    return [json.loads(line) for line in (checkout / "results" / f"{name}.jsonl").read_text().splitlines()]
