@@ -204,6 +204,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, content):
         modelfile.write(small(), tmp_path / "nowhere" / "m.safetensors")
 
 
+def test_a_text_that_utf8_cannot_encode_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match=r"holds '\\udcff', which UTF-8 cannot encode"):
+        modelfile.write(small(provenance={"source": "\udcff"}), tmp_path / "m.safetensors")
+
+
 KILLED = """
 import os, sys
 sys.path[:0] = [{tests!r}]

@@ -29,6 +29,7 @@ TOWER = [
     "engine", "engine/plan",
     "data",
     "modelfile",
+    "tensorfile",
     "tasks",
     "images",
     "network",

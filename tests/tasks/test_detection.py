@@ -24,6 +24,7 @@ from mobilenet.tasks import boxes, detection
 from mobilenet.tasks.detection import TENSORFLOW, TORCHVISION, Decoding, default_boxes, detect, logits_and_codes, probabilities
 from mobilenet.tasks.results import Detections
 from mobilenet.tasks.views import Views
+from mobilenet.tensorfile import read_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 HALF = (0.5, 0.5, 0.5)
@@ -272,7 +273,7 @@ def test_hostile_decodings_in_files(tmp_path, value):
     from safetensors.numpy import load_file, save_file
 
     modelfile.write(detector(), tmp_path / "d.safetensors")
-    _, metadata = modelfile.read_safetensors(tmp_path / "d.safetensors")
+    _, metadata = read_safetensors(tmp_path / "d.safetensors")
     metadata = {key: text for key, text in {**metadata, "decoding": value}.items() if text is not None}
     save_file(load_file(tmp_path / "d.safetensors"), tmp_path / "h.safetensors", metadata)
     with pytest.raises(ModelFileError, match=r"h\.safetensors: .*decoding"):

@@ -191,7 +191,7 @@ def test_what_does_not_fit_together():
     model = segmenter()
     with pytest.raises(ModelFileError, match="a decoding for segmentation"):
         replace(model, decoding=TENSORFLOW)
-    with pytest.raises(ModelFileError, match="the network must see the whole picture"):
+    with pytest.raises(ModelFileError, match="the network must see the whole image"):
         replace(model, preprocessing=Preprocessing(size=(33, 33), fit="center_crop", resize=33))
     network = deeplabv3_mobilenet_v2(0.35, 33, classes=256)
     with pytest.raises(ModelFileError, match="256 classes for a mask of 8 bits"):

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..files import digest
 from ..images.preprocessing import Preprocessing
-from ..modelfile import ModelFile, ModelFileError, read_safetensors
+from ..modelfile import ModelFile, ModelFileError
 from ..network.layers import Network, Resolution, checked_resolution
 from ..network.quantization import Quantization
 from ..tasks import detection
 from ..tasks import labels as known_labels
+from ..tensorfile import read_safetensors
 from . import libraries, slim
 from .config import Config, config_labels, config_preprocessing, config_settings, read_config
 from .naming import Array, Layout, LayoutError, Origin, Settings, canonical, match, recognize

@@ -1,0 +1,110 @@
+"""Tensors by name, and texts by key, in one file: the safetensors format.
+
+Eight bytes give the length of a JSON header, which gives each tensor's type, shape and place in the data that follow it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import os
+import struct
+import sys
+from collections.abc import Iterable, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from .errors import MobilenetError
+from .tensors import FORMATS, Tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAX_HEADER = 16 * 2**20  # bytes; a model file's header has tens of kilobytes
+DTYPES = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
+"""What the format calls the types that model files use."""
+CODES = {DTYPES[name]: code for name, code in FORMATS.items()}
+
+
+class ModelFileError(MobilenetError):
+    """A model file, or a model that should become one, is wrong; the message names the file, the value and the remedy."""
+
+
+def read_safetensors(path: str | Path) -> tuple[Tensors, dict[str, str]]:
+    """Tensors and metadata of any safetensors file. Raises ModelFileError if it is none.
+
+    Well-formed files are parsed here; anything else is left to the safetensors library, which also words the error.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            header_fits = size >= 8 and length <= min(size - 8, MAX_HEADER)
+            if header_fits and (content := _read_well_formed(file, length, size)):
+                return content
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a model file") from error
+    if not header_fits:
+        raise ModelFileError(
+            f"{path}: not a safetensors file, or cut short ({size} bytes, header of {length}); fetch or convert it again"
+        )
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as archive:
+            return Tensors({name: archive.get_tensor(name) for name in archive.keys()}), archive.metadata() or {}
+    except (SafetensorError, OSError, ValueError, TypeError, MemoryError, AttributeError) as error:
+        raise ModelFileError(f"{path}: not a readable safetensors file ({error}); fetch or convert it again") from error
+
+
+def _read_well_formed(file: IO[bytes], length: int, size: int) -> tuple[Tensors, dict[str, str]] | None:
+    """Tensors and metadata of an open file of `size` bytes whose header of `length` bytes comes next.
+
+    The tensors are the file's own memory, mapped: a file in use may be replaced, but not written to. None if a tensor has a
+    type other than `DTYPES`, or if the tensors do not follow one another without a gap to the file's end.
+    """
+    tensors: list[tuple[int, int, str, str, tuple[int, ...]]] = []
+    try:
+        header = json.loads(file.read(length))
+        metadata = header.pop("__metadata__", {})
+        for name, entry in header.items():
+            (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
+            if not all(type(number) is int and number > 0 for number in (begin + 1, end, *shape)):
+                return None
+            tensors.append((begin, end, name, CODES[entry["dtype"]], shape))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        return None
+    tensors.sort(key=lambda tensor: tensor[:2])
+    position = 0
+    for begin, end, _, code, shape in tensors:
+        width = struct.calcsize(code)
+        if begin != position or (begin + 8 + length) % width or end - begin != math.prod(shape) * width:
+            return None
+        position = end
+    if position != size - 8 - length or sys.byteorder != "little" or any(len(shape) > 4 for *_, shape in tensors):
+        return None
+    data: Any = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))[8 + length :]
+    return Tensors({name: data[begin:end].cast(code, shape) for begin, end, name, code, shape in tensors}), metadata
+
+
+def to_safetensors(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], names: Iterable[str]) -> bytes:
+    """The bytes of a file with the tensors `names`, in this order. Unlike the library's, equal content gives equal bytes.
+
+    Raises UnicodeEncodeError if a text has a lone surrogate.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    data = []
+    position = 0
+    for name in names:
+        tensor = tensors[name]
+        data.append(tensor.astype(tensor.dtype.newbyteorder("<")).tobytes())
+        end = position + tensor.nbytes
+        header[name] = {"dtype": DTYPES[tensor.dtype.name], "shape": tensor.shape, "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the data is aligned
+    return b"".join([len(text).to_bytes(8, "little"), text, *data])
