@@ -1,4 +1,4 @@
-"""Every layout on data made here: what is read, what is refused, and what becomes of damaged pictures."""
+"""Every layout on generated data: what is read, what is refused, and how damaged images are handled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import importlib
 import importlib.util
 import io
 import json
+import sys
 import tarfile
+import types
 
 import numpy as np
 import pytest
@@ -20,9 +22,9 @@ from mobilenet.tasks.results import VOID, Detections
 from mobilenet.training.input import CorruptImage, ImagesLost, InMemory, open_dataset
 
 
-def picture(path, colour=(200, 30, 60), size=(12, 10)):
+def write_image(path, color=(200, 30, 60), size=(12, 10)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
     return path
 
 
@@ -30,7 +32,7 @@ def class_folders(root, splits=("train/", "val/"), classes=("cat", "dog"), count
     for split in splits:
         for number, name in enumerate(classes):
             for i in range(count):
-                picture(root / split / name / f"{i}.png", (number * 100, i * 50, 0))
+                write_image(root / split / name / f"{i}.png", (number * 100, i * 50, 0))
     return root
 
 
@@ -69,7 +71,7 @@ def test_wordnet_ids_get_their_labels(tmp_path):
     assert dataset.label_ids == ("n01440764", "n02102040")
 
 
-def test_classes_are_numbered_as_asked_and_may_lack_pictures(tmp_path):
+def test_given_classes_set_the_indices_and_may_lack_images(tmp_path):
     class_folders(tmp_path, classes=("n02102040", "n01440764"))
     dataset = open_dataset(tmp_path, "classification", classes=("english springer", "church", "n01440764"))
     assert dataset.targets.tolist() == [2, 2, 0, 0]
@@ -80,7 +82,7 @@ def test_classes_are_numbered_as_asked_and_may_lack_pictures(tmp_path):
 
 def test_parts_share_their_numbers_where_one_lacks_a_class(tmp_path):
     class_folders(tmp_path, ("train/",))
-    picture(tmp_path / "val" / "dog" / "0.png")
+    write_image(tmp_path / "val" / "dog" / "0.png")
     assert open_dataset(tmp_path, "classification", "val").targets.tolist() == [1]
 
 
@@ -117,12 +119,12 @@ def test_csv_refuses(tmp_path, text, message):
 
 
 def coco(root, annotations, folder="val2017", size=(20, 16)):
-    pictures = [{"id": 7, "file_name": "b.png"}, {"id": 5, "file_name": "a.png"}, {"id": 9, "file_name": "none.png"}]
-    for entry in pictures:
-        picture(root / folder / entry["file_name"], size=size)
+    images = [{"id": 7, "file_name": "b.png"}, {"id": 5, "file_name": "a.png"}, {"id": 9, "file_name": "none.png"}]
+    for entry in images:
+        write_image(root / folder / entry["file_name"], size=size)
     (root / "annotations").mkdir()
     truth = {
-        "images": pictures,
+        "images": images,
         "categories": [{"id": 3, "name": "car"}, {"id": 1, "name": "person"}],
         "annotations": annotations,
     }
@@ -137,7 +139,7 @@ OBJECTS = [
 ]
 
 
-def test_coco_boxes_labels_crowds_and_pictures_without_objects(tmp_path):
+def test_coco_boxes_labels_crowds_and_images_without_objects(tmp_path):
     dataset = open_dataset(coco(tmp_path, OBJECTS), "detection", "val")
     assert (dataset.labels, dataset.label_ids) == (("person", "car"), ("1", "3"))
     target = dataset[0]["target"]
@@ -152,12 +154,12 @@ def test_coco_boxes_labels_crowds_and_pictures_without_objects(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["val2017", "images/val2017", "images", "."])
-def test_coco_pictures_are_found_where_they_mostly_lie(tmp_path, folder):
+def test_coco_images_are_found_in_the_usual_folders(tmp_path, folder):
     assert len(open_dataset(coco(tmp_path, OBJECTS, folder), "detection", "val")) == 3
     assert len(open_dataset(tmp_path / "annotations" / "instances_val2017.json", "detection")) == 3
 
 
-def test_coco_truth_is_what_the_score_wants(tmp_path):
+def test_coco_truth_is_what_the_score_takes(tmp_path):
     dataset = open_dataset(coco(tmp_path, OBJECTS), "detection", "val")
     truth = dataset.coco_truth()
     assert [entry["area"] for entry in truth["annotations"]] == [11.5, 2500]
@@ -200,7 +202,7 @@ def voc(root):
     mask = np.zeros((10, 12), np.uint8)
     mask[2:4, 3:9], mask[0] = 20, VOID
     for name in ("one", "two"):
-        picture(root / "JPEGImages" / f"{name}.jpg")
+        write_image(root / "JPEGImages" / f"{name}.jpg")
         (root / "SegmentationClass").mkdir(exist_ok=True)
         Image.fromarray(mask).save(root / "SegmentationClass" / f"{name}.png")
         (root / "Annotations").mkdir(exist_ok=True)
@@ -260,16 +262,16 @@ def shard(path, members):
             archive.addfile(info, io.BytesIO(content))
 
 
-def png(colour):
+def png(color):
     buffer = io.BytesIO()
-    Image.new("RGB", (6, 5), colour).save(buffer, "PNG")
+    Image.new("RGB", (6, 5), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def test_shards_are_read_at_any_place(tmp_path):
     shard(tmp_path / "train-0.tar", [("a/0.png", png((9, 0, 0))), ("a/0.cls", b"2\n"), ("a/1.png", png((8, 0, 0)))])
     shard(tmp_path / "train-1.tar", [("2.json", b'{"label": 0}'), ("2.png", png((7, 0, 0)))])
-    shard(tmp_path / "val-0.tar", [("3.cls", b"1"), ("3.png", b"no picture")])
+    shard(tmp_path / "val-0.tar", [("3.cls", b"1"), ("3.png", b"no image")])
     dataset = open_dataset(tmp_path, "classification", "train")
     assert (len(dataset), dataset.labels, dataset.targets.tolist()) == (2, ("0", "1", "2"), [2, 0])
     assert [int(dataset[index]["image"][0, 0, 0]) for index in (1, 0)] == [7, 9]
@@ -327,11 +329,56 @@ def test_a_shard_that_was_cut_after_it_was_indexed(tmp_path):
         dataset.read(0)
 
 
-def test_hugging_face_says_what_is_missing(tmp_path):
+def test_hugging_face_says_which_library_is_missing(tmp_path):
     if importlib.util.find_spec("datasets"):
         pytest.skip("datasets is installed")
     with pytest.raises(ValueError, match=r"pip install .mobilenet\[huggingface\]"):
         open_dataset("hf:beans", "classification")
+
+
+class Table(list):
+    """As much of a table of `datasets` as is used: rows by index, columns by name."""
+
+    features = {"img": None, "label": None}  # noqa: RUF012
+
+    def __getitem__(self, key):
+        return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
+
+    def cast_column(self, name, kind):
+        assert (name, kind) == ("img", {"decode": False})
+        return self
+
+
+def test_hugging_face_parts_and_classes_without_the_library(tmp_path, monkeypatch):
+    """A stand-in for `datasets`, which the tests do not install."""
+    (tmp_path / "cat.png").write_bytes(png((7, 0, 0)))
+    rows = [
+        {"img": {"bytes": png((9, 0, 0)), "path": None}, "label": 1},
+        {"img": {"bytes": None, "path": str(tmp_path / "cat.png")}, "label": 0},
+        {"img": {"bytes": GHOSTSCRIPT, "path": None}, "label": 1},
+    ]
+    parts = {"train": Table(rows), "validation": Table(rows[:1]), "extra": Table()}
+    module = types.ModuleType("datasets")
+    module.Image = dict
+    module.load_dataset = {"user/pets": parts, "flat": Table(rows), "bare": Table([{"img": {}, "label": -1}])}.__getitem__
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    train = open_dataset("hf:user/pets", "classification", "train")
+    assert (train.labels, train.targets.tolist(), train.name(2)) == (("0", "1"), [1, 0, 1], "hf:user/pets[2]")
+    assert [int(train[index]["image"][0, 0, 0]) for index in (0, 1)] == [9, 7]
+    with pytest.raises(CorruptImage, match="in no image format"):
+        train.read(2)
+    assert (
+        len(open_dataset("hf:user/pets", "classification", None))
+        == len(open_dataset("hf:user/pets", "classification", "val"))
+        == 1
+    )
+    assert open_dataset("hf:flat", "classification", classes=("1", "0")).targets.tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="no test images; it has train, val"):
+        open_dataset("hf:user/pets", "classification", "test")
+    with pytest.raises(ValueError, match="no val images apart"):
+        open_dataset("hf:flat", "classification", "val")
+    with pytest.raises(ValueError, match=r"images without a label \(class -1\)"):
+        open_dataset("hf:bare", "classification")
 
 
 def test_hugging_face_tables(tmp_path):
@@ -373,12 +420,12 @@ def test_open_dataset_names_value_rule_and_remedy(tmp_path):
 
 def damaged(tmp_path):
     dataset = open_dataset(class_folders(tmp_path, ("",), count=3), "classification")
-    (tmp_path / "cat" / "1.png").write_bytes(b"no picture")
+    (tmp_path / "cat" / "1.png").write_bytes(b"no image")
     (tmp_path / "dog" / "2.png").unlink()
     return dataset
 
 
-def test_a_damaged_picture_is_named_and_the_next_stands_in(tmp_path):
+def test_a_damaged_image_is_named_and_replaced_by_the_next(tmp_path):
     dataset = damaged(tmp_path)
     sample = dataset[1]
     assert sample["index"] == 2
@@ -391,7 +438,7 @@ def test_a_damaged_picture_is_named_and_the_next_stands_in(tmp_path):
         dataset[6]
 
 
-def test_data_that_went_away_is_no_damage(tmp_path):
+def test_missing_data_is_not_taken_for_damage(tmp_path):
     dataset = open_dataset(class_folders(tmp_path, ("",)), "classification")
     (tmp_path / "cat").rename(tmp_path / "gone")
     (tmp_path / "dog").rename(tmp_path / "lost")

@@ -1,4 +1,4 @@
-"""Boxes and masks move with the pixels; colours are what their formulas say; randomness is a function of its seed alone."""
+"""Boxes and masks move with the pixels; colors are what their formulas say; randomness depends on its seed alone."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def _quick():
         yield
 
 
-COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 
 def rectangles(height=90, width=120):
-    """White with three rectangles of pure colours: the picture, its boxes and its mask."""
+    """A white image with three rectangles of pure colors; its boxes and its mask."""
     pixels = np.full((height, width, 3), 255, np.uint8)
     mask = np.zeros((height, width), np.uint8)
     frames = [(4, 6, 40, 30), (50, 10, 110, 50), (20, 55, 70, 85)]
     for number, (x0, y0, x1, y1) in enumerate(frames):
-        pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1] = COLOURS[number], number + 1
+        pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1] = COLORS[number], number + 1
     image = tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1))
     boxes = tv_tensors.BoundingBoxes(torch.tensor(frames, dtype=torch.float32), format="XYXY", canvas_size=(height, width))
     target = {"boxes": boxes, "labels": torch.arange(3), "crowd": torch.tensor([False, True, False])}
     return image, target, tv_tensors.Mask(torch.from_numpy(mask))
 
 
-def coloured(image, number):
-    """Where the picture has (nearly) the colour of rectangle `number`: (H, W) bool."""
-    colour = torch.tensor(COLOURS[number])[:, None, None]
-    return ((image.as_subclass(torch.Tensor).int() - colour).abs() < 100).all(dim=0)
+def has_color(image, number):
+    """Where the image has (nearly) the color of rectangle `number`: (H, W) bool."""
+    color = torch.tensor(COLORS[number])[:, None, None]
+    return ((image.as_subclass(torch.Tensor).int() - color).abs() < 100).all(dim=0)
 
 
 def extent(where):
@@ -78,13 +78,13 @@ def test_boxes_move_with_the_pixels(seed):
     assert len(objects["boxes"]) == len(objects["labels"]) == len(objects["crowd"]) >= 1
     for box, label, crowd in zip(objects["boxes"].tolist(), objects["labels"].tolist(), objects["crowd"].tolist(), strict=True):
         assert crowd == (label == 1)
-        where = coloured(seen, label)
-        if where.any():  # a slip of a rectangle, shrunk, may lose its pure colour
-            # resizing blurs an edge over a pixel on both sides; half of it keeps within the colour's tolerance
+        where = has_color(seen, label)
+        if where.any():  # a thin strip that was shrunk may lose its pure color
+            # resizing blurs an edge over a pixel on both sides; half of it keeps within the color's tolerance
             assert np.abs(np.array(box) - extent(where)).max() <= 2
         else:
             assert min(box[2] - box[0], box[3] - box[1]) < 4
-    assert target["labels"].tolist() == [0, 1, 2]  # the dataset's own stays
+    assert target["labels"].tolist() == [0, 1, 2]  # the dataset's own is unchanged
 
 
 def test_the_random_changes_of_a_detector_all_happen():
@@ -101,7 +101,7 @@ def test_the_random_changes_of_a_detector_all_happen():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (64, 64)])
-def test_pictures_without_objects_and_tiny_ones_pass(size):
+def test_images_without_objects_and_tiny_images_pass(size):
     empty = {
         "boxes": tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=size),
         "labels": torch.zeros(0, dtype=torch.int64),
@@ -137,19 +137,19 @@ def test_masks_move_with_the_pixels(scale_of):
         assert not (truth[white & ~edges(truth)]).any()
         for number in range(3):
             inner = (truth == number + 1) & ~edges(truth)
-            assert coloured(seen, number)[inner].all()
+            assert has_color(seen, number)[inner].all()
     assert 0 < padded < 40
 
 
 def edges(mask):
-    """Pixels within two of another class, which may have been cut off: resizing mixes colours there."""
+    """Pixels within two of another class, which may have been cut off: resizing mixes colors there."""
     x = torch.nn.functional.pad(mask.as_subclass(torch.Tensor).float(), (2, 2, 2, 2), value=-1)[None, None]
     grown = torch.nn.functional.max_pool2d(x, 5, 1)
     shrunk = -torch.nn.functional.max_pool2d(-x, 5, 1)
     return (grown != shrunk)[0, 0]
 
 
-def test_the_scales_are_the_steps_between_least_and_most():
+def test_the_scales_are_the_steps_of_the_range():
     image = tv_tensors.Image(torch.arange(3 * 40 * 40).reshape(3, 40, 40).to(torch.uint8))
     mask = tv_tensors.Mask(torch.ones(40, 40, dtype=torch.uint8))
     change = training(SegmentationAugmentation(), Preprocessing((100, 100), "pad", fill=127))
@@ -174,11 +174,11 @@ def test_the_scales_are_the_steps_between_least_and_most():
     ],
 )
 def test_evaluation_is_the_preprocessing_to_the_last_bit(preprocessing):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
-    image = to_tensor(picture)
-    for opened in (picture, to_image(image), to_image(image.contiguous())):
+    original = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
+    image = to_tensor(original)
+    for opened in (original, to_image(image), to_image(image.contiguous())):
         seen = evaluation_image(opened, preprocessing)
-        assert np.array_equal(normalized(seen[None], preprocessing)[0].numpy(), preprocessing(picture))
+        assert np.array_equal(normalized(seen[None], preprocessing)[0].numpy(), preprocessing(original))
 
 
 @pytest.mark.parametrize(
@@ -195,16 +195,16 @@ def test_evaluation_is_the_preprocessing_to_the_last_bit(preprocessing):
 )
 def test_a_change_is_a_function_of_its_seed(augmentation):
     image, target, mask = rectangles()
-    given_target = {"classification": 3, "detection": target, "segmentation": mask}[augmentation.task]
+    target_of_task = {"classification": 3, "detection": target, "segmentation": mask}[augmentation.task]
     change = training(augmentation, SQUASH)
 
     def result(seed):
         with drawing_from(7, 1, seed):
-            return change(image, given_target)[0]
+            return change(image, target_of_task)[0]
 
     outside = torch.default_generator.get_state()
     first = [result(seed) for seed in range(5)]
-    np.random.seed(1)  # no generator but torch's has a say
+    np.random.seed(1)  # only torch's generator matters
     assert all(torch.equal(a, result(seed)) for seed, a in enumerate(first))
     assert len({a.numpy().tobytes() for a in first}) > 1
     assert torch.equal(torch.default_generator.get_state(), outside)
@@ -228,7 +228,7 @@ def test_random_resized_crop_and_flip_are_used_as_set():
     assert torch.equal(mirrored(image, 0)[0], image.flip(2))
 
 
-def test_erasing_paints_the_colour_that_normalises_to_nothing():
+def test_erasing_paints_the_color_that_normalizes_to_nothing():
     preprocessing = replace(SQUASH, mean=(0.5, 0.25, 0.75))
     image = tv_tensors.Image(torch.zeros(3, 60, 80, dtype=torch.uint8))
     with drawing_from(1):
@@ -240,10 +240,10 @@ def test_erasing_paints_the_colour_that_normalises_to_nothing():
 
 @settings(deadline=None, max_examples=60)
 @given(st.tuples(*[st.integers(0, 255)] * 3), st.floats(0, 3))
-def test_saturation_is_that_of_hsv(colour, factor):
-    hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in colour))
+def test_saturation_is_that_of_hsv(color, factor):
+    hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in color))
     expected = np.array(colorsys.hsv_to_rgb(hue, min(saturation * factor, 1), value)) * 255
-    seen = saturated(torch.tensor(colour, dtype=torch.float32)[:, None, None], factor)[:, 0, 0]
+    seen = saturated(torch.tensor(color, dtype=torch.float32)[:, None, None], factor)[:, 0, 0]
     assert seen.numpy() == pytest.approx(expected, abs=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""Batches are the same whatever divides the work: workers, processes, an interruption; and no sample counts twice."""
+"""Batches do not depend on how the work is divided: workers, processes, an interruption. No sample counts twice."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_workers_and_interruptions_change_nothing(task):
     assert torch.equal(torch.get_rng_state(), outside)
 
 
-def test_processes_divide_a_batch_and_put_together_have_it_all():
+def test_the_parts_of_all_processes_together_are_the_whole_batch():
     dataset, augmentation = shapes("classification", count=22, size=40), AUGMENTATIONS["classification"]
     whole = list(loader(dataset, augmentation, P, 8, 0, 0, 0))
     parts = [list(loader(dataset, augmentation, P, 8, 0, 0, 0, rank=rank, world=2)) for rank in range(2)]
@@ -101,18 +101,18 @@ def test_every_sample_once_for_any_number_of_processes(count, world, each, train
         assert [index for step in steps for index, _ in step] == list(range(count))
 
 
-def test_evaluation_is_in_order_and_leaves_the_target_as_it_was():
+def test_evaluation_is_in_order_and_leaves_the_target_unchanged():
     dataset = shapes("detection", count=7, size=48)
     (first, second) = loader(dataset, None, P, 4, 0, 0, 0)
     assert first["index"].tolist() + second["index"].tolist() == list(range(7))
     assert first["image"].shape == (4, 3, 32, 32)
     assert first["size"] == [(48, 48)] * 4
     assert torch.equal(first["target"][2]["boxes"], dataset[2]["target"]["boxes"].as_subclass(torch.Tensor))
-    picture = Image.fromarray(dataset[5]["image"].permute(1, 2, 0).numpy())
-    assert np.array_equal(second["image"][1].numpy(), P(picture))
+    image = Image.fromarray(dataset[5]["image"].permute(1, 2, 0).numpy())
+    assert np.array_equal(second["image"][1].numpy(), P(image))
 
 
-def test_a_batch_has_what_it_promises():
+def test_a_batch_has_the_documented_types_and_shapes():
     (batch,) = loader(
         shapes("classification", count=4, size=32), AUGMENTATIONS["classification"], P, 4, 0, 0, 0, channels_last=True
     )
@@ -139,16 +139,16 @@ def folder(root, counts):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_damaged_pictures_are_named_here_even_if_a_worker_met_them(tmp_path, workers):
+def test_damaged_images_are_named_here_even_if_a_worker_read_them(tmp_path, workers):
     dataset = folder(tmp_path, {"a": 3, "b": 3})
-    (tmp_path / "a" / "01.png").write_bytes(b"no picture")
+    (tmp_path / "a" / "01.png").write_bytes(b"no image")
     seen = list(loader(dataset, ClassificationAugmentation(), P, 3, workers, 0, 0))
     assert sum(len(batch["index"]) for batch in seen) == 6
     assert list(dataset.failed) == [str(tmp_path / "a" / "01.png")]
     assert "damaged" in dataset.failed[str(tmp_path / "a" / "01.png")]
     dataset.failed.clear()
     scored = [index for batch in loader(dataset, None, P, 2, workers, 0, 0) for index in batch["index"].tolist()]
-    assert scored == [0, 2, 3, 4, 5]  # the one that stood in has its own turn
+    assert scored == [0, 2, 3, 4, 5]  # the image that replaces it is scored under its own index
     assert len(dataset.failed) == 1
     (tmp_path / "a" / "00.png").unlink()
     assert [len(batch["index"]) for batch in loader(dataset, None, P, 2, workers, 0, 0)] == [2, 2]
@@ -164,16 +164,14 @@ def test_lost_data_ends_the_epoch_with_its_own_error(tmp_path, workers):
     assert "\n" not in str(caught.value)
 
 
-def test_balanced_draws_every_class_as_often_and_each_time_otherwise(tmp_path):
+def test_balanced_draws_every_class_equally_often_with_different_augmentations(tmp_path):
     dataset = folder(tmp_path, {"many": 20, "few": 2, "some": 8})
-    draws = [
-        draw for step in loader(dataset, ClassificationAugmentation(), P, 4, 0, 0, 0, balanced=True).steps for draw in step
-    ]
-    labels = [int(dataset.targets[index]) for index, _ in draws]
+    keys = [key for step in loader(dataset, ClassificationAugmentation(), P, 4, 0, 0, 0, balanced=True).steps for key in step]
+    labels = [int(dataset.targets[index]) for index, _ in keys]
     assert [labels.count(label) for label in range(3)] == [10, 10, 10]
-    assert len(set(draws)) == 30  # the same picture comes with another number, so that it is changed otherwise
-    few = [draw for draw in draws if dataset.targets[draw[0]] == dataset.labels.index("few")]
-    assert sorted(lap for _, lap in few) == sorted([*range(5)] * 2)
+    assert len(set(keys)) == 30  # a repeated image has another number, and so another augmentation
+    few = [key for key in keys if dataset.targets[key[0]] == dataset.labels.index("few")]
+    assert sorted(repeat for _, repeat in few) == sorted([*range(5)] * 2)
     seen = batches(dataset, ClassificationAugmentation(), balanced=True)
     assert seen == batches(dataset, ClassificationAugmentation(), balanced=True, workers=2)
 
@@ -192,7 +190,7 @@ def test_balanced_draws_every_class_as_often_and_each_time_otherwise(tmp_path):
         ("classification", ClassificationAugmentation(), {"workers": -1}, "workers -1"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(task, augmentation, others, message):
-    given_settings = {"batch": 4, "workers": 0, "seed": 0, "epoch": 0, **others}
+def test_contradictory_settings_are_refused(task, augmentation, others, message):
+    arguments = {"batch": 4, "workers": 0, "seed": 0, "epoch": 0, **others}
     with pytest.raises(ValueError, match=message):
-        loader(shapes(task, count=20, size=32), augmentation, P, **given_settings)
+        loader(shapes(task, count=20, size=32), augmentation, P, **arguments)

@@ -12,7 +12,7 @@ Training turns records into tensors (`training.input`), evaluation scores a pred
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
 from .open import Recognized, open_records, recognize
-from .records import FileRecords, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth
+from .records import FileRecords, Mask, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth
 from .shapes import Shapes
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "DataError",
     "FileRecords",
     "Layout",
+    "Mask",
     "MaskFile",
     "Objects",
     "Recognized",

@@ -24,7 +24,7 @@ from ...errors import UsageError
 from ...images.preprocessing import Preprocessing
 from .augment import Augmentation, ClassificationAugmentation, check_task, drawing_from, evaluation_image, training
 from .mix import mix, mixes
-from .samples import Dataset, DetectionTarget, ImagesLost, Target
+from .samples import Dataset, DetectionTarget, ImagesLost, MaskTarget, Target
 
 SampleKey = tuple[int, int]
 """(dataset index, repeat): a repeated sample gets a different augmentation."""
@@ -76,6 +76,9 @@ class LoaderSettings:
                 raise UsageError(f"loader: {name} {getattr(self, name)!r} must be {rule}")
 
 
+BatchTarget = Tensor | list[DetectionTarget] | list[MaskTarget]
+
+
 class Batch(TypedDict):
     """What a loader yields.
 
@@ -89,7 +92,7 @@ class Batch(TypedDict):
     """
 
     image: Tensor
-    target: Any
+    target: BatchTarget
     index: Tensor
     size: list[tuple[int, int]]
     failed: list[tuple[str, str]]
@@ -197,6 +200,7 @@ class Loader:
         images = normalized(batch["image"].to(self.device, non_blocking=True), self.preprocessing)
         target = _moved(batch["target"], self.device) if self.trains else batch["target"]
         if self.mixing is not None:
+            assert isinstance(target, Tensor)
             seed = (self.settings.seed, self.settings.epoch, MIX, step)
             images, target = mix(images, target, len(self.dataset.labels), self.mixing, seed)
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
@@ -310,9 +314,10 @@ def _collated(samples: Sequence[Changed | ImagesLost], one_size: bool) -> Batch 
             shown.append(sample)
     images, targets = [sample["image"] for sample in shown], [sample["target"] for sample in shown]
     stacked = bool(targets) and isinstance(targets[0], Tensor) and (one_size or targets[0].ndim == 0)
+    target: Any = torch.stack(cast(list[Tensor], targets)) if stacked else targets
     return {
         "image": torch.stack(cast(list[Tensor], images)) if shown else torch.empty(0, 3, 1, 1),
-        "target": torch.stack(cast(list[Tensor], targets)) if stacked else targets,
+        "target": target,
         "index": torch.tensor([sample["index"] for sample in shown], dtype=torch.int64),
         "size": [sample["size"] for sample in shown],
         "failed": failed,

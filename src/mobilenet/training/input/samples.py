@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypedDict
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, overload
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 
-from ...data import Classes, Objects, Records, Shapes, Split, Truth, coco_truth, open_records
+from ...data import Classes, Mask, Objects, Records, Shapes, Split, Truth, coco_truth, open_records
 from ...data import Subset as SubsetOfRecords
 from ...errors import MobilenetError, UsageError
 from ...images.open import ImageError
@@ -106,6 +106,15 @@ class Dataset(torch.utils.data.Dataset[Sample], Generic[T_co]):
         targets: classification: (N,) int64, the class of every sample, for balance. None for other tasks.
         failed: reason by name of every sample that was requested and could not be read.
     """
+
+    @overload
+    def __init__(self: Dataset[ClassTarget], records: Records[int]) -> None: ...
+    @overload
+    def __init__(self: Dataset[DetectionTarget], records: Records[Objects]) -> None: ...
+    @overload
+    def __init__(self: Dataset[MaskTarget], records: Records[Mask]) -> None: ...
+    @overload
+    def __init__(self, records: Records[Truth]) -> None: ...
 
     def __init__(self, records: Records[Truth]) -> None:
         self.records, self.task, self.labels, self.label_ids = records, records.task, records.labels, records.label_ids

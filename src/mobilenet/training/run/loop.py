@@ -260,7 +260,7 @@ def train_step(run: Run, batches: Iterator[Batch], lr: float) -> bool:
             if run.teacher is None:
                 terms = run.objective.loss(outputs, batch["target"])
             else:
-                terms = run.teacher.loss(outputs, batch["target"], batch["image"])
+                terms = run.teacher.loss(outputs, cast(Tensor, batch["target"]), batch["image"])
             fabric.backward(terms["total"] / accumulate)
         losses.append(torch.stack([value.detach() for value in terms.values()]))
         indices.append(batch["index"])
