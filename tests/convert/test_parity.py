@@ -1,6 +1,6 @@
 """Against independent implementations, the same random state in both: torchvision, timm, transformers, Keras, d-li14.
 
-Weights travel through the real converter: the peer's own file, recognised by itself, to a model; then the numpy reference
+Weights travel through the real converter: the peer's own file, recognized by itself, to a model; then the numpy reference
 and the torch module must give what the peer gives.
 """
 
@@ -38,7 +38,7 @@ def liven(net, seed: int = 0) -> None:
                 module.weight.normal_(0, (2 / fan) ** 0.5, generator=generator)
 
 
-def pictures(height: int, width: int) -> np.ndarray:
+def images_of(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((2, 3, height, width)).astype(np.float32)
 
 
@@ -49,7 +49,7 @@ def check(model: modelfile.ModelFile, peer, sides=SIDES) -> None:
     net.double().eval()
     reference = Reference(model.network, model.tensors)
     for height, width in sides:
-        images = pictures(height, width)
+        images = images_of(height, width)
         with torch.no_grad():
             peer.float()
             single = peer(torch.from_numpy(images)).numpy()
@@ -107,7 +107,7 @@ def test_timm(name, stride, tmp_path):
 
 
 class Logits(tnn.Module):
-    """A transformers classifier as a function from pictures to logits."""
+    """A transformers classifier as a function from images to logits."""
 
     def __init__(self, net) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ def test_keras(version, width, side, tmp_path):
     model = conversion.model
     assert (conversion.layout.name, model.network.settings["width"]) == ("keras", width)
     assert model.network.padding == "tensorflow"
-    images = pictures(side, side)
+    images = images_of(side, side)
     probabilities = np.asarray(peer.predict(images.transpose(0, 2, 3, 1), verbose=0))
     logits = Reference(model.network, model.tensors)(images)["classifier"]
     powers = np.exp(logits.astype(np.float64))
@@ -249,7 +249,7 @@ def test_round_trip_is_exact(tmp_path):
     modelfile.write(second, tmp_path / "second.safetensors")
     third = modelfile.read(tmp_path / "second.safetensors")
     assert third.network == first.network
-    images = pictures(96, 96)
+    images = images_of(96, 96)
     answers = [Reference(m.network, m.tensors)(images)["classifier"] for m in (first, third)]
     np.testing.assert_array_equal(*answers)
     for (name, value), original in zip(third.tensors.items(), first.tensors.values(), strict=True):

@@ -188,8 +188,8 @@ def test_logits_are_litert_s_own(real, shared, name):
     predict = mobilenet.load(model)
     details = interpreter.get_input_details()[0]
     scale, zero_point = model.quantization.activations[model.network.layers[-1].name]
-    for picture in sorted((shared / "data" / "imagenet100").glob("*/*"))[: 1 if name == "voc" else 3]:
-        x = model.preprocessing(open_image(picture))
+    for path in sorted((shared / "data" / "imagenet100").glob("*/*"))[: 1 if name == "voc" else 3]:
+        x = model.preprocessing(open_image(path))
         pixels = np.rint(x * np.array(model.preprocessing.std)[:, None, None] * 255 + 255 * model.preprocessing.mean[0])
         interpreter.set_tensor(details["index"], pixels.transpose(1, 2, 0)[None].astype(np.uint8))
         interpreter.invoke()
@@ -210,7 +210,7 @@ def same_kind(details, ours: np.ndarray, scale: float) -> bool:
     [(CORAL[0], 4, 20, 23), (CORAL[1], 4, 21, 23), (CORAL[2], 1, 49, 77)],
 )
 def test_classifiers_score_what_litert_scores(real, shared, name, step, top1, top5):
-    """Every fourth picture of the hundred, on which LiteRT has 85 and 95, 79 and 95, 49 and 77 right."""
+    """Every fourth image of the hundred, on which LiteRT has 85 and 95, 79 and 95, 49 and 77 right."""
     predict, score = mobilenet.load(real(name)), Accuracy()
     for record in records_for(predict.model, shared / "data" / "imagenet100")[::step]:
         score.add(predict(record.name), record.truth)
@@ -220,7 +220,7 @@ def test_classifiers_score_what_litert_scores(real, shared, name, step, top1, to
 
 
 def test_voc_labels_the_pixels_that_litert_labels(real, shared):
-    """Six of the 72 pictures: LiteRT has 0.9742 of their pixels right. On all 72: mIoU 0.7376, 0.9533 of the pixels."""
+    """Six of the 72 images: LiteRT has 0.9742 of their pixels right. On all 72: mIoU 0.7376, 0.9533 of the pixels."""
     predict, folder = mobilenet.load(real("voc")), shared / "data" / "voc2012"
     right = total = 0
     for name in (folder / "ImageSets" / "Segmentation" / "val.txt").read_text().split()[::12]:
@@ -232,7 +232,7 @@ def test_voc_labels_the_pixels_that_litert_labels(real, shared):
 
 
 def test_anchors_are_the_published_graph_s_own(real, tmp_path):
-    """The graph carries its 1917 default boxes as a constant: corners, y first, in shares of the picture."""
+    """The graph carries its 1917 default boxes as a constant: corners, y first, in shares of the image."""
     model = real("coco")
     graph = read_tfjs(fetch(published.find("coco")).folder / "model.json")
     y0, x0, y1, x1 = graph.weights["Postprocessor/ExpandDims"][0].T

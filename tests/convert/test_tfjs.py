@@ -26,7 +26,7 @@ TENSORS = random_tensors(NETWORK)
 
 
 class Written:
-    """The nodes and constants of a network as TensorFlow's optimiser leaves them: some batch norm folded, some not."""
+    """The nodes and constants of a network as TensorFlow's optimizer leaves them: some batch norm folded, some not."""
 
     def __init__(self) -> None:
         self.nodes: list[dict[str, Any]] = []
@@ -91,7 +91,7 @@ def written() -> tuple[dict[str, Any], bytes]:
     at = {"input": graph.node("Sub", "Preprocessor/sub", graph.node("Placeholder", "image_tensor"))}
     summed = {name for layer in NETWORK.layers if isinstance(layer, Add) for name in layer.inputs[1:]}
     for layer in NETWORK.layers:
-        if isinstance(layer, Add):  # the optimiser adds the shortcut first, the bias then
+        if isinstance(layer, Add):  # the optimizer adds the shortcut first, the bias then
             block = at[layer.inputs[1]].rpartition("/BatchNorm")[0]
             x = graph.node("AddN", f"{block}/leaf", at[layer.inputs[1]], at[layer.inputs[0]])
             at[layer.name] = graph.node("Add", f"{block}/rewritten", f"{block}/BatchNorm/sub", x)

@@ -41,9 +41,9 @@ def test_tensors_operators_and_options(content):
     np.testing.assert_array_equal(weight.data[0].transpose(2, 0, 1), tensors["layer_2.depthwise.conv.weight"][:, 0])
     np.testing.assert_array_equal(weight.scale, quantization.scales["layer_2.depthwise.conv.weight"])
     np.testing.assert_array_equal(bias.data, tensors["layer_2.depthwise.conv.bias"])
-    picture = graph.tensors[graph.inputs[0]]
-    assert (picture.shape, picture.data) == ((1, 32, 32, 3), None)
-    assert (picture.scale[0], picture.zero_point[0]) == quantization.activations["input"]
+    image = graph.tensors[graph.inputs[0]]
+    assert (image.shape, image.data) == ((1, 32, 32, 3), None)
+    assert (image.scale[0], image.zero_point[0]) == quantization.activations["input"]
     with pytest.raises(ValueError, match="read-only"):
         weight.data[0, 0, 0, 0] = 1
 

@@ -351,7 +351,7 @@ def test_timm_and_torchvision_addresses_are_theirs():
             config = timm.get_pretrained_cfg(name.removeprefix("timm/"))
             assert entry.files[0].url in (config.url, published.HUGGING_FACE.format(config.hf_hub_id))
             assert entry.licence.lower() == config.license
-            assert entry.settings["resize"] == int(224 / config.crop_pct)
+            assert entry.resize == int(224 / config.crop_pct)
     ours = [published.find("imagenet"), published.find("torchvision/mobilenet_v2.imagenet1k_v2")]
     for entry, weights in zip(ours, models.MobileNet_V2_Weights, strict=True):
         assert entry.files[0].url == weights.url

@@ -1,1 +1,1 @@
-"""Weights from elsewhere, read as one model: recognise the library, map its tensors, check every shape."""
+"""Weights from elsewhere, read as one model: recognize the library, map its tensors, check every shape."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -60,7 +59,7 @@ def convert(
     resolution: Resolution | None = None,
     entry: str | None = None,
     settings: Settings | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
     resize: int | None = None,
 ) -> Conversion:
     """Reads weights of torchvision, timm, transformers, Keras, d-li14 or TensorFlow's exported graphs into a model.

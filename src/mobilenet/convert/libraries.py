@@ -16,15 +16,14 @@ Layouts of exported TensorFlow graphs (TFLite, tfjs) stand in `slim.py`. A file 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from ..images.preprocessing import Preprocessing
 from ..network.layers import Conv, Layer, Linear, Network
 from ..network.mobilenet import Row, repeats
-from .naming import Layout, Place
+from .naming import Layout, Place, Settings
 
 HALF = (0.5, 0.5, 0.5)
 Places = Callable[..., Iterator[tuple[Layer, Place]]]
@@ -140,18 +139,18 @@ def keras_v1(network: Network) -> Iterator[tuple[Layer, Place]]:
         yield linear, Place("conv_preds")
 
 
-TENSORFLOW: Mapping[str, Any] = {"padding": "tensorflow", "epsilon": 1e-3}
-PYTORCH: Mapping[str, Any] = {"padding": "pytorch", "epsilon": 1e-5}
-V2_VARIANTS: Sequence[Mapping[str, Any]] = ({}, {"scale_last": True})
-TIMM_V2_VARIANTS: Sequence[Mapping[str, Any]] = ({}, {"depth": 1.2, "fix_ends": True}, {"depth": 1.4, "fix_ends": True})
-TIMM_V1_VARIANTS: Sequence[Mapping[str, Any]] = ({"divisible_by": 8}, {})
+TENSORFLOW: Settings = {"padding": "tensorflow", "epsilon": 1e-3}
+PYTORCH: Settings = {"padding": "pytorch", "epsilon": 1e-5}
+V2_VARIANTS: Sequence[Settings] = ({}, {"scale_last": True})
+TIMM_V2_VARIANTS: Sequence[Settings] = ({}, {"depth": 1.2, "fix_ends": True}, {"depth": 1.4, "fix_ends": True})
+TIMM_V1_VARIANTS: Sequence[Settings] = ({"divisible_by": 8}, {})
 TIMM = Preprocessing(size=(224, 224), fit="center_crop", resize=256, interpolation="bicubic")
 TIMM_V1 = Preprocessing(size=(224, 224), fit="center_crop", resize=256, interpolation="bicubic", mean=HALF, std=HALF)
 TRANSFORMERS = Preprocessing(size=(224, 224), fit="center_crop", resize=256, mean=HALF, std=HALF)
 KERAS = Preprocessing(size=(224, 224), fit="central_fraction", fraction=0.875, mean=HALF, std=HALF)
 
 
-def transformers(architecture: str, mark: str, places: Places, variants: Sequence[Mapping[str, Any]]) -> list[Layout]:
+def transformers(architecture: str, mark: str, places: Places, variants: Sequence[Settings]) -> list[Layout]:
     """The layouts of a whole model and of a bare one."""
     whole = Layout("transformers", architecture, f"{architecture}.{mark}", places, TENSORFLOW, variants, TRANSFORMERS)
     return [whole, replace(whole, mark=mark, places=partial(places, model=""))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,10 @@ from ..images.preprocessing import IMAGENET_TORCHVISION, Preprocessing
 from ..network import catalogue
 from ..network.layers import Conv, Layer, Linear, Network, decides
 
-Array = NDArray[Any]
+Array = NDArray[np.generic]
 """A tensor of a file, of the file's own type."""
 
-Settings = Mapping[str, Any]
+Settings = Mapping[str, object]
 """Arguments of an architecture's builder."""
 
 WIDTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 1.4, 1.3, 1.1, 1.2, 1.25)  # published ones first, then everything up to 4

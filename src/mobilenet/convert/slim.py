@@ -7,14 +7,13 @@ layouts describe networks without batch norm (`epsilon` None); each layer has on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from ..images.preprocessing import Preprocessing
 from ..network.heads import EXTRAS
 from ..network.layers import Conv, Layer, Linear, Network
 from .libraries import HALF, V2_VARIANTS
-from .naming import Layout, Place
+from .naming import Layout, Place, Settings
 
 Places = Iterator[tuple[Layer, Place]]
 Scope = Callable[[str, str], str]
@@ -80,12 +79,12 @@ def head_scope(block: str, part: str) -> str:
 
 SSDLITE_MARK = "BoxPredictor_0/BoxEncodingPredictor_depthwise.weight"
 TF2_MARK = "MobileNetV2/Conv2d_0_0.weight"
-FOLDED: Mapping[str, Any] = {"padding": "tensorflow", "epsilon": None}
-DEEPLAB: Mapping[str, Any] = {**FOLDED, "head_epsilon": None}
+FOLDED: Settings = {"padding": "tensorflow", "epsilon": None}
+DEEPLAB: Settings = {**FOLDED, "head_epsilon": None}
 CLASSIFIER = Preprocessing(size=(224, 224), fit="central_part", fraction=0.875, mean=HALF, std=HALF)
 DETECTOR = Preprocessing(size=(300, 300), fit="squash", mean=HALF, std=HALF)
 SEGMENTER = Preprocessing(size=(513, 513), fit="pad", fill=127, enlarge=1.0, mean=HALF, std=HALF)
-DEEPLAB_VARIANTS: Sequence[Mapping[str, Any]] = tuple(
+DEEPLAB_VARIANTS: Sequence[Settings] = tuple(
     {"aspp": aspp, "divisible_by": divisor} for aspp in ("none", "full", "separable") for divisor in (8, 1)
 )
 

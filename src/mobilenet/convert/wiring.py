@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..errors import assert_never
 from ..network.layers import Activation, Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize
 from .naming import Array, Layout, LayoutError
 
@@ -18,7 +19,6 @@ Key = int | str
 """A tensor of a graph: its index in TFLite, its name in tfjs."""
 
 Kind = Literal["conv", "add", "mean", "resize", "concat"]
-KINDS: dict[type, Kind] = {Conv: "conv", Linear: "conv", Add: "add", GlobalPool: "mean", Resize: "resize", Concat: "concat"}
 PREFIXES = ("FeatureExtractor/", "MobilenetV1/MobilenetV1/")  # of whole models around the network
 
 
@@ -100,7 +100,8 @@ def match_wires(layout: Layout, network: Network, wiring: Wiring, source: str) -
         inputs = tuple(keys[name] for name in (layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs))
         named = isinstance(layer, (Conv, Linear))
         candidates = (convolutions[places[layer.name]],) if named else wiring.operations
-        op = next((op for op in candidates if op.kind == KINDS[type(layer)] and same_inputs(op, inputs)), None)
+        kind = kind_of(layer)
+        op = next((op for op in candidates if op.kind == kind and same_inputs(op, inputs)), None)
         if op is None:
             expected = f"{layer.name!r} from {' and '.join(layer.inputs)}"
             raise LayoutError(f"{source}: nothing computes {expected} as {network.architecture} does")
@@ -113,6 +114,22 @@ def match_wires(layout: Layout, network: Network, wiring: Wiring, source: str) -
     return keys
 
 
+def kind_of(layer: Layer) -> Kind:
+    match layer:
+        case Conv() | Linear():
+            return "conv"
+        case Add():
+            return "add"
+        case GlobalPool():
+            return "mean"
+        case Resize():
+            return "resize"
+        case Concat():
+            return "concat"
+        case _:
+            assert_never(layer)
+
+
 def same_inputs(op: GraphOp, inputs: tuple[Key, ...]) -> bool:
     if op.kind == "add":
         return sorted(map(str, op.inputs)) == sorted(map(str, inputs))
@@ -121,14 +138,17 @@ def same_inputs(op: GraphOp, inputs: tuple[Key, ...]) -> bool:
 
 def option_difference(layer: Layer, op: GraphOp) -> str:
     """The first option in which the operation differs from the layer, in words, or nothing."""
-    if isinstance(layer, Resize):
-        return "" if op.corners == layer.corners else f"has corners {op.corners}, must be {layer.corners}"
-    if isinstance(layer, Linear):
-        return "" if op.activation == "linear" else f"has the activation {op.activation}, must be linear"
-    if isinstance(layer, Conv):
-        for name in ("stride", "dilation", "activation", "depthwise"):
-            if (value := getattr(op, name)) != (expected := getattr(layer, name)):
-                return f"has {name} {value}, must be {expected}"
-        if layer.kernel > 1 and not op.same:
-            return "pads by VALID, must by SAME"
-    return ""
+    match layer:
+        case Resize():
+            return "" if op.corners == layer.corners else f"has corners {op.corners}, must be {layer.corners}"
+        case Linear():
+            return "" if op.activation == "linear" else f"has the activation {op.activation}, must be linear"
+        case Conv():
+            for name in ("stride", "dilation", "activation", "depthwise"):
+                if (value := getattr(op, name)) != (expected := getattr(layer, name)):
+                    return f"has {name} {value}, must be {expected}"
+            return "pads by VALID, must pad by SAME" if layer.kernel > 1 and not op.same else ""
+        case Add() | GlobalPool() | Concat():
+            return ""
+        case _:
+            assert_never(layer)

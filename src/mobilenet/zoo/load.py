@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 from .. import modelfile
 from ..files import WriteError
@@ -44,11 +43,11 @@ def convert_published(entry: Published, report: Report) -> ModelFile:
 
     brought = fetch(entry, report)
     file = entry.files[0]
-    provenance: dict[str, Any] = {
+    provenance: dict[str, object] = {
         "name": entry.name,
         "title": entry.title,
         "licence": entry.licence,
         "official": file.url,
         "published": dict(entry.accuracy),
     }
-    return convert(brought.folder / file.name, provenance=provenance, **entry.settings).model
+    return convert(brought.folder / file.name, provenance=provenance, resolution=entry.resolution, resize=entry.resize).model

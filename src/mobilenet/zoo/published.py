@@ -9,15 +9,15 @@ To add a model, append a `Published` to `NAMED`, or a row to the table of its hu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ..errors import UsageError, unknown_name
 
 Kind = Literal["pip", "npm"]
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class File(NamedTuple):
@@ -60,7 +60,7 @@ class Published(NamedTuple):
         licence: its name.
         files: the first is the one to convert.
         accuracy: as the publisher measured it, in fractions of 1.
-        settings: arguments of `convert` that the file does not tell.
+        resolution, resize: as for `convert`, in pixels, if its defaults do not fit.
     """
 
     name: str
@@ -70,7 +70,8 @@ class Published(NamedTuple):
     files: tuple[File, ...]
     accuracy: Mapping[str, float] = NOTHING
     carrier: Carrier | None = None
-    settings: Mapping[str, Any] = NOTHING
+    resolution: int | None = None
+    resize: int | None = None
 
 
 TORCH_HUB = "https://download.pytorch.org/models/"
@@ -171,13 +172,25 @@ NAMED = (
 
 # name, title, top-1 or None if the publisher measured none, sha256
 CORAL_CLASSIFIERS = (
-    ("mobilenet_v2_1.0_224_quant", "MobileNetV2 1.0 at 224 px, trained for uint8", 0.708,
-     "7aad0c74c5e3c06e5eb3c827e13304fdd68a83da6087d92ee169c24ff9fd4776"),
-    ("tf2_mobilenet_v2_1.0_224_ptq", "MobileNetV2 1.0 at 224 px, int8 after training", None,
-     "5d3137241276e79c86d14a74fe43581398ae0e815191d3dba45495b810840e8c"),
-    ("mobilenet_v1_0.25_128_quant", "MobileNetV1 0.25 at 128 px, trained for uint8", None,
-     "cb273c23ee76374b05b9583177e28aa19744858a7679c56a250e83d0333da785"),
-)  # fmt: skip
+    (
+        "mobilenet_v2_1.0_224_quant",
+        "MobileNetV2 1.0 at 224 px, trained for uint8",
+        0.708,
+        "7aad0c74c5e3c06e5eb3c827e13304fdd68a83da6087d92ee169c24ff9fd4776",
+    ),
+    (
+        "tf2_mobilenet_v2_1.0_224_ptq",
+        "MobileNetV2 1.0 at 224 px, int8 after training",
+        None,
+        "5d3137241276e79c86d14a74fe43581398ae0e815191d3dba45495b810840e8c",
+    ),
+    (
+        "mobilenet_v1_0.25_128_quant",
+        "MobileNetV1 0.25 at 128 px, trained for uint8",
+        None,
+        "cb273c23ee76374b05b9583177e28aa19744858a7679c56a250e83d0333da785",
+    ),
+)
 
 # name, title, top-1, top-5, file of a release or "" for the Hugging Face hub, shorter side before the center crop
 TIMM = (
@@ -220,40 +233,63 @@ TRANSFORMERS = (
 @cache
 def models() -> dict[str, Published]:
     """Every known model by name: the pinned ones first, then those of the hubs."""
-    newer = hub("torchvision/mobilenet_v2.imagenet1k_v2", "MobileNetV2 1.0 at 224 px, torchvision, newer recipe",
-                "BSD-3-Clause", TORCH_HUB + "mobilenet_v2-7ebf99e0.pth", 0.72154, 0.90822, "7ebf99e0", resize=232)  # fmt: skip
-    listed = [*NAMED, newer]
-    for name, title, coral_top1, sha256 in CORAL_CLASSIFIERS:
-        file = File(f"{name}.tflite", sha256, f"{CORAL}{name}.tflite")
-        accuracy = {} if coral_top1 is None else {"top1": coral_top1}
-        listed.append(Published(f"coral/{name}", "classification", f"{title}, Coral", "Apache-2.0", (file,), accuracy))
+    return {model.name: model for model in (*NAMED, torchvision_v2(), *coral(), *timm(), *keras(), *transformers())}
+
+
+def torchvision_v2() -> Published:
+    name, title = "torchvision/mobilenet_v2.imagenet1k_v2", "MobileNetV2 1.0 at 224 px, torchvision, newer recipe"
+    file = pointed(TORCH_HUB + "mobilenet_v2-7ebf99e0.pth", "7ebf99e0")
+    return classifier(name, title, "BSD-3-Clause", file, 0.72154, 0.90822, resize=232)
+
+
+def coral() -> Iterator[Published]:
+    for name, title, top1, sha256 in CORAL_CLASSIFIERS:
+        yield classifier(f"coral/{name}", f"{title}, Coral", "Apache-2.0", pointed(f"{CORAL}{name}.tflite", sha256), top1, None)
+
+
+def timm() -> Iterator[Published]:
     for name, title, top1, top5, release, resize in TIMM:
         url = TIMM_RELEASES + release if release else HUGGING_FACE.format(f"timm/{name}")
-        prefix = release.rpartition("-")[2].removesuffix(".pth")
-        listed.append(hub(f"timm/{name}", f"{title} at 224 px, timm", "Apache-2.0", url, top1, top5, prefix, resize=resize))
-    for width, rows in KERAS_V2.items():
-        for side, (top1, top5) in zip(RESOLUTIONS, rows, strict=False):
-            url = f"{KERAS}mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{width}_{side}.h5"
-            listed.append(hub(f"keras/mobilenet_v2_{width}_{side}", f"MobileNetV2 {width} at {side} px, Keras", "Apache-2.0",
-                              url, top1 / 100, top5 / 100, resolution=side))  # fmt: skip
-    for width, rows in KERAS_V1.items():
-        for side, (top1, top5) in zip(RESOLUTIONS, rows, strict=False):
-            url = f"{KERAS}mobilenet/mobilenet_{KERAS_V1_NAMES[width]}_{side}_tf.h5"
-            listed.append(hub(f"keras/mobilenet_v1_{width}_{side}", f"MobileNetV1 {width} at {side} px, Keras", "Apache-2.0",
-                              url, top1 / 100, top5 / 100, resolution=side))  # fmt: skip
+        file = pointed(url, release.rpartition("-")[2].removesuffix(".pth"))
+        yield classifier(f"timm/{name}", f"{title} at 224 px, timm", "Apache-2.0", file, top1, top5, resize=resize)
+
+
+def keras() -> Iterator[Published]:
+    for version, table in (("2", KERAS_V2), ("1", KERAS_V1)):
+        for width, rows in table.items():
+            for side, (top1, top5) in zip(RESOLUTIONS, rows, strict=False):
+                url = f"{KERAS}mobilenet/mobilenet_{KERAS_V1_NAMES.get(width)}_{side}_tf.h5"
+                if version == "2":
+                    url = f"{KERAS}mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{width}_{side}.h5"
+                name, title = f"keras/mobilenet_v{version}_{width}_{side}", f"MobileNetV{version} {width} at {side} px, Keras"
+                yield classifier(name, title, "Apache-2.0", pointed(url), top1 / 100, top5 / 100, resolution=side)
+
+
+def transformers() -> Iterator[Published]:
     for name, title, side, top1, top5 in TRANSFORMERS:
-        listed.append(hub(name, f"{title} at {side} px, transformers", "other", HUGGING_FACE.format(name), top1, top5,
-                          resolution=side))  # fmt: skip
-    return {model.name: model for model in listed}
+        file = pointed(HUGGING_FACE.format(name))
+        yield classifier(name, f"{title} at {side} px, transformers", "other", file, top1, top5, resolution=side)
 
 
-def hub(
-    name: str, title: str, licence: str, url: str, top1: float, top5: float | None, sha256: str = "", **settings: Any
+def pointed(url: str, sha256: str = "") -> File:
+    """The file at `url`, under the name that it has there."""
+    return File(url.rpartition("/")[2], sha256, url)
+
+
+def classifier(
+    name: str,
+    title: str,
+    licence: str,
+    file: File,
+    top1: float | None,
+    top5: float | None,
+    resolution: int | None = None,
+    resize: int | None = None,
 ) -> Published:
-    """A classifier on a hub: one file, at the hub's own address."""
-    accuracy = {"top1": top1} if top5 is None else {"top1": top1, "top5": top5}
-    file = File(url.rpartition("/")[2], sha256, url)
-    return Published(name, "classification", title, licence, (file,), accuracy, None, settings)
+    """A classifier of one file on a hub."""
+    measured = {"top1": top1, "top5": top5}
+    accuracy = {metric: value for metric, value in measured.items() if value is not None}
+    return Published(name, "classification", title, licence, (file,), accuracy, None, resolution, resize)
 
 
 def find(name: str) -> Published:

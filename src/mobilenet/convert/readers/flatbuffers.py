@@ -9,7 +9,7 @@ at one long vector; the budget bounds how many bytes all visits together may rea
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from ...errors import MobilenetError
 
 MAX_VISITS = 8  # times the file's size that may be read; honest files stay below 1, forged ones share their vectors
+
+
+T = TypeVar("T", bound=np.generic)
 
 
 class FlatbufferError(MobilenetError):
@@ -93,13 +96,12 @@ class Table:
             raise FlatbufferError(f"it claims {count} tables in one list, more than {limit}")
         return [Table(self.buffer, at + self.buffer.number("I", at)) for at in range(start, start + 4 * count, 4)]
 
-    def array(self, index: int, dtype: str) -> NDArray[Any]:
+    def array(self, index: int, dtype: np.dtype[T]) -> NDArray[T]:
         """A vector of numbers as a read-only view of the file; empty if it is absent."""
-        kind = np.dtype(dtype)
         if not (place := self.target(index)):
-            return np.empty(0, kind)
-        start, count = self.buffer.block(place, kind.itemsize)
-        return np.frombuffer(self.buffer.data, kind, count, start)
+            return np.empty(0, dtype)
+        start, count = self.buffer.block(place, dtype.itemsize)
+        return np.frombuffer(self.buffer.data, dtype, count, start)
 
     def text(self, index: int, max_bytes: int) -> str:
         if not (place := self.target(index)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class KerasError(MobilenetError):
     """A file is not readable Keras weights; the message names file, rule and remedy."""
 
 
-def read_keras(path: Path) -> dict[str, NDArray[Any]]:
+def read_keras(path: Path) -> dict[str, NDArray[np.generic]]:
     """{"Conv1/kernel": array, ...} from an HDF5 file that `save_weights` or `save` of Keras 2 or 3 wrote.
 
     Raises:
@@ -50,11 +50,11 @@ def read_keras(path: Path) -> dict[str, NDArray[Any]]:
         raise KerasError(f"{path}: not a readable HDF5 file ({fault:.200}); fetch it again") from error
 
 
-def arrays(file: h5py.File, path: Path, budget: int) -> dict[str, NDArray[Any]]:
+def arrays(file: h5py.File, path: Path, budget: int) -> dict[str, NDArray[np.generic]]:
     datasets = dict(stored(file, path))
     if sum(item.size * item.dtype.itemsize for item in datasets.values()) > budget:
         raise KerasError(f"{path}: claims more than {budget} bytes of weights, far more than the file holds; fetch it again")
-    tensors: dict[str, NDArray[Any]] = {}
+    tensors: dict[str, NDArray[np.generic]] = {}
     for name, item in datasets.items():
         if item.external or item.is_virtual or item.chunks is not None or item.dtype.kind != "f":
             raise KerasError(f"{path}: {name!r:.80} is not a plain array of floats in the file; save the weights again")

@@ -235,6 +235,6 @@ def called(function: object, arguments: object) -> object:
     raise refused(f"its pickle calls {show(name)} for what is no plain dense tensor")
 
 
-def raw_dtype(dtype: str) -> np.dtype[Any]:
+def raw_dtype(dtype: str) -> np.dtype[np.generic]:
     """How elements are read: bools as bytes, because not every byte is a bool, and bfloat16 as its bits."""
     return np.dtype({"bool": "uint8", "bfloat16": "uint16"}.get(dtype, dtype))

@@ -35,7 +35,7 @@ PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and AveragedModel, 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the form before torch 1.6
 
 
-def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str, NDArray[Any]]:
+def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str, NDArray[np.generic]]:
     """Tensors of the checkpoint at `path` by name, in the file's order, without torch and without running the file's code.
 
     Arrays are C-contiguous copies in native byte order with the dtypes of the file, except that bfloat16 is widened to float32.
@@ -196,7 +196,7 @@ def kind(value: object) -> str:
     return type(value).__name__.strip("_").lower()
 
 
-def to_array(name: str, tensor: TensorView, record: memoryview, order: Literal["<", ">"], budget: int) -> NDArray[Any]:
+def to_array(name: str, tensor: TensorView, record: memoryview, order: Literal["<", ">"], budget: int) -> NDArray[np.generic]:
     """A C-contiguous copy of the view `tensor` of `record`: the view must lie inside, the copy take at most `budget` bytes."""
     shape, raw = tensor.shape, raw_dtype(tensor.dtype)
     wide = np.dtype("uint32" if tensor.dtype == "bfloat16" else tensor.dtype)

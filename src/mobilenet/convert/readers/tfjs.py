@@ -50,7 +50,7 @@ class TfjsGraph:
     """Nodes by name, constants by the name of their node."""
 
     nodes: Mapping[str, Node] = field(repr=False)
-    weights: Mapping[str, NDArray[Any]] = field(repr=False)
+    weights: Mapping[str, NDArray[np.generic]] = field(repr=False)
 
 
 def read_tfjs(path: str | os.PathLike[str]) -> TfjsGraph:
@@ -114,13 +114,13 @@ class Weight(NamedTuple):
     """A weight's shape, its type, and its first byte in the shards of its group, taken together."""
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     start: int
 
 
-def read_weights(groups: list[dict[str, Any]], folder: Path) -> dict[str, NDArray[Any]]:
+def read_weights(groups: list[dict[str, Any]], folder: Path) -> dict[str, NDArray[np.generic]]:
     """The weights of all groups of the manifest; `MAX_WEIGHTS` bytes in all, each shard named once."""
-    weights: dict[str, NDArray[Any]] = {}
+    weights: dict[str, NDArray[np.generic]] = {}
     shards: set[str] = set()
     budget = MAX_WEIGHTS
     for group in groups:

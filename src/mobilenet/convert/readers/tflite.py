@@ -28,6 +28,10 @@ MAX_NAME = 8192  # bytes; names of fused tensors list every part
 MAX_RANK = 8
 MAX_ELEMENTS = 2**31 - 1
 
+UINT8: np.dtype[np.uint8] = np.dtype("u1")
+INT32: np.dtype[np.int32] = np.dtype("<i4")
+INT64: np.dtype[np.int64] = np.dtype("<i8")
+FLOAT32: np.dtype[np.float32] = np.dtype("<f4")
 DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 9: "i1"}
 CODES = {0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE",
          9: "FULLY_CONNECTED", 14: "LOGISTIC", 19: "RELU", 21: "RELU6", 22: "RESHAPE", 23: "RESIZE_BILINEAR", 25: "SOFTMAX",
@@ -75,11 +79,11 @@ class TFLiteTensor:
 
     name: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     scale: Reals = field(repr=False)
     zero_point: Integers = field(repr=False)
     axis: int
-    data: NDArray[Any] | None = field(repr=False)
+    data: NDArray[np.generic] | None = field(repr=False)
 
 
 class Operator(NamedTuple):
@@ -147,7 +151,7 @@ def parse_code(table: Table) -> str:
 
 def parse_tensor(table: Table, buffers: list[Table]) -> TFLiteTensor:
     name = table.text(3, MAX_NAME)
-    sides = table.array(0, "<i4")
+    sides = table.array(0, INT32)
     kind = table.scalar(1, "b")
     if kind not in DTYPES:
         raise FlatbufferError(f"tensor {name[:80]!r} is of type {kind}, this reader knows {sorted(DTYPES)}")
@@ -162,7 +166,7 @@ def parse_tensor(table: Table, buffers: list[Table]) -> TFLiteTensor:
         raise FlatbufferError(f"tensor {name[:80]!r} names buffer {index} of {len(buffers)}")
     if buffers[index].scalar(1, "Q") > 1 or buffers[index].scalar(2, "Q") > 1:
         raise FlatbufferError(f"tensor {name[:80]!r} keeps its data outside the flatbuffer, not read here")
-    raw = buffers[index].array(0, "u1")
+    raw = buffers[index].array(0, UINT8)
     data = None
     if len(raw):
         if len(raw) != elements * dtype.itemsize:
@@ -173,9 +177,9 @@ def parse_tensor(table: Table, buffers: list[Table]) -> TFLiteTensor:
 
 
 def parse_quantization(table: Table | None, name: str, shape: tuple[int, ...]) -> tuple[Reals, Integers, int]:
-    if table is None or not len(scale := table.array(2, "<f4")):
+    if table is None or not len(scale := table.array(2, FLOAT32)):
         return np.empty(0, np.float32), np.empty(0, np.int64), 0
-    zero_point, axis = table.array(3, "<i8"), table.scalar(6, "i")
+    zero_point, axis = table.array(3, INT64), table.scalar(6, "i")
     if not len(zero_point):
         zero_point = np.zeros(len(scale), np.int64)
     along = len(scale) == 1 or (0 <= axis < len(shape) and shape[axis] == len(scale))
@@ -213,7 +217,7 @@ def parse_operator(table: Table, codes: list[str], tensors: int) -> Operator:
 
 def indices(table: Table, number: int, tensors: int, least: int) -> tuple[int, ...]:
     """Tensors by index, each from `least` to below `tensors`."""
-    listed = table.array(number, "<i4")
+    listed = table.array(number, INT32)
     if len(listed) > MAX_LIST or ((listed < least) | (listed >= tensors)).any():
         raise FlatbufferError(f"it names tensors {listed[:8].tolist()} of {tensors}")
     return tuple(int(index) for index in listed)
