@@ -8,7 +8,7 @@ LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-h
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test check sanitize figures docs wheel sdist reproducible sbom lock clean
+.PHONY: demo test check native sanitize figures docs wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -27,7 +27,11 @@ check: $(TESTS)/ready
 	$(TESTS)/bin/ruff format --check .
 	$(TESTS)/bin/mypy
 
-# The native core under the address, undefined-behaviour and thread sanitizers.
+# The native core with every compiler that is installed, and its own tests; skips name what is missing.
+native: $(TESTS)/ready
+	$(TESTS)/bin/python -m pytest -rs tests/engine/test_core.py
+
+# The native core under the address, undefined-behavior and thread sanitizers.
 sanitize: $(TESTS)/ready
 	$(TESTS)/bin/python native/tests/sanitize.py
 

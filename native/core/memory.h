@@ -16,7 +16,7 @@ class Slab {
 
  private:
   std::shared_ptr<void> piece_;
-  std::size_t used_ = 0, size_ = 0;
+  [[maybe_unused]] std::size_t used_ = 0, size_ = 0;
 };
 
 // Zeroed bytes on a cache line's boundary, in a slab or in an allocation of their own.

@@ -1,64 +1,13 @@
-// What the sanitizers run without Python: the pool under load, programs on one thread and on several, forks.
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <random>
+// Programs without Python: the same bits on any number of threads, with several callers at once.
 #include <thread>
-
-#include <sys/wait.h>
 
 #include "../core/runner.h"
 #include "../isa/isa.h"
+#include "support.h"
 
 namespace {
 
 using namespace mobilenet;
-
-void check(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "FAILED: %s\n", what);
-  std::exit(1);
-}
-
-std::vector<float> noise(std::size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(count);
-  for (float& v : values) v = uniform(generator);
-  return values;
-}
-
-struct Counter {
-  Workers& workers;
-  std::vector<int> rounds;
-};
-
-void count_rounds(void* context, int thread) {
-  Counter& c = *static_cast<Counter*>(context);
-  for (int i = 0; i < 10; ++i) {
-    c.rounds[thread]++;
-    c.workers.barrier();
-    for (int r : c.rounds) check(r == c.rounds[thread], "all threads are in the same round");
-    c.workers.barrier();
-  }
-}
-
-void pool(int threads) {
-  Workers workers(threads);
-  Counter counter{workers, std::vector<int>(threads)};
-  for (int i = 0; i < 200; ++i) {
-    workers.run(count_rounds, &counter);
-    if (i % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // long enough to fall asleep
-  }
-  for (int r : counter.rounds) check(r == 2000, "every thread did every round");
-  const pid_t child = fork();
-  if (child == 0) {
-    workers.run(count_rounds, &counter);
-    _exit(counter.rounds[threads - 1] == 2010 ? 0 : 1);
-  }
-  int status = 0;
-  check(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child's pool works");
-}
 
 // A stem, an inverted residual and a classifier on a image of side `n`, rows and panels split among `threads`.
 struct Net {
@@ -146,7 +95,7 @@ void programs(const Kernels& kernels) {
         Runner runner(threads);
         std::vector<float> result(40);
         float* outputs[] = {result.data()};
-        for (int i = 0; i < 20; ++i) {
+        for (int i = 0; i < 8; ++i) {
           runner.prepare(program);
           runner.run(program, image.data(), outputs, nullptr);
         }
@@ -166,7 +115,5 @@ void programs(const Kernels& kernels) {
 }  // namespace
 
 int main() {
-  for (int threads : {1, 2, 4}) pool(threads);
   for (const std::string& isa : available_isas()) programs(kernels_for(isa));
-  std::puts("native tests passed");
 }

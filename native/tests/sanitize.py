@@ -13,7 +13,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ("tests/engine/test_native.py", "tests/engine/test_program.py", "tests/hostile/test_fuzz.py")
+TESTS = (
+    "tests/engine/test_native.py",
+    "tests/engine/test_program.py",
+    "tests/hostile/test_program.py",
+    "tests/hostile/test_fuzz.py",
+)
 
 # An editable installation's finder would import the plain core; the sanitized package stands first on the path instead.
 RUN = """
@@ -38,9 +43,14 @@ def build(name: str, sanitizers: str, *options: str) -> Path:
     return folder
 
 
+def native_tests(name: str, sanitizers: str, **environment: str) -> None:
+    folder = build(name, sanitizers, "-DMOBILENET_NATIVE_TESTS=ON")
+    run("ctest", "--test-dir", folder, "--output-on-failure", **environment)
+
+
 def address() -> None:
     sanitizers = "address,undefined"
-    run(build("address-native", sanitizers, "-DMOBILENET_NATIVE_TESTS=ON") / "native_tests")
+    native_tests("address-native", sanitizers)
     folder = build("address", sanitizers, f"-DPython_EXECUTABLE={sys.executable}")
     package = folder / "site" / "mobilenet"
     shutil.rmtree(package.parent, ignore_errors=True)
@@ -58,8 +68,7 @@ def address() -> None:
 
 
 def thread() -> None:
-    tests = build("thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON") / "native_tests"
-    run(tests, TSAN_OPTIONS="die_after_fork=0")  # the tests fork on purpose
+    native_tests("thread", "thread", TSAN_OPTIONS="die_after_fork=0")  # the tests fork on purpose
 
 
 if __name__ == "__main__":

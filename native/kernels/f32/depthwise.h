@@ -61,14 +61,18 @@ void depthwise_3x3(const DepthwiseCall& call) {
         target += pixels * kBlock;
         left -= pixels;
       };
-      for (; left >= many; advance(many))
+      while (left >= many) {
         depthwise_pixels<V, Stride, Dilation, many>(row, weight, bias, call.range, call.dilation, target);
+        advance(many);
+      }
       if (some < many && left >= some) {
         depthwise_pixels<V, Stride, Dilation, some>(row, weight, bias, call.range, call.dilation, target);
         advance(some);
       }
-      for (; left > 0; advance(1))
+      while (left > 0) {
         depthwise_pixels<V, Stride, Dilation, 1>(row, weight, bias, call.range, call.dilation, target);
+        advance(1);
+      }
     }
   }
 }

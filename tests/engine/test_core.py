@@ -1,0 +1,71 @@
+"""The core without Python: every compiler and library takes it, and its own tests pass (native/README.md)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+NATIVE = ROOT / "native"
+CORE = [*sorted((NATIVE / "core").glob("*.cc")), NATIVE / "isa" / "isa.cc", NATIVE / "isa" / "portable.cc"]
+VARIANTS = {
+    "gcc": ("g++",),
+    "gcc, without mmap and threads": ("g++", "-DMOBILENET_NO_MMAP", "-DMOBILENET_NO_THREADS"),
+    "clang": ("clang++",),
+    "clang, libc++": ("clang++", "-stdlib=libc++"),
+    "clang, libc++, without mmap and threads": ("clang++", "-stdlib=libc++", "-DMOBILENET_NO_MMAP", "-DMOBILENET_NO_THREADS"),
+}
+
+
+def run(command: list, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_core_compiles_without_warnings(name):
+    compiler, *flags = VARIANTS[name]
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    with tempfile.NamedTemporaryFile("w", suffix=".cc") as probe:
+        probe.write("#include <cstddef>\n")
+        probe.flush()
+        if run([compiler, *flags, "-fsyntax-only", probe.name]).returncode:
+            pytest.skip(f"{' '.join([compiler, *flags])} finds no standard library")
+    command = [compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *flags, *map(str, CORE)]
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    """The native tests, built in the folder `build`; the second time only what has changed."""
+    for tool in ("cmake", "ctest", "g++"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    folder = ROOT / "build" / "native-tests"
+    for command in (["cmake", "-S", ROOT, "-B", folder, "-DMOBILENET_NATIVE_TESTS=ON"], ["cmake", "--build", folder, "-j2"]):
+        done = run(command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", ["kernels", "programs", "vectors", "workers"])
+def test_native_tests(built, name):
+    done = run([built / f"native_{name}"])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("isa", "vector"), [("avx2", "Avx2"), ("avx512", "Avx512")])
+def test_code_of_an_instruction_set_is_linked_nowhere_else(built, isa, vector):
+    """The linker keeps one of several functions of one name: each that a file may share must name its vector type."""
+    objects = list(built.rglob(f"{isa}.cc.o"))
+    if not objects or shutil.which("nm") is None:
+        pytest.skip("no such instruction set here, or no nm")
+    names = subprocess.check_output(["nm", "-C", objects[0]], text=True).splitlines()
+    shared = [name for name in names if name[17:18] in "WVuwv"]
+    assert shared
+    assert [name for name in shared if f"::{vector}" not in name] == []
