@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenet.data import Classes, FileRecords, Layout, Objects, Shapes, Subset, open, open_records, recognize
+from mobilenet.data import Classes, Layout, Objects, Shapes, Subset, file_records, open, open_records, recognize
 from mobilenet.errors import UsageError
 
 
@@ -198,7 +198,7 @@ def test_a_layout_is_one_class_and_one_entry(tmp_path, monkeypatch):
             self.files = sorted(path.glob("[0-9]_*.png"))
 
         def read(self, split, classes):
-            return FileRecords("classification", "0123456789", self.files, [int(file.name[0]) for file in self.files])
+            return file_records("classification", "0123456789", self.files, [int(file.name[0]) for file in self.files])
 
     monkeypatch.setattr(open, "LAYOUTS", (Named, *open.LAYOUTS))
     for name in ("7_a", "3_b"):

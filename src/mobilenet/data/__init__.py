@@ -12,15 +12,15 @@ Training turns records into tensors (`training.input`), evaluation scores a pred
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
 from .open import Recognized, open_records, recognize
-from .records import FileRecords, Mask, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth
+from .records import ListedRecords, Mask, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth, file_records
 from .shapes import Shapes
 
 __all__ = [
     "SPLITS",
     "Classes",
     "DataError",
-    "FileRecords",
     "Layout",
+    "ListedRecords",
     "Mask",
     "MaskFile",
     "Objects",
@@ -32,6 +32,7 @@ __all__ = [
     "Subset",
     "Truth",
     "coco_truth",
+    "file_records",
     "open_records",
     "recognize",
 ]

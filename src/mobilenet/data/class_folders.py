@@ -11,7 +11,7 @@ from ..images.find import find_inputs
 from ..network.layers import Task
 from .classes import Classes, own_classes
 from .layout import SPLITS, Layout, Split
-from .records import FileRecords
+from .records import ListedRecords, file_records
 
 
 class ClassFolders(Layout):
@@ -32,7 +32,7 @@ class ClassFolders(Layout):
         }
         self.splits = tuple(self.parts) or None
 
-    def read(self, split: Split | None, classes: Classes | None) -> FileRecords[int]:
+    def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[int]:
         root = self.path if split is None else self.parts[split]
         roots = [root] if split is None else list(self.parts.values())
         names = sorted({folder.name for each in roots for folder in _folders(each)})
@@ -48,7 +48,7 @@ class ClassFolders(Layout):
                 truths += [numbers[folder.name]] * len(images)
         if not paths:
             raise UsageError(f"{root}: its class folders hold no images; put some there")
-        return FileRecords("classification", known.labels, paths, truths, known.ids if classes is None else ())
+        return file_records("classification", known.labels, paths, truths, known.ids if classes is None else ())
 
 
 def _folders(path: Path) -> list[Path]:

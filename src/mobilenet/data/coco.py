@@ -6,13 +6,13 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..errors import UsageError
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
-from .records import FileRecords, Objects
+from .records import ListedRecords, Objects, file_records
 
 Entry = tuple[list[float], int, bool, float]
 """Box as corners, category id, crowd, area."""
@@ -46,7 +46,7 @@ class Coco(Layout):
         first = [file for file, name in names.items() if name.startswith(split)]
         return first or [file for file, name in names.items() if split in name]
 
-    def read(self, split: Split | None, classes: Classes | None) -> FileRecords[Objects]:
+    def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[Objects]:
         files = self.files if split is None else self._files(split)
         if len(files) != 1:
             listed = ", ".join(file.name for file in files)
@@ -64,7 +64,7 @@ class Coco(Layout):
             truths.append(Objects.of(boxes, [numbers[category] for category in ids], crowds, areas))
         labels = list(categories.values()) if classes is None else classes.labels
         label_ids = [str(number) for number in categories] if classes is None else ()
-        return FileRecords("detection", labels, [folder / name for name in images.values()], truths, label_ids)
+        return file_records("detection", labels, [folder / name for name in images.values()], truths, label_ids)
 
 
 def _read(file: Path) -> tuple[dict[int, str], dict[int, str], dict[int, list[Entry]]]:
@@ -105,7 +105,7 @@ def _image_folder(file: Path, names: Sequence[str]) -> Path:
     raise DataError(f"{file}: none of its images ({names[0]}) lies in {folders[0]}; put them there")
 
 
-def class_numbers(categories: Mapping[int, str], classes: Classes | None, source: Any) -> dict[int, int]:
+def class_numbers(categories: Mapping[int, str], classes: Classes | None, source: object) -> dict[int, int]:
     """The class index of each category: its place in the order of ids, or that of its name, else of its id, in `classes`."""
     if classes is None:
         return {category: number for number, category in enumerate(categories)}

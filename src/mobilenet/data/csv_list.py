@@ -11,7 +11,7 @@ from ..errors import unknown_name
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
-from .records import FileRecords
+from .records import ListedRecords, file_records
 
 
 class CsvList(Layout):
@@ -48,11 +48,11 @@ class CsvList(Layout):
             present = {row["split"] for row in rows}
             self.splits = tuple(split for split, names in SPLITS.items() if present & set(names))
 
-    def read(self, split: Split | None, classes: Classes | None) -> FileRecords[int]:
+    def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[int]:
         names = sorted({row["label"] for row in self.rows})
         if all(name.isdecimal() for name in names):
             names.sort(key=int)
         numbers = {name: i for i, name in enumerate(names)} if classes is None else classes.numbers(names, self.path)
         rows = [row for row in self.rows if split is None or row["split"] in SPLITS[split]]
         paths, truths = [self.path.parent / row["path"] for row in rows], [numbers[row["label"]] for row in rows]
-        return FileRecords("classification", names if classes is None else classes.labels, paths, truths)
+        return file_records("classification", names if classes is None else classes.labels, paths, truths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
-from .records import ImageSource, Records
+from .records import ImageSource, ListedRecords
 
 HUB = "hf:"
 """Before the name of a dataset on Hugging Face's hub."""
@@ -47,7 +47,7 @@ class HuggingFace(Layout):
         else:
             self.tables = {None: loaded}
 
-    def read(self, split: Split | None, classes: Classes | None) -> TableRecords:
+    def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[int]:
         table = self.tables[split]
         columns = list(table.features)
         image = next((name for name in ("image", "img", "jpg", "png") if name in columns), "")
@@ -57,29 +57,24 @@ class HuggingFace(Layout):
         numbers = [int(number) for number in table[label]]
         if min(numbers, default=0) < 0:
             raise DataError(f"{self.source}: has images without a label (class {min(numbers)}); take them out")
-        names = getattr(table.features[label], "names", None) or [str(n) for n in range(max(numbers, default=0) + 1)]
-        labels = tuple(names)
+        labels = getattr(table.features[label], "names", None) or [str(n) for n in range(max(numbers, default=0) + 1)]
         if classes is not None:
-            known = classes.numbers(sorted({names[n] for n in numbers}), self.source)
-            labels, numbers = classes.labels, [known[names[n]] for n in numbers]
-        return TableRecords(table.cast_column(image, self.datasets.Image(decode=False)), image, self.source, labels, numbers)
+            known = classes.numbers(sorted({labels[n] for n in numbers}), self.source)
+            labels, numbers = classes.labels, [known[labels[n]] for n in numbers]
+        images = TableImages(table.cast_column(image, self.datasets.Image(decode=False)), image)
+        names = [f"{self.source}[{index}]" for index in range(len(numbers))]
+        return ListedRecords("classification", labels, names, images, numbers)
 
 
-class TableRecords(Records[int]):
-    def __init__(self, table: Any, column: str, source: str, labels: tuple[str, ...], truths: list[int]) -> None:
-        super().__init__("classification", labels)
-        self.table, self.column, self.source, self.truths = table, column, source, truths
+class TableImages(Sequence[ImageSource]):
+    """The images of a table's column: encoded, or as paths."""
+
+    def __init__(self, table: Any, column: str) -> None:
+        self.table, self.column = table, column
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def name(self, index: int) -> str:
-        return f"{self.source}[{index}]"
-
-    def image(self, index: int) -> ImageSource:
+    def __getitem__(self, index: Any) -> Any:
         entry = self.table[index][self.column]
-        content: bytes | None = entry.get("bytes")
-        return str(entry["path"]) if content is None else content
-
-    def truth(self, index: int) -> int:
-        return self.truths[index]
+        return str(entry["path"]) if entry.get("bytes") is None else entry["bytes"]

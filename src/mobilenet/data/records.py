@@ -169,31 +169,40 @@ class Records(Sequence[Record[T_co]], ABC):
         return self.record(index)
 
 
-class FileRecords(Records[T_co]):
-    """Image files, each with its truth."""
+class ListedRecords(Records[T_co]):
+    """Names, images and truths side by side."""
 
     def __init__(
         self,
         task: Task,
         labels: Sequence[str],
-        paths: Iterable[Path | str],
+        names: Sequence[str],
+        images: Sequence[ImageSource],
         truths: Sequence[T_co],
         label_ids: Sequence[str] = (),
     ) -> None:
         super().__init__(task, labels, label_ids)
-        self.paths, self.truths = [str(path) for path in paths], truths
+        self.names, self.images, self.truths = names, images, truths
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
 
     def name(self, index: int) -> str:
-        return self.paths[index]
+        return self.names[index]
 
     def image(self, index: int) -> ImageSource:
-        return self.paths[index]
+        return self.images[index]
 
     def truth(self, index: int) -> T_co:
         return self.truths[index]
+
+
+def file_records(
+    task: Task, labels: Sequence[str], paths: Iterable[Path], truths: Sequence[T_co], label_ids: Sequence[str] = ()
+) -> ListedRecords[T_co]:
+    """Image files, each with its truth."""
+    names = [str(path) for path in paths]
+    return ListedRecords(task, labels, names, names, truths, label_ids)
 
 
 class Subset(Records[T_co]):

@@ -11,7 +11,7 @@ from typing import ClassVar
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
-from .records import ImageSource, Records, Section
+from .records import ListedRecords, Section
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "ppm")
 MAX_LABEL = 1 << 20  # bytes of a label's file
@@ -42,32 +42,14 @@ class Shards(Layout):
         if path.is_dir():
             self.splits = tuple(split for split in SPLITS if _shards(path, split)) or None
 
-    def read(self, split: Split | None, classes: Classes | None) -> ShardRecords:
+    def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[int]:
         shards = [self.path] if self.path.is_file() else _shards(self.path, split)
         samples = [(shard, *sample) for shard in shards for sample in _index(shard)]
         if not samples:
             raise DataError(f"{self.path}: its shards hold no image with a .cls or .json beside it; check their members' names")
         names, sections = [f"{shard}/{member}" for shard, member, _, _ in samples], [section for _, _, section, _ in samples]
         labels, truths = _classes([label for *_, label in samples], classes, self.path)
-        return ShardRecords(labels, names, sections, truths)
-
-
-class ShardRecords(Records[int]):
-    def __init__(self, labels: tuple[str, ...], names: list[str], sections: list[Section], truths: list[int]) -> None:
-        super().__init__("classification", labels)
-        self.names, self.sections, self.truths = names, sections, truths
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def name(self, index: int) -> str:
-        return self.names[index]
-
-    def image(self, index: int) -> ImageSource:
-        return self.sections[index]
-
-    def truth(self, index: int) -> int:
-        return self.truths[index]
+        return ListedRecords("classification", labels, names, sections, truths)
 
 
 def _shards(path: Path, split: Split | None) -> list[Path]:

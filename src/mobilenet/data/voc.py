@@ -12,7 +12,7 @@ from ..network.layers import Task
 from ..tasks.labels import VOC
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
-from .records import FileRecords, MaskFile, Objects
+from .records import ListedRecords, MaskFile, Objects, file_records
 
 NAMES = tuple(VOC.split())
 MAX_CLASSES = 255  # in a mask of 8 bits, beside `tasks.results.VOID`
@@ -48,7 +48,7 @@ class Voc(Layout):
         self.labels = path / ("SegmentationClass" if task == "segmentation" else "Annotations")
         self.splits = tuple(split for split in SPLITS if (self.lists / f"{split}.txt").is_file()) or None
 
-    def read(self, split: Split | None, classes: Classes | None) -> FileRecords[MaskFile] | FileRecords[Objects]:
+    def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[MaskFile] | ListedRecords[Objects]:
         names = self._names(split)
         images = self._images(names)
         if self.task == "segmentation":
@@ -56,10 +56,10 @@ class Voc(Layout):
             if len(labels) > MAX_CLASSES:
                 raise UsageError(f"{len(labels)} classes: a mask of 8 bits has room for {MAX_CLASSES} and void; give fewer")
             masks = [MaskFile(self.labels / f"{name}.png") for name in names]
-            return FileRecords("segmentation", labels, images, masks)
+            return file_records("segmentation", labels, images, masks)
         known = Classes(NAMES[1:]) if classes is None else classes
         objects = [_read_objects(self.labels / f"{name}.xml", known) for name in names]
-        return FileRecords("detection", known.labels, images, objects)
+        return file_records("detection", known.labels, images, objects)
 
     def _names(self, split: Split | None) -> list[str]:
         """Of the part's list, of ``trainval.txt`` if there are no parts, or without lists of all that have labels."""
