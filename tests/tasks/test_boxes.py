@@ -143,14 +143,14 @@ def test_coder_is_torchvisions_and_its_own_reverse(seed, count):
     generator = np.random.default_rng(seed)
     some, defaults = (random_boxes(generator, count).astype(np.float64) for _ in range(2))
     theirs = BoxCoder((10.0, 10.0, 5.0, 5.0))
-    codes = boxes.encode(some, boxes.to_centred(defaults))
+    codes = boxes.encode(some, boxes.to_centered(defaults))
     expected = theirs.encode_single(torch.from_numpy(some), torch.from_numpy(defaults))
     np.testing.assert_allclose(codes, expected.numpy(), rtol=1e-9, atol=1e-9)
     wild = generator.normal(0, 12, (count, 4))
     back = theirs.decode_single(torch.from_numpy(wild), torch.from_numpy(defaults)).reshape(-1, 4)
-    np.testing.assert_allclose(boxes.decode(wild, boxes.to_centred(defaults)), back.numpy(), rtol=1e-9, atol=1e-9)
-    clear = np.abs(codes[:, 2:] / 5).max(axis=1, initial=0) < boxes.LARGEST_CODE
-    np.testing.assert_allclose(boxes.decode(codes, boxes.to_centred(defaults))[clear], some[clear], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(boxes.decode(wild, boxes.to_centered(defaults)), back.numpy(), rtol=1e-9, atol=1e-9)
+    clear = np.abs(codes[:, 2:] / 5).max(axis=1, initial=0) < boxes.MAX_LOG_SCALE
+    np.testing.assert_allclose(boxes.decode(codes, boxes.to_centered(defaults))[clear], some[clear], rtol=0, atol=1e-9)
 
 
 def test_decoding_never_overflows():
@@ -162,6 +162,6 @@ def test_decoding_never_overflows():
 
 def test_formats():
     corners = np.array([[2.0, 4.0, 6.0, 14.0]])
-    assert boxes.to_centred(corners).tolist() == [[4, 9, 4, 10]]
-    assert boxes.to_corners(boxes.to_centred(corners)).tolist() == corners.tolist()
+    assert boxes.to_centered(corners).tolist() == [[4, 9, 4, 10]]
+    assert boxes.to_corners(boxes.to_centered(corners)).tolist() == corners.tolist()
     assert boxes.clip(np.array([[-5.0, 3.0, 50.0, 9.0]]), 20, 8).tolist() == [[0, 3, 20, 8]]

@@ -76,7 +76,7 @@ def test_coco_metrics_are_pycocotools(seed):
         peer = coco.COCO()
         peer.dataset = json.loads(json.dumps({**truth, "info": {}}))
         peer.createIndex()
-        theirs = cocoeval.COCOeval(peer, peer.loadRes(json.loads(json.dumps(score.found))), "bbox")
+        theirs = cocoeval.COCOeval(peer, peer.loadRes(json.loads(json.dumps(score.detections))), "bbox")
         theirs.evaluate()
         theirs.accumulate()
         theirs.summarize()
@@ -245,7 +245,7 @@ def test_voc_layout(voc_folder):
     partly = evaluate(predictor, voc_folder)
     assert (partly.images, len(partly.failed)) == (2, 1)
     Image.new("L", (5, 5), 1).save(voc_folder / "SegmentationClass" / "1.png")
-    with pytest.raises(ValueError, match=r"1\.jpg: mask \(5, 5\) for a picture of \(30, 20\)"):
+    with pytest.raises(ValueError, match=r"1\.jpg: mask \(5, 5\) for an image of \(30, 20\)"):
         evaluate(predictor, voc_folder)
 
 

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..data import Classes, DataError, Objects, Record, Records, Truth, coco_truth, open_records
 from ..errors import UsageError
 from ..images.open import ImageError
 from ..modelfile import ModelFile
 from ..network.layers import Task
-from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics
+from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics, Score
 from .predictor import Predictor
-
-
-class Score(Protocol):
-    """`metrics.Accuracy` and its like."""
-
-    def add(self, result: Any, truth: Any) -> None: ...
-    def metrics(self) -> Metrics: ...
 
 
 @dataclass
@@ -72,7 +65,7 @@ def records_for(model: ModelFile, data: Path) -> Records[Truth]:
     return open_records(data, model.network.task, None, Classes(model.labels, model.label_ids, indices=True))
 
 
-def score_of(records: Records[Truth]) -> Score:
+def score_of(records: Records[Truth]) -> Score[Any, Any]:
     """The empty score for the records' task."""
     match records.task:
         case "detection":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..network.layers import Network
 from ..settings import Rules, Settings
-from . import boxes
+from . import boxes as box_math
 from .results import Detections
 
 if TYPE_CHECKING:
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 Scores = Literal["sigmoid", "softmax"]
 Codes = Literal["xywh", "yxhw"]
 
-
-MAX_DETECTIONS = 10_000  # on an image, and candidates of a class
+MAX_DETECTIONS = 10_000
+"""The limit of `Decoding.most` and `Decoding.candidates`."""
 
 
 class Decoding(Settings):
     """How the outputs of a detector are read. A model file stores it.
 
     Attributes:
-        scores: "sigmoid" of each class apart (TensorFlow), or "softmax" over background and classes (torchvision).
-        codes: order of the four numbers of a box's code, "yxhw" (dy, dx, dh, dw: TensorFlow) or "xywh" (torchvision).
-        threshold: a box counts for a class where its score is above this.
-        iou: of two boxes of a class that overlap by more than this the better one is kept.
-        most: detections on a picture.
-        candidates: boxes of a class that compete, the best ones; None lets all.
+        scores: "sigmoid" of each class (TensorFlow), or "softmax" over background and classes (torchvision).
+        codes: order of the four numbers of a box code: "yxhw" (dy, dx, dh, dw: TensorFlow) or "xywh" (torchvision).
+        threshold: a box is a detection of a class only if its score is above this, 0 to 1.
+        iou: of two boxes of a class that overlap by more than this, 0 to 1, only the better one is kept.
+        most: the largest number of detections in an image.
+        candidates: the largest number of boxes per class that enter NMS, those of highest score; None for no limit.
 
     Raises UsageError for a field that is out of range.
     """
@@ -55,15 +55,15 @@ class Decoding(Settings):
 
 TENSORFLOW = Decoding("sigmoid", "yxhw")
 TORCHVISION = Decoding("softmax", "xywh", threshold=0.001, iou=0.55, most=300, candidates=300)
-"""What the released weights of either library want: the score threshold apart, TensorFlow's configuration and
-torchvision's ``ssdlite320_mobilenet_v3_large``."""
+"""What the released weights need: TensorFlow's configuration, except for its score threshold, and torchvision's
+``ssdlite320_mobilenet_v3_large``."""
 
 
 class DetectionDecoder:
     """Turns the outputs of a detector into results.
 
     Attributes:
-        default_boxes: (A, 4) centred, shares of the image, in the order of the outputs' rows.
+        default_boxes: (A, 4) centered, shares of the image, in the order of the outputs' rows.
     """
 
     def __init__(self, network: Network, preprocessing: Preprocessing, decoding: Decoding, labels: tuple[str, ...]) -> None:
@@ -84,11 +84,11 @@ def head_maps(network: Network) -> tuple[list[str], list[str]]:
 
 
 def default_boxes(network: Network) -> NDArray[np.float64]:
-    """A detector's default boxes in the order of its outputs' rows: (A, 4) centred, shares of the image."""
+    """A detector's default boxes in the order of its outputs' rows: (A, 4) centered, shares of the image."""
     shapes = network.shapes()
     maps = [shapes[name] for name in head_maps(network)[1]]
-    style: boxes.Style = network.settings["anchors"]
-    return boxes.default_boxes(style, [(shape.height, shape.width) for shape in maps])
+    style: box_math.Style = network.settings["anchors"]
+    return box_math.default_boxes(style, [(shape.height, shape.width) for shape in maps])
 
 
 def logits_and_codes(outputs: Mapping[str, Floats], network: Network, index: int = 0) -> tuple[Floats, Floats]:
@@ -102,37 +102,46 @@ def logits_and_codes(outputs: Mapping[str, Floats], network: Network, index: int
 
 
 def detect(
-    logits: Floats, codes: Floats, defaults: NDArray[np.float64], decoding: Decoding, size: tuple[float, float],
-    window: tuple[float, float, float, float], labels: tuple[str, ...],
-) -> Detections:  # fmt: skip
-    """The detections on one picture of `size` (width, height).
+    logits: Floats,
+    codes: Floats,
+    default_boxes: NDArray[np.float64],
+    decoding: Decoding,
+    size: tuple[float, float],
+    window: tuple[float, float, float, float],
+    labels: tuple[str, ...],
+) -> Detections:
+    """The detections in one image. Boxes are cut at the image's edges before NMS, and those without area are dropped.
 
-    logits (A, K + 1), background first; codes (A, 4); defaults (A, 4) centred. `window` is the part of the picture that the
-    network saw, x0, y0, x1, y1 in pixels (with padding, past its edges). Boxes are cut at the picture's edges, and those
-    without area dropped, before they compete.
+    Args:
+        logits: (A, K + 1), background first.
+        codes: (A, 4).
+        default_boxes: (A, 4) centered, shares of the network's input.
+        size: (width, height) of the image, in pixels.
+        window: the part of the image that the network saw: x0, y0, x1, y1 in pixels; with padding, past the image's edges.
+        labels: K names.
     """
     if decoding.codes == "yxhw":
         codes = codes[:, (1, 0, 3, 2)]
     x0, y0, x1, y1 = window
-    corners = boxes.decode(codes, defaults) * (x1 - x0, y1 - y0, x1 - x0, y1 - y0) + (x0, y0, x0, y0)
-    frames: Floats = boxes.clip(corners, *size).astype(np.float32)
+    corners = box_math.decode(codes, default_boxes) * (x1 - x0, y1 - y0, x1 - x0, y1 - y0) + (x0, y0, x0, y0)
+    boxes: Floats = box_math.clip(corners, *size).astype(np.float32)
     scores = probabilities(logits, decoding.scores)
-    scores[~(boxes.area(frames) > 0)] = 0  # and what is not a number
+    scores[~(box_math.area(boxes) > 0)] = 0  # also of boxes that are not a number
     if decoding.candidates is not None and decoding.candidates < len(scores):
-        order = np.argsort(-scores, axis=0, kind="stable")[decoding.candidates :]
-        np.put_along_axis(scores, order, 0, axis=0)
-    where, classes = np.nonzero(scores > decoding.threshold)
-    found = scores[where, classes]
-    kept = boxes.nms_by_class(frames[where], found, classes, decoding.iou, decoding.most)
-    return Detections(frames[where[kept]], found[kept], classes[kept].astype(np.int64), labels)
+        losers = np.argsort(-scores, axis=0, kind="stable")[decoding.candidates :]
+        np.put_along_axis(scores, losers, 0, axis=0)
+    rows, classes = np.nonzero(scores > decoding.threshold)
+    boxes, scores = boxes[rows], scores[rows, classes]
+    best = box_math.nms_by_class(boxes, scores, classes, decoding.iou, decoding.most)
+    return Detections(boxes[best], scores[best], classes[best].astype(np.int64), labels)
 
 
 def probabilities(logits: Floats, kind: Scores) -> Floats:
-    """(A, K + 1) logits, background first -> (A, K) scores without it, made in float64, float32."""
+    """(A, K + 1) logits, background first -> (A, K) float32 scores without it, computed in float64."""
     x = logits.astype(np.float64)
     if kind == "sigmoid":
         x = x[:, 1:]
-        small = np.exp(-np.abs(x))  # of either sign without overflow
+        small = np.exp(-np.abs(x))  # no overflow for either sign
         return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
     powers = np.exp(x - x.max(axis=1, keepdims=True))
     return np.asarray(powers[:, 1:] / powers.sum(axis=1, keepdims=True), np.float32)

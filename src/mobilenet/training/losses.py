@@ -18,7 +18,7 @@ from torchvision import ops
 
 from ..errors import UsageError
 from ..network.layers import Network
-from ..tasks.boxes import CODE_SCALES, LARGEST_CODE
+from ..tasks.boxes import CODE_SCALES, MAX_LOG_SCALE
 from ..tasks.detection import Codes, Scores, head_maps
 from ..tasks.results import VOID
 
@@ -231,7 +231,7 @@ def encode(boxes: Tensor, centered: Tensor) -> Tensor:
 def decode(codes: Tensor, centered: Tensor) -> Tensor:
     """`boxes.decode` in torch: (..., A, 4) codes dx, dy, dw, dh against (A, 4) centered default boxes -> corners."""
     codes = codes / torch.from_numpy(CODE_SCALES).to(codes)
-    half = codes[..., 2:].clamp_max(LARGEST_CODE).exp() * centered[:, 2:] / 2
+    half = codes[..., 2:].clamp_max(MAX_LOG_SCALE).exp() * centered[:, 2:] / 2
     center = codes[..., :2] * centered[:, 2:] + centered[:, :2]
     return torch.cat([center - half, center + half], dim=-1)
 

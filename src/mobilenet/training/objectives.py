@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..images.preprocessing import Preprocessing
 from ..network.layers import Network
 from ..tasks.classification import ClassificationDecoder
 from ..tasks.detection import Decoding, DetectionDecoder
-from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics
+from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Score
 from ..tasks.results import Decoder, Result
 from ..tasks.segmentation import SegmentationDecoder
 from . import losses
@@ -25,15 +25,6 @@ from .losses import LossTerms, MeanOverProcesses
 from .recipes.recipe import BoxLoss, CrossEntropy, Loss, PixelCrossEntropy, Teacher
 
 L = TypeVar("L", CrossEntropy, BoxLoss, PixelCrossEntropy)
-
-
-class Metric(Protocol):
-    """A metric that several processes can compute together: `metrics.Accuracy` and its like."""
-
-    def add(self, result: Any, truth: Any) -> None: ...
-    def state(self) -> Any: ...
-    def merge(self, state: Any) -> None: ...
-    def metrics(self) -> Metrics: ...
 
 
 @dataclass(eq=False)
@@ -63,10 +54,10 @@ class Objective(ABC, Generic[L]):
 
     @abstractmethod
     def truth(self, target: Any, index: int) -> Any:
-        """What `Metric.add` takes as the truth of a sample."""
+        """What `Score.add` takes as the truth of a sample."""
 
     @abstractmethod
-    def metric(self, dataset: Dataset) -> Metric:
+    def metric(self, dataset: Dataset) -> Score[Any, Any]:
         """A new metric, before any sample."""
 
 
