@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,16 @@ def ledger() -> str:
     rows = []
     for name, width, side, build in members:
         member = cost(build(width, side))
-        rows.append((f"{name} {width} at {side} px", f"{member.params:,}", f"{member.madds:,}",
-                     f"{member.layerwise_bytes / 1024:,.0f}", f"{member.split_bytes(4) / 1024:,.0f}",
-                     f"{member.blockwise_bytes / 1024:,.0f}"))  # fmt: skip
+        rows.append(
+            (
+                f"{name} {width} at {side} px",
+                f"{member.params:,}",
+                f"{member.madds:,}",
+                f"{member.layerwise_bytes / 1024:,.0f}",
+                f"{member.split_bytes(4) / 1024:,.0f}",
+                f"{member.blockwise_bytes / 1024:,.0f}",
+            )
+        )
     return markdown(("network", "parameters", "MAdds", "layer by layer", "split 4 ways", "blocks whole"), rows)
 
 
@@ -70,8 +78,11 @@ def vision(headline: bool = False) -> str:
     for key, (title, metrics) in SCORED.items():
         if key in last:
             scores = last[key]["metrics"]
-            table += [(title, str(last[key]["images"]), name, f"{scores[name]:.4f}", theirs)
-                      for name, theirs in metrics.items() if not headline or name in ("mAP", "mIoU")]  # fmt: skip
+            table += [
+                (title, str(last[key]["images"]), name, f"{scores[name]:.4f}", theirs)
+                for name, theirs in metrics.items()
+                if not headline or name in ("mAP", "mIoU")
+            ]
     return markdown(("model", "images", "metric", "here", "reference"), table)
 
 
@@ -134,12 +145,36 @@ def training() -> str:
     rows = []
     for row in last.values():
         name, first, score = next((name, row["first"][name], row["last"][name]) for name in SCORES if name in row["last"])
-        rows.append((f"`{row['recipe']}`", str(row["seed"]), str(row["epochs"]), f"{row['seconds_per_epoch']:.0f}",
-                     f"{row['images_per_second']:.0f}", f"{row['data_share']:.0%}", f"{row['losses'][0]:.2f}",
-                     f"{row['losses'][1]:.2f}", f"{first:.3f} ({row['first']['epoch']:.0f})", f"{name} {score:.3f}",
-                     str(row["scored"]), row.get("note", "")))  # fmt: skip
-    header = ("recipe", "seed", "epochs", "s / epoch", "images/s", "waiting for data", "first loss", "last loss",
-              "first score (epoch)", "last score", "pictures", "conditions")  # fmt: skip
+        rows.append(
+            (
+                f"`{row['recipe']}`",
+                str(row["seed"]),
+                str(row["epochs"]),
+                f"{row['seconds_per_epoch']:.0f}",
+                f"{row['images_per_second']:.0f}",
+                f"{row['data_share']:.0%}",
+                f"{row['losses'][0]:.2f}",
+                f"{row['losses'][1]:.2f}",
+                f"{first:.3f} ({row['first']['epoch']:.0f})",
+                f"{name} {score:.3f}",
+                str(row["scored"]),
+                row.get("note", ""),
+            )
+        )
+    header = (
+        "recipe",
+        "seed",
+        "epochs",
+        "s / epoch",
+        "images/s",
+        "waiting for data",
+        "first loss",
+        "last loss",
+        "first score (epoch)",
+        "last score",
+        "images",
+        "conditions",
+    )
     return markdown(header, rows)
 
 
@@ -152,15 +187,25 @@ def training_speed() -> str:
     rows = []
     for (accelerator, precision, batch), row in last.items():
         for side in ("mobilenet", "torchvision"):
-            found = row[side]
-            rows.append((f"{side}, {accelerator}, {precision}, batch {batch}", f"{found['images_per_second']:.0f}",
-                         f"{found['least']:.0f} to {found['most']:.0f}", f"{found['data_share']:.0%}",
-                         f"{found['peak_rss_bytes'] / 2**20:,.0f}", f"{found['last_loss']:.2f}"))  # fmt: skip
+            measured = row[side]
+            rows.append(
+                (
+                    f"{side}, {accelerator}, {precision}, batch {batch}",
+                    f"{measured['images_per_second']:.0f}",
+                    f"{measured['least']:.0f} to {measured['most']:.0f}",
+                    f"{measured['data_share']:.0%}",
+                    f"{measured['peak_rss_bytes'] / 2**20:,.0f}",
+                    f"{measured['last_loss']:.2f}",
+                )
+            )
     return markdown(("", "images/s", "range", "waiting for data", "peak MiB", "loss at the end"), rows)
 
 
-STARTED = {"mobilenet predict": "`mobilenet predict`", "import mobilenet": "`import mobilenet` and a call",
-           "onnxruntime": "ONNX Runtime, numpy, Pillow"}  # fmt: skip
+STARTED = {
+    "mobilenet predict": "`mobilenet predict`",
+    "import mobilenet": "`import mobilenet` and a call",
+    "onnxruntime": "ONNX Runtime, numpy, Pillow",
+}
 
 
 def start() -> str:
@@ -168,10 +213,10 @@ def start() -> str:
     row = history.rows(ROOT, "start")[-1]
     theirs, rows = row["onnxruntime"], []
     for name, title in STARTED.items():
-        found = row[name]
-        times = (f"{found[key]['median']:.0f} ({found[key]['min']:.0f})" for key in ("answer_ms", "end_ms", "cpu_ms"))
-        shares = (f"{found[key]['median'] / theirs[key]['median']:.2f}" for key in ("answer_ms", "end_ms", "cpu_ms"))
-        rows.append((title, *times, f"{found['peak_rss_bytes'] / 2**20:.0f}", ", ".join(shares)))
+        measured = row[name]
+        times = (f"{measured[key]['median']:.0f} ({measured[key]['min']:.0f})" for key in ("answer_ms", "end_ms", "cpu_ms"))
+        shares = (f"{measured[key]['median'] / theirs[key]['median']:.2f}" for key in ("answer_ms", "end_ms", "cpu_ms"))
+        rows.append((title, *times, f"{measured['peak_rss_bytes'] / 2**20:.0f}", ", ".join(shares)))
     versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
     header = ("one photo, 1 thread", "to the answer ms", "to the end ms", "processor ms", "MiB", "of ONNX Runtime's")
     return markdown(header, rows) + (
@@ -184,8 +229,10 @@ def start() -> str:
 def photo() -> str:
     """The starts in short."""
     row = history.rows(ROOT, "start")[-1]
-    rows = [(title, f"{row[name]['answer_ms']['median']:.0f} ms", f"{row[name]['peak_rss_bytes'] / 2**20:.0f} MiB")
-            for name, title in STARTED.items()]  # fmt: skip
+    rows = [
+        (title, f"{row[name]['answer_ms']['median']:.0f} ms", f"{row[name]['peak_rss_bytes'] / 2**20:.0f} MiB")
+        for name, title in STARTED.items()
+    ]
     return markdown(("one photo, from process start", "to the answer", "peak memory"), rows)
 
 
@@ -199,9 +246,8 @@ def download() -> str:
     )
 
 
-TABLES = {"bench": bench, "costs": costs, "download": download, "install": install, "ledger": ledger, "photo": photo,
-          "scores": scores, "speed": speed, "start": start, "training": training, "training_speed": training_speed,
-          "vision": vision}  # fmt: skip
+FUNCTIONS = (bench, costs, download, install, ledger, photo, scores, speed, start, training, training_speed, vision)
+TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
 FILES = ("README.md", "docs/benchmarks.md", "docs/training.md")
 
 

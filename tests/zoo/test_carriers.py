@@ -267,6 +267,16 @@ def test_what_killed_processes_left_is_swept(tmp_path, cache):
     assert sorted(path.name for path in folder.iterdir()) == [fresh.name, "toy.bin"]
 
 
+def test_half_written_model_files_are_swept(tmp_path, monkeypatch, cache):
+    monkeypatch.setattr(load, "convert_published", lambda entry, report: toy())
+    (cache / "models").mkdir(parents=True)
+    stale = cache / "models" / ".imagenet.safetensors.abcdefgh"
+    stale.write_bytes(b"half")
+    os.utime(stale, (0, 0))
+    assert load.load_model("imagenet").labels == toy().labels
+    assert [path.suffix for path in (cache / "models").iterdir()] == [".safetensors"]
+
+
 def test_a_full_disk_is_not_the_fault_of_the_folder_given_by_hand(tmp_path, monkeypatch):
     def full(source, target):
         raise OSError(28, "No space left on device")

@@ -26,9 +26,13 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
             return modelfile.read(converted)
         except ModelFileError as error:
             report(f"{entry.name}: the cached model file is damaged ({error}); making it again")
+    from .carriers import sweep
+
     model = convert_published(entry, report)
     try:
-        os.makedirs(os.path.dirname(converted), exist_ok=True)
+        folder = Path(converted).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         modelfile.write(model, converted)
     except (OSError, WriteError) as error:  # a cache that somebody else filled, or a full disk
         reason = " ".join(str(error).split())

@@ -85,13 +85,13 @@ def read_limited(path: Path, limit: int) -> bytes:
     return content
 
 
-def entries(value: Any) -> list[dict[str, Any]]:
+def entries(value: object) -> list[dict[str, Any]]:
     if not isinstance(value, list) or len(value) > MAX_LIST or not all(isinstance(item, dict) for item in value):
         raise TfjsError(f"a list of at most {MAX_LIST} objects is {type(value).__name__}")
     return value
 
 
-def parse_nodes(listed: Any) -> dict[str, Node]:
+def parse_nodes(listed: object) -> dict[str, Node]:
     nodes: dict[str, Node] = {}
     for item in entries(listed):
         name, op, inputs, attributes = item["name"], item["op"], item.get("input", []), item.get("attr", {})
@@ -172,7 +172,7 @@ def group_layout(group: Mapping[str, Any], known: Mapping[str, object], budget: 
     return layout, size
 
 
-def is_shape(value: Any) -> bool:
+def is_shape(value: object) -> bool:
     return isinstance(value, list) and len(value) <= MAX_RANK and all(type(side) is int and 0 <= side < 2**31 for side in value)
 
 
