@@ -1,4 +1,4 @@
-"""The native engine's face: callable exactly like `reference.Reference`, and far faster."""
+"""The native engine: called exactly like `reference.Reference`, and far faster."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _core
+from ..errors import MobilenetError, UsageError
 from ..network.layers import NORM, Conv, Linear, Network, Resolution, Shape, checked_resolution
 from ..tensors import kind, plain, zeros
 from .plan.budget import choose
@@ -22,24 +23,25 @@ if TYPE_CHECKING:
 
     from ..tensors import Floats, Plain
 
-MOST_PLANS = 32  # plans kept, one for each picture size; past that all go
+MAX_PLANS = 32  # plans that are kept, one for each image size; all are dropped beyond that
 
 
 class Native:
     """Runs `network` with the tensors of a model file on the native core.
 
-    `Native(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name, as `Reference` does:
-    arrays for an array. For a memoryview it gives memoryviews, and does without numpy. It may be called from several
-    threads at once; each call then has an arena and workers of its own. After a fork the child may go on calling it: its
-    workers start anew.
+    `Native(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name, as `Reference` does.
+    It returns arrays for an array, and memoryviews for a memoryview; the latter works without numpy. It may be called from
+    several threads at once; each call then has its own arena and workers. After a fork the child may go on calling it: it
+    starts workers of its own.
 
     Args:
-        threads: that work on one picture, the caller's included.
-        memory_budget: bytes that activations may take for one picture; the fastest plan within it is chosen.
+        threads: number of threads that work on one image, the caller's included.
+        memory_budget: bytes that activations may take for one image; the fastest plan within it is chosen.
 
     Raises:
-        ValueError: an argument outside its range, a network the engine cannot run, a budget that no plan fits (on the
-            call), or MOBILENET_ISA naming an instruction set this processor does not have.
+        UsageError: an argument outside its range, a network that the engine cannot run, a budget that no plan fits (on the
+            call), or an instruction set in MOBILENET_ISA that this processor does not have.
+        MobilenetError: a thread cannot be started (on the call).
     """
 
     name, precision = "native", "fp32"
@@ -48,11 +50,14 @@ class Native:
         self, network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 256:
-            raise ValueError(f"threads {threads!r}: must be 1 to 256; for example {os.cpu_count() or 1}")
+            raise UsageError(f"threads {threads!r}: must be 1 to 256; for example {os.cpu_count() or 1}")
         if memory_budget is not None and memory_budget < 1:
-            raise ValueError(f"memory_budget {memory_budget!r}: must be a number of bytes, or None; for example 2_000_000")
+            raise UsageError(f"memory_budget {memory_budget!r}: must be a number of bytes, or None; for example 2_000_000")
         self.network, self.threads, self.memory_budget = network, threads, memory_budget
-        self.isa: str = _core.isa(os.environ.get("MOBILENET_ISA", ""))
+        try:
+            self.isa: str = _core.isa(os.environ.get("MOBILENET_ISA", ""))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         self._weights = pack(network, tensors, self.isa)
         self._programs: dict[tuple[int, int], Program] = {}
         self._runners: list[Any] = []  # idle ones; append and pop are atomic, so no lock that a fork could leave locked
@@ -61,9 +66,9 @@ class Native:
         return self.run(images)
 
     def run(self, images: Any, seconds: NDArray[np.float64] | None = None) -> dict[str, Any]:
-        """As a call; adds to `seconds` (float64) the time of each of `plan(...).labels`, where that is given."""
+        """As a call. Adds the time of each of `plan(...).labels` to `seconds` (float64), if it is given."""
         if images.ndim != 4 or images.shape[1] != 3 or kind(images) != "float32" or 0 in images.shape:
-            raise ValueError(f"images {kind(images)}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+            raise UsageError(f"images {kind(images)}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
         empty = zeros
         if not isinstance(images, memoryview):
             import numpy as np
@@ -81,28 +86,30 @@ class Native:
             runner = _core.Runner(self.threads)
         try:
             runner.run(program.native, images, list(outputs.values()), seconds)
+        except RuntimeError as error:  # a thread that cannot be started
+            raise MobilenetError(str(error)) from None
         finally:
             self._runners.append(runner)
         return outputs
 
     def plan(self, resolution: Resolution) -> Plan:
-        """The plan for pictures of `resolution` (an int, or height and width)."""
+        """The plan for images of `resolution` (an int, or height and width)."""
         return self._program(checked_resolution(resolution)).plan
 
     def planned_bytes(self, resolution: Resolution) -> int:
-        """Bytes of activations that a picture of `resolution` needs; the picture and the outputs are the caller's."""
+        """Bytes of activations for one image of `resolution`; the image and the outputs are the caller's."""
         return self.plan(resolution).bytes
 
     def _program(self, resolution: tuple[int, int]) -> Program:
-        found = self._programs.get(resolution)
-        if found is None:
+        program = self._programs.get(resolution)
+        if program is None:
             plan = choose(self.network, checked_resolution(resolution), self.threads, self.memory_budget)
             native = compile_plan(plan, self._weights, self.isa)
-            found = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
-            if len(self._programs) >= MOST_PLANS:
+            program = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
+            if len(self._programs) >= MAX_PLANS:
                 self._programs.clear()
-            self._programs[resolution] = found
-        return found
+            self._programs[resolution] = program
+        return program
 
     def _output_shape(self, name: str, shape: Shape) -> tuple[int, ...]:
         return (shape.channels,) if isinstance(self.network[name], Linear) else tuple(shape)
@@ -117,11 +124,11 @@ class Program(NamedTuple):
 
 
 def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:
-    """The weights of every layer as the kernels of `isa` read them; the core folds batch normalisation in."""
-    given, packed, slab = plain(tensors), dict[str, Any](), _core.Slab()
+    """The weights of every layer as the kernels of `isa` read them; the core folds batch normalization in."""
+    arrays, packed, slab = plain(tensors), dict[str, Any](), _core.Slab()
     for name, (unit, layer) in weighted(network).items():
         owner = name if isinstance(layer, Linear) else f"{name}.conv"
-        weight, after = given[f"{owner}.weight"], after_products(layer, given)
+        weight, after = arrays[f"{owner}.weight"], after_products(layer, arrays)
         if isinstance(unit, StemUnit):
             packed[name] = _core.StemWeights(weight, after)
         elif isinstance(layer, Conv) and layer.depthwise:
@@ -131,13 +138,13 @@ def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str,
     return packed
 
 
-def after_products(layer: Conv | Linear, given: Mapping[str, Plain]) -> Any:
-    """The bias of a layer, or its batch normalisation."""
+def after_products(layer: Conv | Linear, arrays: Mapping[str, Plain]) -> Any:
+    """The bias of a layer, or its batch normalization."""
     if isinstance(layer, Linear):
-        return given[f"{layer.name}.bias"]
+        return arrays[f"{layer.name}.bias"]
     if layer.epsilon is None:
-        return given[f"{layer.name}.conv.bias"]
-    gamma, beta, mean, variance = (given[f"{layer.name}.norm.{part}"] for part in NORM)
+        return arrays[f"{layer.name}.conv.bias"]
+    gamma, beta, mean, variance = (arrays[f"{layer.name}.norm.{part}"] for part in NORM)
     return _core.BatchNorm(gamma, beta, mean, variance, layer.epsilon)
 
 

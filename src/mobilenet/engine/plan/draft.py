@@ -27,11 +27,11 @@ class Draft:
                 self.readers.setdefault(name, []).append(unit)
         self.buffers: dict[str, Buffer] = {}
         self.stages: list[Stage] = []
-        self.label = 0  # of the chain under way
-        self.unpadded: list[tuple[str, int | None]] = []  # buffers of this stage whose columns of zeros are to be written
+        self.label = 0  # of the chain whose steps are being made
+        self.unpadded: list[tuple[str, int | None]] = []  # buffers of this stage whose columns of zeros are not written yet
 
     def window(self, unit: Unit) -> Window:
-        """The unit's window on the rows it consumes: of its source, or of its own ring where it expands."""
+        """The unit's window on the rows that it reads: of its source, or of its own ring if it expands."""
         conv: Conv | Linear | None = None
         if isinstance(unit, BlockUnit):
             conv = unit.depthwise
@@ -40,10 +40,11 @@ class Draft:
         return window_of(conv, self.shapes[sources(unit)[0]], self.network.padding)
 
     def panels(self, unit: Unit, layer: Conv | Linear) -> int:
+        """Panels of `layer`'s packed weights."""
         return panels(unit, layer, self.layout)
 
     def buffer(self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None) -> str:
-        """A new buffer, alive from this stage on; `read` prolongs it. `thread` owns it, or all do."""
+        """A new buffer that lives in this stage; `read` extends its life. `thread` owns it; None if all threads do."""
         stage = len(self.stages)
         assert name not in self.buffers, name
         if margins != (0, 0):
@@ -52,7 +53,7 @@ class Draft:
         return name
 
     def read(self, name: str) -> str:
-        """Keeps the buffer alive through the stage under way."""
+        """Extends the buffer's life to the current stage."""
         buffer = self.buffers[name]
         if buffer.last != len(self.stages):
             self.buffers[name] = buffer._replace(last=len(self.stages))
@@ -61,8 +62,8 @@ class Draft:
         return name
 
     def tensor(self, name: str) -> str:
-        """A whole tensor, with the padding that its readers' windows need."""
-        if name in self.buffers:  # made when its first part was
+        """The buffer of a whole tensor, with the padding that its readers' windows need."""
+        if name in self.buffers:  # created for the first part of a concatenation
             return self.read(name)
         shape = self.shapes[name]
         if place := self.place_in_concat(name):
@@ -71,12 +72,15 @@ class Draft:
             sides = whole.left, whole.right
             self.buffers[name] = Buffer(name, self.layout, *shape, shape.height, *sides, stage, stage, host, channel)
             return name
-        wanted = [self.reading_margins(unit, name) for unit in self.readers.get(name, ())]
-        left, right = max((m[0] for m in wanted), default=0), max((m[1] for m in wanted), default=0)
+        margins = [self.reading_margins(unit, name) for unit in self.readers.get(name, ())]
+        left, right = max((m[0] for m in margins), default=0), max((m[1] for m in margins), default=0)
         return self.buffer(name, shape, shape.height, (left, right))
 
     def place_in_concat(self, name: str) -> tuple[str, int] | None:
-        """The concatenation and the channel where a tensor can be made in place: alone there, from block to block."""
+        """The concatenation, and the channel in it, where a tensor can be computed in place.
+
+        Only the concatenation may read it, once, and it must begin and end at a block of channels.
+        """
         readers = self.readers.get(name, ())
         if not self.layout.blocked or len(readers) != 1:
             return None
@@ -89,10 +93,11 @@ class Draft:
         return (concat.target, channel) if channel % block == 0 and ends else None
 
     def channel(self, concat: ConcatUnit, index: int) -> int:
-        """The first channel of a part in the whole."""
+        """The channel of a concatenation where a part begins."""
         return sum(self.shapes[part].channels for part in concat.parts[:index])
 
     def reading_margins(self, unit: Unit, source: str) -> Span:
+        """Columns of zeros that `unit` needs left and right of its source."""
         conv = unit.depthwise if isinstance(unit, BlockUnit) else unit.conv if isinstance(unit, ProductUnit) else None
         if (isinstance(unit, BlockUnit) and unit.expand) or not isinstance(conv, Conv):
             return 0, 0
@@ -106,7 +111,7 @@ class Draft:
 
     def depthwise(self, unit: BlockUnit, window: Window, source: str, target: str, new: Span, rows: Span,
                   thread: int, band: int, part: Span | None) -> Step:  # fmt: skip
-        """Expansion and depthwise convolution of some rows; of panels `part`, sharing a ring, where that is given."""
+        """Expansion and depthwise convolution of some rows: of all panels, or of panels `part`, which then share a ring."""
         label, before, after = self.labels[unit.target], self.shapes[unit.source], self.shapes[unit.depthwise.name]
         if unit.expand is None:
             blocks = part or (0, self.layout.blocks(after.channels))
@@ -123,11 +128,11 @@ class Draft:
         )
 
     def each(self, steps: Callable[[int], list[Step]]) -> None:
-        """A stage of the steps each thread is given."""
+        """A stage with the steps that `steps` returns for each thread."""
         self.end_stage([steps(thread) for thread in range(self.threads)])
 
     def end_stage(self, steps: Sequence[Sequence[Step]]) -> None:
-        """The stage that each thread's `steps` make, the zeros of its new buffers first."""
+        """Adds a stage with each thread's `steps`. The zeros beside its new buffers are written first."""
         pads: list[list[Step]] = [[] for _ in range(self.threads)]
         for name, owner in self.unpadded:
             slots = self.buffers[name].slots

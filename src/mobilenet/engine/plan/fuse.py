@@ -1,7 +1,7 @@
-"""Layers gathered into the units the engine runs as one: the fused block of section 5.1 (arXiv 1801.04381) above all.
+"""Layers grouped into units, each of which the engine runs as one: above all the fused block (arXiv 1801.04381, section 5.1).
 
-A tensor disappears inside a unit where nothing else reads it. What is left over, an ablation's shortcut between expanded
-tensors or a tap in the middle of a block, runs as smaller units of the same kinds.
+A tensor inside a unit never exists whole if nothing else reads it. Layers that fit no block, such as an ablation's shortcut
+between expanded tensors or a tap in the middle of a block, run as smaller units of the same kinds.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ...errors import UsageError, assert_never
 from ...network.layers import Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
 
 
 class StemUnit(NamedTuple):
-    """A full convolution of the picture itself."""
+    """A full convolution of the image."""
 
     conv: Conv
     target: str
@@ -53,7 +54,7 @@ class ProductUnit(NamedTuple):
 
 
 class PooledProductUnit(NamedTuple):
-    """A 1x1 convolution of which only the mean over the picture is wanted."""
+    """A 1x1 convolution of which only the mean over the image is needed."""
 
     conv: Conv
     source: str
@@ -78,7 +79,7 @@ class AddUnit(NamedTuple):
 
 
 class ConcatUnit(NamedTuple):
-    """Tensors beside each other along their channels."""
+    """Tensors side by side along their channels."""
 
     parts: tuple[str, ...]
     target: str
@@ -86,7 +87,7 @@ class ConcatUnit(NamedTuple):
 
 
 class ResizeUnit(NamedTuple):
-    """A bilinear resize. What it takes its size from is not read: the plan knows all sizes."""
+    """A bilinear resize. The tensor that gives it its size is not read: the plan knows all sizes."""
 
     source: str
     corners: Corners
@@ -99,14 +100,19 @@ Unit = StemUnit | BlockUnit | ProductUnit | PooledProductUnit | GlobalPoolUnit |
 
 def sources(unit: Unit) -> tuple[str, ...]:
     """The tensors a unit reads."""
-    if isinstance(unit, StemUnit):
-        return ("input",)
-    if isinstance(unit, AddUnit):
-        return unit.a, unit.b
-    if isinstance(unit, ConcatUnit):
-        return unit.parts
-    residual = residual_of(unit)
-    return (unit.source,) if residual is None else (unit.source, residual)
+    match unit:
+        case StemUnit():
+            return ("input",)
+        case AddUnit():
+            return unit.a, unit.b
+        case ConcatUnit():
+            return unit.parts
+        case BlockUnit() | ProductUnit():
+            return (unit.source,) if unit.residual is None else (unit.source, unit.residual)
+        case PooledProductUnit() | GlobalPoolUnit() | ResizeUnit():
+            return (unit.source,)
+        case _:
+            assert_never(unit)
 
 
 def residual_of(unit: Unit) -> str | None:
@@ -120,76 +126,91 @@ def reads(layer: Layer) -> tuple[str, ...]:
 
 
 def fuse(network: Network) -> tuple[Unit, ...]:
-    """`network` as units, in an order that can be run."""
-    layers = network.layers
-    uses = Counter(name for layer in layers for name in reads(layer))
-    uses.update(network[name].name for name in network.outputs)
-    readers = {name: layer for layer in layers for name in reads(layer) if uses[name] == 1}  # where only one does
-    done: set[str] = set()
-    made = {"input"}
-    units: list[Unit] = []
+    """`network` as units, in an order that can be run.
 
-    def then(layer: Layer) -> Layer | None:
-        """The layer that follows and is the only one to see this one's result."""
-        return readers.get(layer.name)
+    Raises:
+        UsageError: the engine cannot run a layer.
+    """
+    fusion = _Fusion(network)
+    for layer in network.layers:
+        if layer.name not in fusion.done:
+            fusion.add(layer, fusion.unit(layer))
+    return tuple(fusion.units)
 
-    def shortcut(layer: Layer) -> tuple[Layer, str | None]:
-        """The addition after `layer`, with the other tensor, where that is known by now."""
-        after = then(layer)
+
+class _Fusion:
+    """The units so far, and what is needed to decide on the next one."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        uses = Counter(name for layer in network.layers for name in reads(layer))
+        uses.update(network[name].name for name in network.outputs)
+        self.readers = {name: layer for layer in network.layers for name in reads(layer) if uses[name] == 1}  # the only one
+        self.done: set[str] = set()  # layers
+        self.tensors = {"input"}  # that exist once the units so far have run
+        self.units: list[Unit] = []
+
+    def add(self, layer: Layer, unit: Unit) -> None:
+        check(self.network, layer, unit)
+        self.done.update((*(part.name for part in unit.layers), unit.target))
+        self.tensors.add(unit.target)
+        self.units.append(unit)
+
+    def unit(self, layer: Layer) -> Unit:
+        """The unit that begins with `layer`."""
+        match layer:
+            case GlobalPool():
+                return GlobalPoolUnit(layer.inputs[0], layer.name)
+            case Add():
+                return AddUnit(*layer.inputs, layer.name)
+            case Concat():
+                return ConcatUnit(layer.inputs, layer.name)
+            case Resize():
+                return ResizeUnit(layer.inputs[0], layer.corners, layer.name)
+            case Linear():
+                return ProductUnit(layer, None, layer.inputs[0], layer.name)
+            case Conv():
+                return self.convolution(layer)
+            case _:
+                assert_never(layer)
+
+    def convolution(self, layer: Conv) -> Unit:
+        after = self.readers.get(layer.name)
+        if layer.inputs == ("input",):
+            return StemUnit(layer, layer.name)
+        if layer.depthwise:
+            return self.block(None, layer)
+        if pointwise(layer) and isinstance(after, Conv) and after.depthwise:
+            return self.block(layer, after)
+        if pointwise(layer) and isinstance(after, GlobalPool):
+            return PooledProductUnit(layer, layer.inputs[0], after.name)
+        last, residual = self.shortcut(layer)
+        return ProductUnit(layer, residual, layer.inputs[0], last.name)
+
+    def block(self, expand: Conv | None, depthwise: Conv) -> BlockUnit:
+        project = self.readers.get(depthwise.name)
+        source = (expand or depthwise).inputs[0]
+        if not isinstance(project, Conv) or not pointwise(project):
+            return BlockUnit(expand, depthwise, None, None, source, depthwise.name)
+        last, residual = self.shortcut(project)
+        return BlockUnit(expand, depthwise, project, residual, source, last.name)
+
+    def shortcut(self, layer: Layer) -> tuple[Layer, str | None]:
+        """The addition after `layer` and the other tensor that it adds, if that exists by now; otherwise `layer` itself."""
+        after = self.readers.get(layer.name)
         if isinstance(after, Add) and after.inputs.count(layer.name) == 1:
             (other,) = (name for name in after.inputs if name != layer.name)
-            if other in made and other != "input":
+            if other in self.tensors and other != "input":
                 return after, other
         return layer, None
 
-    def pointwise(layer: Layer | None) -> bool:
-        return isinstance(layer, Conv) and layer.kernel == 1 and layer.stride == 1 and layer.groups == 1
 
-    def block(expand: Conv | None, depthwise: Conv) -> BlockUnit:
-        project = then(depthwise)
-        source = (expand or depthwise).inputs[0]
-        if not pointwise(project):
-            return BlockUnit(expand, depthwise, None, None, source, depthwise.name)
-        assert isinstance(project, Conv)
-        last, residual = shortcut(project)
-        return BlockUnit(expand, depthwise, project, residual, source, last.name)
-
-    for layer in layers:
-        if layer.name in done:
-            continue
-        unit: Unit
-        after = then(layer)
-        if isinstance(layer, GlobalPool):
-            unit = GlobalPoolUnit(layer.inputs[0], layer.name)
-        elif isinstance(layer, Add):
-            unit = AddUnit(*layer.inputs, layer.name)
-        elif isinstance(layer, Concat):
-            unit = ConcatUnit(layer.inputs, layer.name)
-        elif isinstance(layer, Resize):
-            unit = ResizeUnit(layer.inputs[0], layer.corners, layer.name)
-        elif isinstance(layer, Linear):
-            unit = ProductUnit(layer, None, layer.inputs[0], layer.name)
-        elif layer.inputs == ("input",):
-            unit = StemUnit(layer, layer.name)
-        elif layer.depthwise:
-            unit = block(None, layer)
-        elif pointwise(layer) and isinstance(after, Conv) and after.depthwise:
-            unit = block(layer, after)
-        elif pointwise(layer) and isinstance(after, GlobalPool):
-            unit = PooledProductUnit(layer, layer.inputs[0], after.name)
-        else:
-            last, residual = shortcut(layer)
-            unit = ProductUnit(layer, residual, layer.inputs[0], last.name)
-        check(network, layer, unit)
-        done.update(part.name for part in unit.layers)
-        done.add(unit.target)
-        made.add(unit.target)
-        units.append(unit)
-    return tuple(units)
+def pointwise(layer: Conv) -> bool:
+    return layer.kernel == 1 and layer.stride == 1 and layer.groups == 1
 
 
 def check(network: Network, layer: Layer, unit: Unit) -> None:
-    """ValueError for what the format of layers can say and no builder makes."""
+    """Raises UsageError for what a network can describe and the engine cannot run; no builder makes such layers."""
     problem = ""
     for part in unit.layers:
         if isinstance(part, Conv) and part.groups not in (1, part.in_channels):
@@ -199,11 +220,11 @@ def check(network: Network, layer: Layer, unit: Unit) -> None:
         elif isinstance(part, Conv) and (part.kernel % 2 == 0 or part.kernel > 15):
             problem = f"kernel {part.kernel}: the engine runs odd kernels up to 15"
     if not isinstance(unit, StemUnit) and "input" in sources(unit):
-        problem = "it reads the picture, which only a full convolution may"
+        problem = "it reads the image, which only a full convolution may"
     if isinstance(unit, StemUnit) and unit.conv.groups > 1:
-        problem = "a depthwise convolution of the picture"
+        problem = "a depthwise convolution of the image"
     if problem:
-        raise ValueError(f"layer {layer.name!r} of {network.architecture}: {problem}; use the reference runtime")
+        raise UsageError(f"layer {layer.name!r} of {network.architecture}: {problem}; use the reference runtime")
 
 
 def weighted(network: Network) -> Mapping[str, tuple[Unit, Conv | Linear]]:

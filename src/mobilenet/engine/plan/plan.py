@@ -1,11 +1,12 @@
-"""A network and a picture size become a plan: typed steps on buffers, in the order each thread runs them.
+"""A network and an image size become a plan: typed steps on buffers, in the order in which each thread runs them.
 
-A *unit* (see `fuse`) is what belongs together; a *chain* is consecutive units through which rows stream: each keeps only
-the rows its successor still needs. A chain runs in bands of a few output rows; what a band needs from the unit before is
-made just then. Small pictures (14 x 14 and below) run *whole* instead, panel by panel of the expanded channels. Every
-output is computed by the same arithmetic however rows, bands and threads are cut, so all plans give the same bits.
+A *unit* (see `fuse`) is a group of layers that run as one. A *chain* is consecutive units through which rows stream: each
+keeps only the rows that its successor still needs. A chain runs in bands of a few output rows; the rows that a band needs
+from the unit before are computed just then (`stream`). Small images (14 x 14 and below) run *whole* instead, panel by panel
+of the expanded channels (`whole`). Every output value is computed by the same arithmetic however rows, bands and threads are
+divided, so all plans give the same bits.
 
-Stages follow one another with a barrier between; within a stage no thread reads what another writes.
+Stages follow one another with a barrier between them; within a stage no thread reads what another writes.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def make_plan(network: Network, resolution: tuple[int, int], threads: int, style
 
 
 def emit(draft: Draft, tensor: str) -> None:
-    """A stage that writes the outputs `tensor` is, where they have not left already."""
-    names = [name for name, made in draft.outputs.items() if made == tensor and tensor in draft.buffers]
+    """Adds a stage that writes `tensor` to the outputs that it is, unless they have been written already."""
+    names = [name for name, source in draft.outputs.items() if source == tensor and tensor in draft.buffers]
     if names:
         draft.read(tensor)
         label, height = len(draft.units), draft.shapes[tensor].height

@@ -1,6 +1,7 @@
-"""What a plan is made of: windows, typed steps, and the plan itself. Data only; `plan` makes it, `engine` compiles it.
+"""The parts of a plan: windows, typed steps, and the plan itself. Only data: `plan` makes it, `program` packs it into bytes.
 
-A step computes some rows of one buffer from rows of others, which it names; native/steps.h is its mirror image.
+A step computes some rows of one buffer from rows of others, which it names. Its fields are declared here and, in the same
+order, in native/core/steps.h; docs/program.md lists them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Span = tuple[int, int]  # from, to: rows, panels or blocks
 
 
 class Window(NamedTuple):
-    """How a convolution looks at its source."""
+    """The pixels of its source that a convolution reads for one output pixel."""
 
     kernel: int = 1
     stride: int = 1
@@ -24,21 +25,21 @@ class Window(NamedTuple):
     left: int = 0
 
     def first(self, y: int) -> int:
-        """First source row that output row `y` sees, inside the picture."""
+        """The first source row that output row `y` reads."""
         return max(0, y * self.stride - self.top)
 
     def upto(self, y: int, height: int) -> int:
-        """One past the last source row that the output rows before `y` see."""
+        """One past the last source row that the output rows before `y` read."""
         return max(0, min(height, (y - 1) * self.stride - self.top + (self.kernel - 1) * self.dilation + 1))
 
     def margins(self, source: int, target: int) -> Span:
-        """Columns of zeros that `source` columns need left and right, for `target` columns of output."""
+        """Columns of zeros that are needed left and right of `source` columns, for `target` columns of output."""
         last = (target - 1) * self.stride - self.left + (self.kernel - 1) * self.dilation
         return self.left, max(0, last - source + 1)
 
 
 class PadStep(NamedTuple):
-    """Zeros left and right of a buffer's rows in some slots."""
+    """Writes the zeros left and right of a buffer's rows in some slots."""
 
     label: int
     target: str
@@ -46,6 +47,8 @@ class PadStep(NamedTuple):
 
 
 class StemStep(NamedTuple):
+    """A full convolution of the image."""
+
     label: int
     conv: Conv
     window: Window
@@ -54,6 +57,8 @@ class StemStep(NamedTuple):
 
 
 class ProductStep(NamedTuple):
+    """A 1x1 or full convolution, or a linear layer; `residual` is added after the activation."""
+
     label: int
     conv: Conv | Linear
     window: Window
@@ -65,6 +70,8 @@ class ProductStep(NamedTuple):
 
 
 class DepthwiseStep(NamedTuple):
+    """A depthwise convolution of some rows and blocks of channels."""
+
     label: int
     conv: Conv
     window: Window
@@ -75,6 +82,8 @@ class DepthwiseStep(NamedTuple):
 
 
 class ExpandDepthwiseStep(NamedTuple):
+    """Panel by panel: expands rows `expanded` into `ring`, then runs the depthwise convolution on it."""
+
     label: int
     expand: Conv
     depthwise: Conv
@@ -88,6 +97,8 @@ class ExpandDepthwiseStep(NamedTuple):
 
 
 class PooledProductStep(NamedTuple):
+    """A 1x1 convolution panel by panel in `scratch`, and the mean of each panel."""
+
     label: int
     conv: Conv
     source: str
@@ -97,6 +108,8 @@ class PooledProductStep(NamedTuple):
 
 
 class GlobalPoolStep(NamedTuple):
+    """The mean over the image."""
+
     label: int
     source: str
     target: str
@@ -104,6 +117,8 @@ class GlobalPoolStep(NamedTuple):
 
 
 class AddStep(NamedTuple):
+    """The sum of two tensors."""
+
     label: int
     a: str
     b: str
@@ -112,6 +127,8 @@ class AddStep(NamedTuple):
 
 
 class ResizeStep(NamedTuple):
+    """A bilinear resize to the size of `target`."""
+
     label: int
     corners: Corners
     source: str
@@ -120,7 +137,7 @@ class ResizeStep(NamedTuple):
 
 
 class ConcatStep(NamedTuple):
-    """All channels of a buffer become those of another from `channel` on."""
+    """Copies all channels of a buffer to another one, from its channel `channel` on."""
 
     label: int
     source: str
@@ -130,7 +147,7 @@ class ConcatStep(NamedTuple):
 
 
 class EmitStep(NamedTuple):
-    """Rows of a buffer become rows of an output, channels first."""
+    """Copies rows of a buffer to rows of an output, channels first."""
 
     label: int
     source: str
@@ -158,9 +175,9 @@ class Style(NamedTuple):
     """Choices that change speed and memory, never a bit of the result."""
 
     band: int = 2  # output rows of a fused block's band, at least
-    pixels: int = 224  # or as many rows as make so many pixels, where rows are short; at most 4
+    pixels: int = 224  # or as many rows as make this many pixels, if rows are short; at most 4
     whole: int = 196  # output pixels up to which a unit runs whole
-    stream: int | None = 12000  # rows stream on through tensors of more pixels than this; None: a block is a chain
+    stream: int | None = 12000  # rows stream through tensors of more pixels than this; None: each block is a chain
 
 
 class Plan(NamedTuple):

@@ -11,17 +11,18 @@ from .steps import ProductStep, Span, StemStep, Step, Window
 
 
 def chains(draft: Draft) -> list[list[Unit]]:
-    """Consecutive units through which rows stream. The stem is always chained to what follows it."""
-    chains: list[list[Unit]] = []
+    """Consecutive units through which rows stream. The stem always forms a chain with the unit that follows it."""
+    groups: list[list[Unit]] = []
     for unit in draft.units:
-        if chains and linked(draft, chains[-1][-1], unit):
-            chains[-1].append(unit)
+        if groups and linked(draft, groups[-1][-1], unit):
+            groups[-1].append(unit)
         else:
-            chains.append([unit])
-    return chains
+            groups.append([unit])
+    return groups
 
 
 def linked(draft: Draft, before: Unit, unit: Unit) -> bool:
+    """Whether rows stream from `before` to `unit`: nothing else reads them, and the tensor between is large."""
     only = set(sources(unit)) == {before.target} and draft.readers.get(before.target) == [unit]
     rows = streams_alone(draft, unit) and streams_alone(draft, before)
     if not (only and rows) or before.target in draft.outputs.values():
@@ -36,6 +37,7 @@ def streams_alone(draft: Draft, unit: Unit) -> bool:
 
 
 def pixels(draft: Draft, unit: Unit) -> int:
+    """Pixels of the unit's output."""
     shape = draft.shapes[unit.layers[-1].name if unit.layers else unit.target]
     return shape.height * shape.width
 
@@ -101,17 +103,20 @@ def stream(draft: Draft, chain: Sequence[Unit], rows: Span, thread: int) -> list
 
 def band(draft: Draft, unit: Unit, window: Window, source: str, target: str, residual: str | None,
          new: Span, rows: Span, thread: int) -> list[Step]:  # fmt: skip
-    """Steps for some rows of one unit; `new` are the source rows a fused block has yet to expand."""
+    """Steps for some rows of one unit; `new` are the source rows that a fused block has not expanded yet."""
     label = draft.labels[unit.target]
-    if isinstance(unit, StemUnit):
-        return [StemStep(label, unit.conv, window, target, rows)]
-    if isinstance(unit, ProductUnit):
-        return [ProductStep(label, unit.conv, window, source, target, residual, rows, (0, draft.panels(unit, unit.conv)))]
-    assert isinstance(unit, BlockUnit)
-    band = band_rows(draft, unit)
-    middle = target if unit.project is None else draft.scratch(f"{unit.target}.depthwise/{thread}", unit, band)
-    steps = [draft.depthwise(unit, window, source, middle, new, rows, thread, band, None)]
-    if unit.project is not None:
-        every = (0, draft.panels(unit, unit.project))
-        steps.append(ProductStep(label, unit.project, Window(), middle, target, residual, rows, every))
-    return steps
+    match unit:
+        case StemUnit():
+            return [StemStep(label, unit.conv, window, target, rows)]
+        case ProductUnit():
+            return [ProductStep(label, unit.conv, window, source, target, residual, rows, (0, draft.panels(unit, unit.conv)))]
+        case BlockUnit():
+            height = band_rows(draft, unit)
+            middle = target if unit.project is None else draft.scratch(f"{unit.target}.depthwise/{thread}", unit, height)
+            steps = [draft.depthwise(unit, window, source, middle, new, rows, thread, height, None)]
+            if unit.project is not None:
+                panels = (0, draft.panels(unit, unit.project))
+                steps.append(ProductStep(label, unit.project, Window(), middle, target, residual, rows, panels))
+            return steps
+        case _:
+            raise AssertionError(f"{type(unit).__name__} runs whole")

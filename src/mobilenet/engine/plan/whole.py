@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ...errors import assert_never
 from ...network.layers import Conv, Linear, Shape
 from .draft import Draft
 from .fuse import (
+    AddUnit,
     BlockUnit,
     ConcatUnit,
     GlobalPoolUnit,
@@ -34,50 +36,60 @@ RESIZED_ROWS = 2  # rows that a resize makes before they are written to the outp
 
 
 def run_whole(draft: Draft, unit: Unit) -> None:
-    """Stages of one small unit: channels split among the threads, then the projection's rows or panels."""
+    """Stages of one small unit."""
     label = draft.labels[unit.target]
     target = draft.shapes[unit.target]
     for name in sources(unit):
         if name != "input":
             draft.read(name)
-    if isinstance(unit, BlockUnit):
-        whole_block(draft, unit)
-        return
-    if isinstance(unit, ResizeUnit) and unit.target not in draft.readers:
-        resize_out(draft, unit)
-        return
-    window = draft.window(unit)
-    name = draft.tensor(unit.target)
 
     def rows(thread: int) -> Span:
         return share(target.height, thread, draft.threads)
 
-    if isinstance(unit, StemUnit):
-        draft.each(lambda t: [StemStep(label, unit.conv, window, name, rows(t))])
-    elif isinstance(unit, ProductUnit):
-        split_product(draft, unit, unit.conv, window, unit.source, unit.residual)
-    elif isinstance(unit, PooledProductUnit):
-        source, count = draft.shapes[unit.source], draft.panels(unit, unit.conv)
-        shape = Shape(min(unit.conv.out_channels, draft.layout.panel * draft.layout.block), source.height, source.width)
-        scratch = [draft.buffer(f"{name}.scratch/{t}", shape, source.height) for t in range(draft.threads)]
-        draft.each(lambda t: [
-            PooledProductStep(label, unit.conv, unit.source, scratch[t], name, share(count, t, draft.threads))
-        ])  # fmt: skip
-    elif isinstance(unit, GlobalPoolUnit):
-        blocks = draft.layout.blocks(target.channels)
-        draft.each(lambda t: [GlobalPoolStep(label, unit.source, name, share(blocks, t, draft.threads))])
-    elif isinstance(unit, ResizeUnit):
-        draft.each(lambda t: [ResizeStep(label, unit.corners, unit.source, name, rows(t))])
-    elif isinstance(unit, ConcatUnit):
-        copied = [(draft.channel(unit, i), part) for i, part in enumerate(unit.parts) if draft.buffers[part].host != name]
-        if copied:
-            draft.each(lambda t: [ConcatStep(label, part, name, at, rows(t)) for at, part in copied])
-    else:
-        draft.each(lambda t: [AddStep(label, unit.a, unit.b, name, rows(t))])
+    window, name = draft.window(unit), unit.target
+    match unit:
+        case BlockUnit():
+            whole_block(draft, unit)
+        case StemUnit():
+            draft.tensor(name)
+            draft.each(lambda t: [StemStep(label, unit.conv, window, name, rows(t))])
+        case ProductUnit():
+            draft.tensor(name)
+            split_product(draft, unit, unit.conv, window, unit.source, unit.residual)
+        case PooledProductUnit():
+            pooled_product(draft, unit)
+        case GlobalPoolUnit():
+            draft.tensor(name)
+            blocks = draft.layout.blocks(target.channels)
+            draft.each(lambda t: [GlobalPoolStep(label, unit.source, name, share(blocks, t, draft.threads))])
+        case ResizeUnit() if name not in draft.readers:
+            resize_out(draft, unit)
+        case ResizeUnit():
+            draft.tensor(name)
+            draft.each(lambda t: [ResizeStep(label, unit.corners, unit.source, name, rows(t))])
+        case ConcatUnit():
+            draft.tensor(name)
+            copied = [(draft.channel(unit, i), part) for i, part in enumerate(unit.parts) if draft.buffers[part].host != name]
+            if copied:
+                draft.each(lambda t: [ConcatStep(label, part, name, at, rows(t)) for at, part in copied])
+        case AddUnit():
+            draft.tensor(name)
+            draft.each(lambda t: [AddStep(label, unit.a, unit.b, name, rows(t))])
+        case _:
+            assert_never(unit)
+
+
+def pooled_product(draft: Draft, unit: PooledProductUnit) -> None:
+    """A stage that shares the product's panels among the threads."""
+    label, name, source = draft.labels[unit.target], draft.tensor(unit.target), draft.shapes[unit.source]
+    shape = Shape(min(unit.conv.out_channels, draft.layout.panel * draft.layout.block), source.height, source.width)
+    scratch = [draft.buffer(f"{name}.scratch/{t}", shape, source.height) for t in range(draft.threads)]
+    shares = [share(draft.panels(unit, unit.conv), t, draft.threads) for t in range(draft.threads)]
+    draft.each(lambda t: [PooledProductStep(label, unit.conv, unit.source, scratch[t], name, shares[t])])
 
 
 def resize_out(draft: Draft, unit: ResizeUnit) -> None:
-    """A stage for a resize that only outputs want: a few rows at a time, which leave at once."""
+    """A stage for a resize that only outputs read: a few rows at a time, which are written to the outputs at once."""
     label, shape = draft.labels[unit.target], draft.shapes[unit.target]
     names = [name for name, tensor in draft.outputs.items() if tensor == unit.target]
 
@@ -114,9 +126,9 @@ def whole_block(draft: Draft, unit: BlockUnit) -> None:
 
 
 def split_product(draft: Draft, unit: Unit, conv: Conv | Linear, window: Window, source: str, residual: str | None) -> None:
-    """A stage that shares rows out among the threads, or panels and of those left over rows.
+    """A stage that divides rows among the threads, or panels, and then the rows of the panels that are left over.
 
-    Each thread reads all weights of its rows, or all pixels for its panels: the smaller of the two is repeated.
+    A thread reads all weights for its rows, or all pixels for its panels: the smaller of the two is what all threads read.
     """
     label, count, (_, height, width) = draft.labels[unit.target], draft.panels(unit, conv), draft.shapes[unit.target]
     by_rows = height >= 2 * draft.threads and height * width > conv.out_channels
