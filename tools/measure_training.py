@@ -1,10 +1,11 @@
-"""Images/s of `mobilenet train` beside torchvision's reference loop: same network, pictures, crops, batch, precision, readers.
+"""Compares images/s of `mobilenet train` and torchvision's reference loop on the same network, images, crops, batch, precision.
 
     python tools/measure_training.py --data IMAGENETTE160 [--precision bf16-mixed] [--batch 64] [--steps 120] [--pairs 3]
 
-Whole processes in turns. `--reference` runs the other side alone: the loop of torchvision's
-references/classification/train.py, with its transforms, loader, loss, optimizer and running accuracy, in the fewest lines. The
-first window of 20 steps warms up and does not count. Appends one row to results/training_speed.jsonl; run nothing beside it.
+Both run as whole processes in turns. `--reference` runs only torchvision's side: the loop of its
+references/classification/train.py, with its transforms, loader, loss, optimizer and running accuracy, written briefly. The
+first window of 20 steps is the warm-up and does not count. Appends one row to results/training_speed.jsonl; run nothing
+else meanwhile.
 """
 
 from __future__ import annotations
@@ -41,18 +42,18 @@ def reference(data: Path, precision: str, batch: int, side: int, steps: int, wor
         transforms.ConvertImageDtype(torch.float),
         transforms.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
     ])  # fmt: skip
-    pictures = torchvision.datasets.ImageFolder(str(data / "train"), change)
+    images = torchvision.datasets.ImageFolder(str(data / "train"), change)
     loader = torch.utils.data.DataLoader(
-        pictures,
+        images,
         batch_size=batch,
-        sampler=torch.utils.data.RandomSampler(pictures),
+        sampler=torch.utils.data.RandomSampler(images),
         num_workers=workers,
         pin_memory=accelerator != "cpu",
     )
-    model = torchvision.models.mobilenet_v2(num_classes=len(pictures.classes)).to(device).train()
+    model = torchvision.models.mobilenet_v2(num_classes=len(images.classes)).to(device).train()
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9, weight_decay=4e-5)
-    begun, waited, losses, begin_wait = time.perf_counter(), 0.0, list[float](), time.perf_counter()
+    start, waited, losses, begin_wait = time.perf_counter(), 0.0, list[float](), time.perf_counter()
     for step, (read, labels) in enumerate(loader, 1):
         image, target = read.to(device), labels.to(device)
         waited += time.perf_counter() - begin_wait
@@ -62,20 +63,20 @@ def reference(data: Path, precision: str, batch: int, side: int, steps: int, wor
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        output.topk(5, 1)[1].eq(target[:, None]).float().sum(0).tolist()  # its meters look at loss and accuracy in each step
+        output.topk(5, 1)[1].eq(target[:, None]).float().sum(0).tolist()  # its meters read loss and accuracy in each step
         losses.append(loss.item())
         if step % WINDOW == 0:
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - start
             print(json.dumps({"images_per_second": WINDOW * batch / seconds, "data_share": waited / seconds,
                               "loss": statistics.mean(losses)}), flush=True)  # fmt: skip
-            begun, waited, losses = time.perf_counter(), 0.0, []
+            start, waited, losses = time.perf_counter(), 0.0, []
         if step == steps:
             return
         begin_wait = time.perf_counter()
 
 
 def measured(command: list[str]) -> tuple[str, int]:
-    """What a process prints, and its largest resident memory in bytes (of those it forks, their own)."""
+    """What a process prints, and its maximum resident memory in bytes (forked processes are not included)."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         printed = process.stdout.read()
@@ -108,39 +109,51 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--accelerator", default="cpu")
-    parser.add_argument("--reference", action="store_true", help="run torchvision's side alone, here")
-    given = parser.parse_args()
-    if given.reference:
-        reference(given.data, given.precision, given.batch, given.side, given.steps, given.workers, given.accelerator)
+    parser.add_argument("--reference", action="store_true", help="run only torchvision's side, in this process")
+    arguments = parser.parse_args()
+    if arguments.reference:
+        reference(
+            arguments.data,
+            arguments.precision,
+            arguments.batch,
+            arguments.side,
+            arguments.steps,
+            arguments.workers,
+            arguments.accelerator,
+        )
         return
     settings: dict[str, object] = {
-        "epochs": 1, "batch": given.batch, "limit": given.batch * given.steps, "precision": given.precision, "lr": LR,
+        "epochs": 1, "batch": arguments.batch, "limit": arguments.batch * arguments.steps, "lr": LR,
+        "precision": arguments.precision,
         "schedule": "constant", "weight_decay": 4e-5, "decayed": "all", "optimizer": "sgd", "averaging": None,
-        "sizes": [], "resolution": given.side, "preprocessing.size": [given.side, given.side],
-        "augmentation.scale": [0.08, 1.0], "dropout": 0.2, "in_memory": False, "workers": given.workers,
+        "sizes": [], "resolution": arguments.side, "preprocessing.size": [arguments.side, arguments.side],
+        "augmentation.scale": [0.08, 1.0], "dropout": 0.2, "in_memory": False, "workers": arguments.workers,
     }  # fmt: skip
-    found: dict[str, tuple[list[dict[str, Any]], list[int]]] = {"mobilenet": ([], []), "torchvision": ([], [])}
-    theirs = [sys.executable, __file__, "--reference", "--data", str(given.data), "--precision", given.precision,
-              "--batch", str(given.batch), "--side", str(given.side), "--steps", str(given.steps),
-              "--workers", str(given.workers), "--accelerator", given.accelerator]  # fmt: skip
-    for _ in range(given.pairs):
+    runs: dict[str, tuple[list[dict[str, Any]], list[int]]] = {"mobilenet": ([], []), "torchvision": ([], [])}
+    reference_command = [sys.executable, __file__, "--reference", "--data", str(arguments.data),
+                         "--precision", arguments.precision,
+              "--batch", str(arguments.batch), "--side", str(arguments.side), "--steps", str(arguments.steps),
+              "--workers", str(arguments.workers), "--accelerator", arguments.accelerator]  # fmt: skip
+    for _ in range(arguments.pairs):
         with tempfile.TemporaryDirectory() as folder:
-            ours = [sys.executable, "-m", "mobilenet", "train", "imagenette", "--data", str(given.data), "--out", folder]
-            ours += [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-            _, peak = measured(ours)
+            command = [sys.executable, "-m", "mobilenet", "train", "imagenette", "--data", str(arguments.data), "--out", folder]
+            command += [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+            _, peak = measured(command)
             lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
-        found["mobilenet"][0].extend([line for line in lines if "images_per_second" in line][1:])
-        found["mobilenet"][1].append(peak)
-        printed, peak = measured(theirs)
-        found["torchvision"][0].extend([json.loads(line) for line in printed.splitlines()][1:])
-        found["torchvision"][1].append(peak)
+        runs["mobilenet"][0].extend([line for line in lines if "images_per_second" in line][1:])
+        runs["mobilenet"][1].append(peak)
+        printed, peak = measured(reference_command)
+        runs["torchvision"][0].extend([json.loads(line) for line in printed.splitlines()][1:])
+        runs["torchvision"][1].append(peak)
     import torch
 
-    sides = {name: summary(*each) for name, each in found.items()}
+    sides = {name: summary(*each) for name, each in runs.items()}
     row = {
         **history.origin(ROOT),
-        "torch": torch.__version__, "accelerator": given.accelerator, "cores": os.cpu_count(), "precision": given.precision,
-        "batch": given.batch, "side": given.side, "workers": given.workers, "steps": given.steps, "pairs": given.pairs, **sides,
+        "torch": torch.__version__, "accelerator": arguments.accelerator,
+        "cores": os.cpu_count(), "precision": arguments.precision,
+        "batch": arguments.batch, "side": arguments.side, "workers": arguments.workers, "steps": arguments.steps,
+        "pairs": arguments.pairs, **sides,
         "ratio": round(sides["mobilenet"]["images_per_second"] / sides["torchvision"]["images_per_second"], 3),
     }  # fmt: skip
     history.append(ROOT, "training_speed", [row])

@@ -1,8 +1,8 @@
-"""Appends finished trainings to results/training.jsonl: recipe, what was set, seed, speed, first and last losses and scores.
+"""Appends finished runs to results/training.jsonl: recipe, changed settings, seed, speed, first and last losses and scores.
 
     python tools/record_training.py RUN... [--note TEXT]
 
-All of it is read from the runs' folders; the speed is over the whole of the run, scoring apart.
+Everything is read from the runs' folders; the speed is that of the whole run without scoring.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def row(run: Path) -> dict[str, Any]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     steps, scores = [line for line in lines if "loss" in line], [line for line in lines if "metrics" in line]
     if not (run / "model.safetensors").exists():
-        raise SystemExit(f"{run}: no model file; the training has not ended")
+        raise SystemExit(f"{run}: no model file; the run has not ended; finish it with --resume")
     counts = [line["step"] - before for line, before in zip(steps, [0] + [line["step"] for line in steps], strict=False)]
     seconds = [count * recipe["batch"] / line["images_per_second"] for count, line in zip(counts, steps, strict=True)]
     waited = sum(line["data_share"] * each for line, each in zip(steps, seconds, strict=True))
@@ -52,9 +52,9 @@ def row(run: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--note", help="what a reader must know, for example what else the machine did meanwhile")
-    given = parser.parse_args()
-    rows = [row(run) | ({"note": given.note} if given.note else {}) for run in given.runs]
+    parser.add_argument("--note", help="what a reader must know, for example other work on the machine")
+    arguments = parser.parse_args()
+    rows = [row(run) | ({"note": arguments.note} if arguments.note else {}) for run in arguments.runs]
     history.append(ROOT, "training", rows)
     print(json.dumps(rows, indent=2))
 

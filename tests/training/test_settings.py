@@ -89,7 +89,7 @@ def test_resolution_moves_what_belongs_to_it():
         ("warmup.epochs", "5", "shorter than the run"),
         ("sizes", "[[0.1, 64]]", "sizes"),
         ("loss", "boxloss", "loss"),
-        ("network.settings.classes", "3", "'classes' of the network"),
+        ("network.settings.classes", "3", "network.settings.classes 3: the data"),
         ("network.architecture", "mobilenet_v3", "nearest: mobilenet_v"),
         ("network.settings.widht", "1", "nearest: width"),
         ("optimizer.momentum", '"a"', "recipe.optimizer.momentum 'a': must be a number"),
@@ -118,7 +118,7 @@ def test_contradictions_are_refused():
         ({"batch": 9, "accumulate": 2}, "accumulate 2 must be a divisor"),
         ({"optimizer": SGD(), "clip": 0.0}, "clip"),
         ({"score_epochs": 0}, "score_epochs"),
-        ({"averaging": Averaging(start=0.5)}, "averaging.start 0.5 keeps a share of random weights; give network.start"),
+        ({"averaging": Averaging(start=0.5)}, "averaging.start 0.5 must be 0 if weights start at random; set network.start"),
     ):
         with pytest.raises(ValueError, match=said):
             tiny(**changes)

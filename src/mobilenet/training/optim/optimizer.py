@@ -1,4 +1,4 @@
-"""Optimizers as values, and which parameters they shrink."""
+"""Optimizers as values, and which parameters weight decay applies to."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ...errors import UsageError, assert_never
 from . import update_rules
 
 Decayed = Literal["dense", "weights", "all_but_norms", "all"]
-"""Which parameters weight decay shrinks. "dense": weights of full convolutions and of the classifier (TensorFlow-slim:
-conv2d alone has a regulariser, depthwise convolutions, batch norm and biases have none). "weights": every convolution's and
-the classifier's. "all_but_norms": biases too (torchvision's ``--norm-weight-decay 0``). "all": PyTorch's default."""
+"""Which parameters weight decay applies to. "dense": the weights of full convolutions and of the classifier (TensorFlow-slim:
+only conv2d has a regularizer; depthwise convolutions, batch norm and biases have none). "weights": those of all convolutions
+and the classifier. "all_but_norms": biases too (torchvision's ``--norm-weight-decay 0``). "all": PyTorch's default."""
 
 
 @dataclass(frozen=True)
@@ -55,52 +56,56 @@ Optimizer = SGD | RMSProp | AdamW | Muon
 
 
 def build(kind: Optimizer, net: nn.Module, lr: float, weight_decay: float, decayed: Decayed) -> torch.optim.Optimizer:
-    """The optimizer of every parameter of `net`."""
+    """The optimizer of all parameters of `net`."""
     groups = parameter_groups(net, weight_decay, decayed)
-    if isinstance(kind, RMSProp):
-        return update_rules.TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
-    if isinstance(kind, AdamW):
-        return torch.optim.AdamW(groups, lr, kind.betas, kind.epsilon, fused=True)  # one pass over memory
-    if isinstance(kind, Muon):
-        return update_rules.Muon(matrices_apart(groups, net), lr, kind.momentum, kind.steps, kind.betas, kind.epsilon)
-    return torch.optim.SGD(groups, lr, kind.momentum, nesterov=kind.nesterov, fused=True)
+    match kind:
+        case SGD():  # fused: one pass over memory
+            return torch.optim.SGD(groups, lr, kind.momentum, nesterov=kind.nesterov, fused=True)
+        case RMSProp():
+            return update_rules.TensorFlowRMSProp(groups, lr, kind.decay, kind.momentum, kind.epsilon)
+        case AdamW():
+            return torch.optim.AdamW(groups, lr, kind.betas, kind.epsilon, fused=True)
+        case Muon():
+            return update_rules.Muon(split_matrices(groups, net), lr, kind.momentum, kind.steps, kind.betas, kind.epsilon)
+        case _:
+            assert_never(kind)
 
 
 def parameter_groups(net: nn.Module, weight_decay: float, decayed: Decayed) -> list[dict[str, Any]]:
-    """Two groups that together hold every parameter once: those that decay, and those that do not (either may be absent)."""
+    """Two groups with every parameter in one of them: those with weight decay and those without. Empty groups are left out."""
     if decayed not in get_args(Decayed):
-        raise ValueError(f"decayed {decayed!r}: must be one of {', '.join(get_args(Decayed))}")
-    shrinks: dict[int, bool] = {}
+        raise UsageError(f"decayed {decayed!r}: must be one of {', '.join(get_args(Decayed))}")
+    has_decay: dict[int, bool] = {}
     parameters: list[Tensor] = []
-    for part in net.modules():
-        for name, parameter in part.named_parameters(recurse=False):
-            if id(parameter) not in shrinks:
+    for layer in net.modules():
+        for name, parameter in layer.named_parameters(recurse=False):
+            if id(parameter) not in has_decay:
                 parameters.append(parameter)
-                shrinks[id(parameter)] = decays(part, name, decayed)
+                has_decay[id(parameter)] = decays(layer, name, decayed)
     groups = [
-        {"params": [p for p in parameters if shrinks[id(p)]], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if not shrinks[id(p)]], "weight_decay": 0.0},
+        {"params": [p for p in parameters if has_decay[id(p)]], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if not has_decay[id(p)]], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
 
-def matrices_apart(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
-    """The same parameters, the weights of full convolutions in groups of their own that say so: ``matrices`` is true."""
-    matrices = {id(part.weight) for part in net.modules() if isinstance(part, nn.Conv2d) and part.groups == 1}
-    parted = [
-        {**group, "params": [p for p in group["params"] if (id(p) in matrices) is apart], "matrices": apart}
+def split_matrices(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
+    """The same parameters, with the weights of full convolutions in groups of their own, whose ``matrices`` is true."""
+    matrices = {id(layer.weight) for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.groups == 1}
+    split = [
+        {**group, "params": [p for p in group["params"] if (id(p) in matrices) is is_matrix], "matrices": is_matrix}
         for group in groups
-        for apart in (True, False)
+        for is_matrix in (True, False)
     ]
-    return [group for group in parted if group["params"]]
+    return [group for group in split if group["params"]]
 
 
-def decays(part: nn.Module, name: str, decayed: Decayed) -> bool:
+def decays(layer: nn.Module, name: str, decayed: Decayed) -> bool:
     if decayed == "all":
         return True
-    if isinstance(part, nn.modules.batchnorm._BatchNorm):
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
         return False
     if decayed == "all_but_norms":
         return True
-    depthwise = isinstance(part, nn.Conv2d) and part.groups > 1
+    depthwise = isinstance(layer, nn.Conv2d) and layer.groups > 1
     return name == "weight" and not (decayed == "dense" and depthwise)

@@ -1,7 +1,7 @@
-"""Learning-rate schedules: values that turn a position in the run into a factor of the recipe's learning rate.
+"""Learning-rate schedules: functions from a position in the run to a factor of the recipe's learning rate.
 
-A schedule is called with the position `t` and the length `epochs` of its part of the run, both in epochs; `factor` makes
-them from steps, and is the only place where the two units meet.
+A schedule is called with the position `t` and the length `epochs` of its part of the run, both in epochs. Steps are converted
+to epochs in one place, `factor`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ...errors import UsageError
+
 
 def check(holds: bool, name: str, value: object, rule: str) -> None:
     if not holds:
-        raise ValueError(f"schedule: {name} {value!r} must be {rule}")
+        raise UsageError(f"schedule: {name} {value!r} must be {rule}")
 
 
 @dataclass(frozen=True)
 class Constant:
-    """1 throughout."""
+    """Always 1."""
 
     def __call__(self, t: float, epochs: float) -> float:
         return 1.0
@@ -25,7 +27,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Exponential:
-    """rate ** (t / every): TensorFlow's exponential decay; `staircase` cuts t / every down to an integer."""
+    """rate ** (t / every): TensorFlow's exponential decay; `staircase` rounds t / every down to an integer."""
 
     rate: float = 0.98
     every: float = 1.0
@@ -36,14 +38,14 @@ class Exponential:
         check(self.every > 0, "every", self.every, "a number of epochs above 0")
 
     def __call__(self, t: float, epochs: float) -> float:
-        # A step at the end of an epoch must not miss it by a rounding of t.
+        # The step that starts an epoch must not fall before it because t is rounded.
         power = math.floor(t / self.every + 1e-9) if self.staircase else t / self.every
         return float(self.rate**power)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """gamma to the power of the milestones passed; milestones are shares of the run, 0 to 1."""
+    """gamma to the power of the number of milestones reached; milestones are shares of the run, 0 to 1."""
 
     milestones: tuple[float, ...] = (0.6, 0.85)
     gamma: float = 0.1
@@ -77,7 +79,7 @@ class Poly:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        check(self.power > 0, "power", self.power, "above 0; 1 falls on a line")
+        check(self.power > 0, "power", self.power, "above 0; 1 is a straight line")
         check(0 <= self.final <= 1, "final", self.final, "0 to 1")
 
     def __call__(self, t: float, epochs: float) -> float:
@@ -86,7 +88,7 @@ class Poly:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """By half a cosine from `start` up to 1 in the share `rise` of the run, then by another down to `final`."""
+    """Half a cosine from `start` up to 1 during the share `rise` of the run, then another down to `final`."""
 
     rise: float = 0.3
     start: float = 0.04
@@ -114,7 +116,7 @@ def eased(first: float, last: float, share: float) -> float:
 
 @dataclass(frozen=True)
 class Warmup:
-    """The factor climbs on a line from `start` to 1 in the first `epochs`; then the schedule begins, with what is left."""
+    """The factor rises linearly from `start` to 1 during the first `epochs`; the schedule then covers the rest of the run."""
 
     epochs: float = 0.0
     start: float = 0.01
@@ -125,7 +127,7 @@ class Warmup:
 
 
 def factor(schedule: Schedule, warmup: Warmup, step: int, epoch_steps: int, epochs: float) -> float:
-    """What the learning rate of step number `step`, from 0, is multiplied with."""
+    """The factor of the learning rate for step number `step`, counted from 0."""
     t = step / epoch_steps
     if t < warmup.epochs:
         return warmup.start + (1 - warmup.start) * t / warmup.epochs

@@ -1,4 +1,4 @@
-"""What a recipe is: one frozen value that says everything about a training but where the data lies."""
+"""A recipe: one frozen value with everything about a training run except where the data is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ... import settings
+from ...errors import UsageError, short_repr
 from ...images.preprocessing import Preprocessing
 from ...network import catalogue
 from ...network.layers import Network, Task
@@ -22,19 +23,18 @@ Augmentation = ClassificationAugmentation | DetectionAugmentation | Segmentation
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The network that is trained.
+    """Which network to train, and how its weights start.
 
     Attributes:
         architecture: its name, see `catalogue.ARCHITECTURES`.
-        settings: arguments of the architecture, for example ``{"width": 0.5}``; not the resolution, which is the recipe's, nor
-            the classes, which are the data's.
-        dropout: before the classifier, or a segmenter's logits.
+        settings: arguments of the architecture, for example ``{"width": 0.5}``. Not the resolution, which is a setting of the
+            recipe, nor the classes, which come from the data.
+        dropout: probability, before the classifier or a segmenter's logits.
         norm_momentum: weight of the newest batch in batch norm's statistics; 0.003 is TensorFlow-slim's decay of 0.997.
-        initialization: of fresh weights, "pytorch" or "tensorflow".
-        zero_residuals: blocks with a shortcut begin as the shortcut alone (their last batch norm at scale 0).
-        start: a known model or a model file whose weights are the beginning, as far as names and shapes agree; None begins
-            with random ones.
-        fixed_norms: batch norm keeps to the statistics that it starts with. For `start` only.
+        initialization: of random weights, "pytorch" or "tensorflow".
+        zero_residuals: blocks with a shortcut start as the identity (scale 0 in their last batch norm).
+        start: a known model or a model file to take the initial weights from, see `copy_weights`; None for random weights.
+        fixed_norms: batch norm keeps the statistics that it starts with. Needs `start`.
     """
 
     architecture: str = "mobilenet_v2"
@@ -47,39 +47,38 @@ class NetworkSpec:
     fixed_norms: bool = False
 
     def __post_init__(self) -> None:
-        for key, owner in (("resolution", "recipe's 'resolution'"), ("classes", "data")):
+        for key, owner in (("resolution", "recipe's setting 'resolution'"), ("classes", "data")):
             if key in self.settings:
-                raise ValueError(f"setting {key!r} of the network: the {owner} says it; leave it out")
+                raise UsageError(f"network.settings.{key} {self.settings[key]!r}: the {owner} determines it; leave it out")
         if self.fixed_norms and self.norm_momentum != 0.1:
-            raise ValueError(
-                f"norm_momentum {self.norm_momentum}: fixed_norms leave nothing for it to move; leave one of them out"
-            )
+            raise UsageError(f"norm_momentum {self.norm_momentum}: has no effect with fixed_norms; leave one of them out")
         if self.fixed_norms and self.start is None:
-            raise ValueError("fixed_norms true: statistics of a network that begins at random mean nothing; give network.start")
+            raise UsageError("fixed_norms true: the statistics of random weights mean nothing; give network.start")
 
     def network(self, resolution: int, classes: int | None) -> Network:
-        given = {} if classes is None else {"classes": classes}
-        return catalogue.build(self.architecture, resolution=resolution, **given, **self.settings)
+        """The network for `classes` classes, or the architecture's default number."""
+        own = {} if classes is None else {"classes": classes}
+        return catalogue.build(self.architecture, resolution=resolution, **own, **self.settings)
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Of a classifier; `smoothing` spreads this share of the truth over all classes."""
+    """A classifier's loss. `smoothing`: the share of the truth that is spread over all classes."""
 
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
-            raise ValueError(f"smoothing {self.smoothing}: must be from 0 to below 1; for example 0.1")
+            raise UsageError(f"smoothing {self.smoothing}: must be at least 0 and below 1; for example 0.1")
 
 
 @dataclass(frozen=True)
 class BoxLoss:
-    """Of a detector, in TensorFlow's or in torchvision's form; the network's ``anchors`` and the decoding follow it.
+    """A detector's loss, in TensorFlow's or torchvision's form; the network's ``anchors`` and the decoding must agree with it.
 
     Attributes:
-        negatives: how many background boxes count for each that holds an object, the hardest first.
-        decoding: how boxes are read from the outputs when the network is scored, and ever after.
+        negatives: maximum number of background boxes that count, for each box with an object; those of largest loss.
+        decoding: how boxes are read from the outputs, in scoring and in the model file.
     """
 
     form: Literal["tensorflow", "torchvision"] = "torchvision"
@@ -89,7 +88,7 @@ class BoxLoss:
 
 @dataclass(frozen=True)
 class PixelCrossEntropy:
-    """Of a segmenter, the mean over pixels that are not void; `weights`, one for each class, or none."""
+    """A segmenter's loss: the mean over all pixels that are not void. `weights`: one for each class, or none."""
 
     weights: tuple[float, ...] = ()
 
@@ -105,12 +104,12 @@ AUGMENTATIONS: dict[Task, type] = {
 
 @dataclass(frozen=True)
 class Teacher:
-    """Distillation: the network also learns the answers of another one.
+    """Distillation: the network also learns the outputs of another network.
 
     Attributes:
-        model: a known model, a model file, or ``timm:NAME`` for one of timm's with its pretrained weights.
-        weight: share of the loss that the teacher's answers make, the rest is the truth's.
-        temperature: both answers are softened by it.
+        model: a known model, a model file, or ``timm:NAME`` for a network of timm with its pretrained weights.
+        weight: the teacher's share of the loss; the truth has the rest.
+        temperature: the logits of both networks are divided by it.
     """
 
     model: str
@@ -119,12 +118,14 @@ class Teacher:
 
     def __post_init__(self) -> None:
         if not (0 < self.weight <= 1 and self.temperature > 0):
-            raise ValueError(f"teacher: weight {self.weight} must be above 0 up to 1, temperature {self.temperature} above 0")
+            raise UsageError(
+                f"teacher: weight {self.weight} must be above 0, at most 1; temperature {self.temperature} above 0"
+            )
 
 
 @dataclass(frozen=True)
 class GeneratedShapes:
-    """Pictures of shapes made on the fly instead of a folder: `train` and `val` of them, none in both."""
+    """Generated images of shapes instead of a folder: `train` and `val` of them, none in both, `size` pixels wide and high."""
 
     train: int = 4096
     val: int = 512
@@ -133,35 +134,37 @@ class GeneratedShapes:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a training but where the data lies.
+    """Everything about a training run except where the data is.
 
     Attributes:
         name: of the function that made it.
-        network: what is trained.
-        resolution: side of the network's input when it is scored and used, in pixels.
-        preprocessing: how a picture becomes that input; its own size is `resolution`.
-        augmentation: what is done to pictures in training.
-        sizes: (share of the run, side) pairs: from that share on, training sees pictures of that side. () for `resolution`
+        network: which network to train.
+        resolution: side of the network's input in pixels, in scoring and in the model file.
+        preprocessing: how an image becomes that input; its size must be `resolution`.
+        augmentation: random changes of the training images.
+        sizes: (share of the run, side) pairs: from that share on, training images have that side in pixels. () for `resolution`
             throughout.
-        loss: what is minimised; its kind must fit the network's task.
-        epochs, batch: passes over the data, and pictures in a step of the optimizer, over all processes together.
-        accumulate: parts that the batch is cut into, one after the other, to save memory. Batch norm sees a part.
-        optimizer, lr, schedule, warmup: `lr` is the learning rate where the schedule's factor is 1.
-        weight_decay, decayed: how much, and of which parameters.
-        clip: largest norm of all gradients together; None for any.
-        averaging: of the weights, which are then the ones scored and kept; None keeps the last.
+        loss: what is minimized; its kind must fit the network's task.
+        epochs: passes over the data.
+        batch: images per step of the optimizer, over all processes together.
+        accumulate: number of parts in which a batch is processed in turn, to save memory. Batch norm sees one part.
+        optimizer, schedule, warmup: how weights move.
+        lr: the learning rate when the schedule's factor is 1.
+        weight_decay, decayed: how much, and for which parameters.
+        clip: maximum norm of all gradients together; None for no limit.
+        averaging: of the weights; the average is then scored and stored. None stores the last weights.
         teacher: another network to learn from.
-        precision: "bf16-mixed" computes in bfloat16 where PyTorch's autocast holds that safe; scores are always float32.
-        channels_last: memory layout of pictures and features.
+        precision: "bf16-mixed" computes in bfloat16 if PyTorch's autocast considers it safe; scoring is always in float32.
+        channels_last: memory layout of images and features.
         compile: run the network through `torch.compile`.
-        sync_norm: batch norm over the pictures of all processes.
-        score_epochs: score on the validation pictures after every so many epochs, and at the end.
-        checkpoint_steps: write a checkpoint every so many steps, and at the end of each epoch.
-        workers: processes of each process that read pictures; 0 reads in the loop itself.
-        limit: use no more than so many pictures of a split; None for all.
-        shapes: train on shapes made on the fly; None for a folder of pictures.
-        in_memory: decode all pictures once and keep them.
-        balanced: draw every class as often as the others (classification).
+        sync_norm: batch norm over the images of all processes.
+        score_epochs: number of epochs between scorings on the validation images; the last epoch is always scored.
+        checkpoint_steps: number of steps between checkpoints; one is also written at the end of each epoch.
+        workers: processes that read images, for each training process; 0 reads in the training process itself.
+        limit: maximum number of images of each split; None for all.
+        shapes: train on generated images of shapes; None for a folder of images.
+        in_memory: decode all images once and keep them in memory.
+        balanced: draw all classes equally often (classification).
         seed: of every random choice.
     """
 
@@ -201,15 +204,15 @@ class Recipe:
         task = self.task
         sides = [side for _, side in self.sizes]
         for key, ok, rule in (
-            ("resolution", self.preprocessing.size == (self.resolution,) * 2, "the side that the preprocessing makes"),
+            ("resolution", self.preprocessing.size == (self.resolution,) * 2, "the size that the preprocessing makes"),
             ("loss", isinstance(self.loss, LOSSES[task]), f"{settings.kind_of(LOSSES[task])} for {task}"),
             ("augmentation", isinstance(self.augmentation, AUGMENTATIONS[task]), f"one for {task}"),
             ("sizes", [s for s, _ in self.sizes] == sorted({*(s for s, _ in self.sizes), *([0.0] if sides else [])}),
-             "pairs of a share of the run, rising from 0, and a side"),
+             "pairs of a share of the run, increasing from 0, and a side"),
             ("sizes", all(8 <= side <= 4096 for side in sides), "pairs whose sides are 8 to 4096 pixels"),
-            ("sizes", not sides or task == "classification", "() but for classification"),
-            ("balanced", not self.balanced or task == "classification", "false but for classification"),
-            ("teacher", self.teacher is None or task == "classification", "null but for classification"),
+            ("sizes", not sides or task == "classification", "() except for classification"),
+            ("balanced", not self.balanced or task == "classification", "false except for classification"),
+            ("teacher", self.teacher is None or task == "classification", "null except for classification"),
             ("lr", self.lr > 0, "above 0"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
             ("sync_norm", not (self.sync_norm and self.network.fixed_norms), "false with fixed_norms"),
@@ -222,49 +225,51 @@ class Recipe:
               for key in ("epochs", "batch", "score_epochs", "checkpoint_steps")),
         ):  # fmt: skip
             if not ok:
-                raise ValueError(f"recipe {self.name}: {key} {getattr(self, key)!r:.80} must be {rule}")
+                raise UsageError(f"recipe {self.name}: {key} {short_repr(getattr(self, key))} must be {rule}")
         if self.averaging is not None and self.averaging.start and self.network.start is None:
-            raise ValueError(f"recipe {self.name}: averaging.start {self.averaging.start} keeps a share of random weights; "
-                             "give network.start a model, or leave it 0")  # fmt: skip
+            raise UsageError(
+                f"recipe {self.name}: averaging.start {self.averaging.start} must be 0 if weights start at random; "
+                "set network.start, or leave it out"
+            )
 
     @property
     def task(self) -> Task:
         return self.network.network(self.resolution, None).task
 
     def side(self, epoch: int) -> int:
-        """Side of the training pictures in an epoch, from 0."""
-        reached = [side for share, side in self.sizes if share * self.epochs <= epoch + 1e-9]
-        return reached[-1] if reached else self.resolution
+        """Side of the training images in pixels, in an epoch counted from 0."""
+        sides = [side for share, side in self.sizes if share * self.epochs <= epoch + 1e-9]
+        return sides[-1] if sides else self.resolution
 
     def to_json(self) -> dict[str, Any]:
-        """JSON's types; a run's folder and the model file hold it."""
+        """JSON's types, as in a run's folder and in the model file."""
         data: dict[str, Any] = settings.to_json(self)
         return data
 
     @classmethod
     def from_json(cls, data: Any) -> Recipe:
-        """The reverse of `to_json`. ValueError names what is wrong."""
+        """The reverse of `to_json`. UsageError names the setting that is wrong."""
         return settings.from_json(cls, data)
 
 
-def with_settings(recipe: Recipe, given: Mapping[str, str]) -> Recipe:
-    """`recipe` with settings by path, read from text as `settings.changed` does; they are set together, in any order.
+def with_settings(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    """`recipe` with other settings: text by path, see `settings.changed`. Their order does not matter.
 
-    `resolution` moves the preprocessing with it, and `sizes` in proportion, to multiples of 8.
+    `resolution` also changes the preprocessing, and `sizes` in proportion, to multiples of 8.
     """
     data = recipe.to_json()
-    for path in sorted(given, key=lambda path: (path not in data, path.count("."))):  # a kind before what belongs to it
-        data = settings.changed(data, path, given[path])
+    for path in sorted(changes, key=lambda path: (path not in data, path.count("."))):  # a kind before its own settings
+        data = settings.changed(data, path, changes[path])
     side = data["resolution"]
     if side != recipe.resolution and type(side) is int and side > 0:
         data["preprocessing"] = settings.to_json(recipe.preprocessing.at(side))
-        if "sizes" not in given:
+        if "sizes" not in changes:
             data["sizes"] = [[share, max(round(s * side / recipe.resolution / 8), 1) * 8] for share, s in recipe.sizes]
     return Recipe.from_json(data)
 
 
 def shrunk(recipe: Recipe) -> Recipe:
-    """The same recipe in seconds: an epoch of a few small pictures, to see that everything fits together."""
+    """The same recipe in seconds: one epoch of a few small images, to test that everything fits together."""
     side = min(recipe.resolution, 96 if recipe.task == "detection" else 64)
     small = with_settings(recipe, {"resolution": str(side)})
     return replace(
