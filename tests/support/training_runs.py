@@ -1,4 +1,4 @@
-"""Tiny runs for the tests of training: a recipe of a second, and processes that are started once and forked often."""
+"""Tiny runs for the tests of training: recipes that take a second, and a run in a forked process."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ROWS = [[1, 8, 1, 1], [6, 8, 2, 2]]
 
 
 def tiny(**changes) -> Recipe:
-    """Ten steps on a network of two blocks, with everything random that can be: dropout, crops, mixing."""
-    given = {
+    """Ten steps on a network of two blocks, with all sources of randomness: dropout, crops, mixing."""
+    defaults = {
         "name": "tiny",
         "network": NetworkSpec(settings={"width": 0.35, "rows": ROWS}, dropout=0.2),
         "resolution": 32,
@@ -36,34 +36,34 @@ def tiny(**changes) -> Recipe:
         "workers": 0,
         "checkpoint_steps": 1,
     }
-    return Recipe(**{**given, **changes})
+    return Recipe(**{**defaults, **changes})
 
 
 def tiny_detector(**changes) -> Recipe:
-    plan = NetworkSpec("ssdlite_mobilenet_v2", {"width": 0.35, "anchors": "torchvision"}, dropout=0.0)
+    spec = NetworkSpec("ssdlite_mobilenet_v2", {"width": 0.35, "anchors": "torchvision"}, dropout=0.0)
     return tiny(**{
-        "network": plan, "resolution": 64, "preprocessing": Preprocessing(size=(64, 64), fit="squash"),
+        "network": spec, "resolution": 64, "preprocessing": Preprocessing(size=(64, 64), fit="squash"),
         "augmentation": DetectionAugmentation(), "loss": BoxLoss(), "epochs": 1,
         "shapes": GeneratedShapes(train=16, val=6, size=64), **changes,
     })  # fmt: skip
 
 
 def tiny_segmenter(**changes) -> Recipe:
-    plan = NetworkSpec("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 16})
+    spec = NetworkSpec("deeplabv3_mobilenet_v2", {"width": 0.35, "output_stride": 16})
     return tiny(**{
-        "network": plan, "augmentation": SegmentationAugmentation(), "loss": PixelCrossEntropy(), "epochs": 1,
+        "network": spec, "augmentation": SegmentationAugmentation(), "loss": PixelCrossEntropy(), "epochs": 1,
         "shapes": GeneratedShapes(train=16, val=6, size=32), **changes,
     })  # fmt: skip
 
 
 def log_of(folder: Path) -> list[dict]:
-    """The log less its clocks."""
+    """The log without times and rates."""
     lines = [json.loads(line) for line in (folder / log.LOG).read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_second", "data_share")} for line in lines]
 
 
 def forked(folder: Path, resume: bool, recipe: Recipe) -> int:
-    """Starts the run in a forked process, whose number is returned. Exit 0 done, 3 a TrainingError (its text in a file)."""
+    """Starts the run in a forked process; its pid. Exit status 0 done, 3 a TrainingError, whose text is in error.txt."""
     number = os.fork()
     if number:
         return number

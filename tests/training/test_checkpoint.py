@@ -1,4 +1,4 @@
-"""A run that is killed, stopped or runs into trouble ends with a whole checkpoint, and goes on as if nothing had been."""
+"""A run that is killed, stopped or fails leaves a whole checkpoint; when resumed, it ends as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ def interrupted_runs(tmp_path: Path, times: int, number: int) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_killed_at_random_moments_a_run_ends_equal(tmp_path):
-    """kill -9, twenty times over: the model file byte for byte, the log line for line."""
+def test_a_run_killed_at_random_moments_ends_equal(tmp_path):
+    """kill -9, twenty times: the same model file byte for byte, the same log line for line."""
     assert "-9" in interrupted_runs(tmp_path, KILLS, signal.SIGKILL)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_a_run_says_so_and_goes_on_equal(tmp_path, number):
-    """At a random moment: in the loop with a TrainingError, before it and behind it as Python always ends."""
+def test_a_stopped_run_says_so_and_ends_equal_when_resumed(tmp_path, number):
+    """At a random moment: with a TrainingError in the loop, with Python's own ending before and after it."""
     assert interrupted_runs(tmp_path, 1, number)
 
 
@@ -98,7 +98,7 @@ def train(folder: Path, resume: bool = False, **changes) -> bytes:
 
 @pytest.mark.parametrize("kind", [SGD(0.9, True), RMSProp(), AdamW(), Muon()])
 def test_a_full_disk_ends_cleanly(kind, tmp_path, monkeypatch):
-    """The third checkpoint meets a full disk: the second one stays, and with room again the run ends equal."""
+    """The disk is full at the third checkpoint: the second one stays; when there is space again, the run ends equal."""
     whole, writes, sync = train(tmp_path / "whole", optimizer=kind, lr=0.001), [0], os.fsync
 
     def full(handle):
@@ -115,8 +115,8 @@ def test_a_full_disk_ends_cleanly(kind, tmp_path, monkeypatch):
     assert train(tmp_path / "run", True, optimizer=kind, lr=0.001) == whole
 
 
-def test_vanished_data_ends_cleanly(tmp_path, monkeypatch):
-    """After 20 pictures none can be read any more: the steps done are kept; when they are back, the run ends equal."""
+def test_lost_data_ends_cleanly(tmp_path, monkeypatch):
+    """After 20 images none can be read: the steps done are saved; when the images are back, the run ends equal."""
     reads, read = [0], Dataset.read
     train(tmp_path / "whole")
 
@@ -137,7 +137,7 @@ def test_vanished_data_ends_cleanly(tmp_path, monkeypatch):
     assert (whole.provenance["failed"], gone_on.provenance["failed"]) == (0, 40)
 
 
-def test_a_damaged_checkpoint_is_told_from_a_whole_one(tmp_path):
+def test_a_damaged_checkpoint_is_detected(tmp_path):
     train(tmp_path, epochs=1)
     path = tmp_path / checkpoint.FILE
     content = path.read_bytes()
@@ -150,16 +150,16 @@ def test_a_damaged_checkpoint_is_told_from_a_whole_one(tmp_path):
         checkpoint.load(tmp_path)
 
 
-def test_what_a_kill_leaves_beside_the_files_is_swept(tmp_path):
-    """Half-written files of ours go; what is not ours stays; and --resume without a checkpoint begins."""
+def test_partial_files_of_a_kill_are_removed(tmp_path):
+    """Our own partial files are removed, other files stay; --resume without a checkpoint starts a run."""
     for name in (".checkpoint.pt.abc", ".model.safetensors.xyz", ".mine.txt"):
         (tmp_path / name).write_bytes(b"half")
     train(tmp_path, resume=True, epochs=1)
     assert [path.name for path in tmp_path.glob(".*")] == [".mine.txt"]
 
 
-def test_the_log_forgets_what_is_about_to_be_done_again(tmp_path):
-    """Steps past the checkpoint, scores past the last one in it, and a line cut by the kill."""
+def test_log_lines_after_the_checkpoint_are_removed(tmp_path):
+    """Steps after the checkpoint, scores after the last one in it, and a line that a kill cut off."""
     from mobilenet.training.run.log import RunLog, read
 
     lines = [{"step": 5, "loss": 1.0}, {"step": 5, "metrics": {}}, {"step": 10, "loss": 1.0}, {"step": 10, "metrics": {}},

@@ -1,4 +1,4 @@
-"""Two and four processes against one with the same global batch: same pictures, same losses, same metrics. Gloo, on the CPU."""
+"""Two and four processes against one with the same global batch: same images, losses and metrics. With gloo, on the CPU."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def runs(tmp_path_factory) -> Path:
 
 
 def seen(base: Path, kind: str, nodes: int, local: int, jitter: int = 0) -> tuple[list[list[float]], list[list[int]]]:
-    """Losses of each step, and its pictures, of all processes together in the order of their ranks."""
+    """The losses of each step, and the indices of its images on all processes together."""
     ranks = [json.loads((base / f"{kind}{nodes}x{local}-{jitter}" / f"seen{r}.json").read_text()) for r in range(nodes * local)]
     losses = [[step[0] for step in rank] for rank in ranks]
     assert all(each == losses[0] for each in losses), "all processes know the same losses"
@@ -139,8 +139,8 @@ def test_many_processes_do_what_one_does(runs, layout):
     error of 2e-4 over 8,192 values, 3e-3 over 131,072, against 6e-7), so that the one process would be the inexact one.
     """
     kind = layout[0]
-    (alone, pictures), (together, spread) = seen(runs, kind, 1, 1), seen(runs, *layout)
-    assert spread == pictures
+    (alone, images), (together, divided_images) = seen(runs, kind, 1, 1), seen(runs, *layout)
+    assert divided_images == images
     recipe = KINDS[kind]()
     network = recipe.network.network(recipe.resolution, 5)
     for step, (one, many) in enumerate(zip(alone, together, strict=True)):
@@ -155,7 +155,7 @@ def test_many_processes_do_what_one_does(runs, layout):
 
 
 def test_synced_norm_alone_is_batch_norm():
-    """In evaluation, and by its statistics' names: the same as what it replaces."""
+    """In evaluation mode it computes the same as batch norm, and its statistics have the same names."""
     norm = torch.nn.BatchNorm2d(4)
     with torch.no_grad():
         norm.running_mean.normal_()
@@ -167,7 +167,7 @@ def test_synced_norm_alone_is_batch_norm():
 
 @pytest.fixture
 def two_hosts():
-    """Two network namespaces, (name, address, interface), joined by a cable; skips where they cannot be made."""
+    """Two connected network namespaces, (name, address, interface); skips if they cannot be made."""
     if shutil.which("ip") is None:
         pytest.skip("no 'ip' to make network namespaces with")
     hosts = [(f"mobilenet{os.getpid()}{end}", f"10.213.77.{number}", f"v{end}") for number, end in enumerate("ab", start=1)]
@@ -190,7 +190,7 @@ def two_hosts():
 
 
 def test_two_hosts_with_addresses_of_their_own(two_hosts, tmp_path):
-    """torchrun on each, as on two machines: one network is trained, and the first one writes it."""
+    """torchrun on each, as on two machines: together they train one network, and the first one writes it."""
     address = two_hosts[0][1]
     running = []
     for rank, (name, _, link) in enumerate(two_hosts):

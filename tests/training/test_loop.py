@@ -1,4 +1,4 @@
-"""The loop for all three tasks: what it leaves behind, what it learns, and that its score is what `evaluate` finds."""
+"""The loop for all three tasks: its files, that it learns, and that its score is that of `evaluate`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def folders(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("made", [tiny, tiny_detector, tiny_segmenter])
-def test_every_task_leaves_a_whole_run_behind(made, tmp_path):
+def test_every_task_writes_a_complete_run(made, tmp_path):
     recipe = made()
     model = train(recipe, tmp_path)
     names = {"model.safetensors", "recipe.json", "log.jsonl", "checkpoint.pt", "tensorboard", "curves.png", "samples.png"}
@@ -74,7 +74,7 @@ def test_every_task_leaves_a_whole_run_behind(made, tmp_path):
         Image.open(path).load()
 
 
-def test_the_score_is_what_evaluate_finds(folders, tmp_path):
+def test_the_score_is_that_of_evaluate(folders, tmp_path):
     """`mobilenet evaluate` of the model file, in torch: the same metrics, to the last digit."""
     recipe = tiny(shapes=None, preprocessing=Preprocessing(size=(32, 32), fit="center_crop", resize=36))
     model = train(recipe, tmp_path, folders)
@@ -87,7 +87,7 @@ def test_the_score_is_what_evaluate_finds(folders, tmp_path):
 
 
 def test_it_learns(tmp_path):
-    """Four pictures by heart: the loss of the last steps is a small part of the first one's."""
+    """On four images that it can memorize, the last loss is a small part of the first."""
     recipe = tiny(
         epochs=40, batch=4, shapes=GeneratedShapes(4, 4, 32), score_epochs=40, lr=0.01, optimizer=AdamW(), averaging=None,
         augmentation=replace(tiny().augmentation, mixup=0.0, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0),
@@ -134,7 +134,7 @@ def test_compiled(tmp_path):
 
 
 def test_accumulated_gradients_are_the_batchs(tmp_path):
-    """The loss of the first step is that of the whole batch, but for batch norm, which sees 20 pictures or 40."""
+    """The first loss is that of the whole batch, except for batch norm, which sees 20 images instead of 40."""
     first = []
     for parts in (1, 2):
         recipe = tiny(accumulate=parts, epochs=1, network=replace(tiny().network, dropout=0.0), batch=40)
@@ -143,7 +143,7 @@ def test_accumulated_gradients_are_the_batchs(tmp_path):
     assert first[0] == pytest.approx(first[1], rel=0.02)
 
 
-def test_a_model_file_is_where_another_run_begins_and_what_teaches_it(folders, tmp_path):
+def test_a_model_file_can_be_the_start_and_the_teacher_of_another_run(folders, tmp_path):
     first = train(tiny(shapes=None, epochs=1), tmp_path / "a", folders)
     file = str(tmp_path / "a" / "model.safetensors")
     recipe = tiny(shapes=None, epochs=1, lr=1e-12, averaging=None, teacher=Teacher(file, 0.3, 2.0),
@@ -163,7 +163,7 @@ def test_a_model_file_is_where_another_run_begins_and_what_teaches_it(folders, t
             loop.train(replace(recipe, **changes), folders, tmp_path / "c", accelerator="cpu")
 
 
-def test_what_does_not_go_together_is_refused(folders, tmp_path):
+def test_contradictory_arguments_are_rejected(folders, tmp_path):
     for recipe, data, said in (
         (tiny(), folders, "leave --data out"),
         (tiny(shapes=None), None, "give --data"),
@@ -179,7 +179,7 @@ def test_what_does_not_go_together_is_refused(folders, tmp_path):
     train(tiny(epochs=1, workers=1), tmp_path / "run", resume=True)  # done already: the model file is written again
 
 
-def test_unreadable_pictures_are_named_in_the_log(folders, tmp_path):
+def test_unreadable_images_are_named_in_the_log(folders, tmp_path):
     copy = tmp_path / "data"
     for source in folders.rglob("*.png"):
         target = copy / source.relative_to(folders)
@@ -194,7 +194,7 @@ def test_unreadable_pictures_are_named_in_the_log(folders, tmp_path):
 
 
 def test_from_the_command_line(tmp_path):
-    """`train --smoke` of a recipe that needs no data; then again, to go on; then mistakes, each with its remedy."""
+    """`train --smoke` of a recipe without data; the same with --resume; then mistakes, each with its remedy."""
     arguments = ["train", "shapes_classify", "--out", str(tmp_path / "run"), "--smoke", "--set", "workers=0"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
@@ -212,7 +212,7 @@ def test_from_the_command_line(tmp_path):
     assert (done.exit_code, "nearest: shapes_classify" in done.output) == (2, True)
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_parts_and_pictures(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_terms_and_images(tmp_path):
     said = r"step \d+: a loss is not finite \(cross_entropy (nan|inf), total (nan|inf)\), for the images with index \[\d+, "
     with pytest.raises(TrainingError, match=said):
         train(tiny(lr=1e30, averaging=None), tmp_path)

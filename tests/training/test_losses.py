@@ -22,8 +22,8 @@ K, SIZE = 5, (128, 128)
 NETWORK = ssdlite_mobilenet_v2(width=0.35, resolution=SIZE, classes=K, anchors="torchvision")
 DEFAULTS = detection.default_boxes(NETWORK)
 CORNERS = boxes.to_corners(DEFAULTS.astype(np.float32))
-"""In float32, and pictures of 128: many default boxes overlap a small object alike, and which one is best must not hang on a
-rounding. A power of two leaves none between shares and pixels."""
+"""In float32 with images of 128 pixels: several default boxes may overlap a small object equally, and rounding must not decide
+which is best. With a power of two, shares convert to pixels exactly."""
 
 
 def random_targets(seed, counts):
@@ -114,7 +114,7 @@ def test_pixel_cross_entropy_is_torchs_without_void(weights):
     assert not logits.grad[:, :, 2].any()
 
 
-def test_masks_of_void_alone_cost_nothing():
+def test_masks_of_only_void_have_no_loss():
     logits = torch.randn(1, K, 3, 3, requires_grad=True)
     parts = losses.pixel_cross_entropy(logits, torch.full((1, 3, 3), VOID, dtype=torch.uint8))
     parts["total"].backward()
@@ -124,7 +124,7 @@ def test_masks_of_void_alone_cost_nothing():
         losses.pixel_cross_entropy(logits, torch.zeros(1, 3, 3), (1.0, 2.0))
 
 
-def test_processes_with_the_mean_count_make_the_loss_of_all_pixels():
+def test_processes_that_divide_by_the_mean_count_get_the_loss_of_all_pixels():
     logits = torch.randn(2, K, 4, 4)
     masks = torch.randint(0, K, (2, 4, 4), dtype=torch.uint8)
     masks[0, :3] = VOID
@@ -163,7 +163,7 @@ def test_torchvisions_form_is_torchvisions(counts, seed):
 
 
 def tensorflow_in_numpy(logits, codes, targets, matching):
-    """The object detection API's loss, picture by picture and box by box: argmax matcher, sigmoid, hard example miner."""
+    """The object detection API's loss, image by image and box by box: argmax matcher, sigmoid, hard example miner."""
     matches, class_sum, box_sum = 0, 0.0, 0.0
     for number, target in enumerate(targets):
         frames = target["boxes"].numpy() / np.float32(128)
@@ -209,7 +209,7 @@ def test_tensorflows_form_is_its_loops_in_numpy(counts, duplicates):
     assert parts["total"].item() == pytest.approx(class_part + box_part, rel=1e-4)
 
 
-def test_pictures_without_objects_teach_their_hardest_negatives():
+def test_images_without_objects_count_their_hardest_negatives():
     logits, codes = random_outputs(0, 2)
     empty = random_targets(0, (0, 0))
     parts = losses.ssd(logits, codes, empty, DEFAULTS, SIZE, losses.TENSORFLOW)
@@ -221,7 +221,7 @@ def test_pictures_without_objects_teach_their_hardest_negatives():
 
 
 @pytest.mark.parametrize("matching", [losses.TENSORFLOW, losses.TORCHVISION])
-def test_crowds_are_nobodys_object(matching):
+def test_crowd_regions_match_nothing(matching):
     target = random_targets(3, (4,))[0]
     crowd = {**target, "crowd": torch.tensor([False, True, False, True])}
     single = {key: value[[0, 2]] for key, value in target.items()}
@@ -230,7 +230,7 @@ def test_crowds_are_nobodys_object(matching):
 
 
 @pytest.mark.parametrize("matching", [losses.TENSORFLOW, losses.TORCHVISION])
-def test_perfect_outputs_cost_nothing(matching):
+def test_perfect_outputs_have_no_loss(matching):
     target = random_targets(5, (3,))[0]
     scaled = target["boxes"] / 128
     centred = torch.from_numpy(DEFAULTS).float()
@@ -251,7 +251,7 @@ def test_perfect_outputs_cost_nothing(matching):
         assert label in found.classes[near]
 
 
-def test_a_box_that_is_the_best_of_two_objects_goes_to_the_first_or_the_last():
+def test_the_best_box_of_two_objects_is_matched_to_the_first_or_the_last():
     frame = torch.tensor([[0.1, 0.1, 0.11, 0.11], [0.1, 0.1, 0.11, 0.11]])
     corners = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
     assert losses.match(frame, corners, losses.TENSORFLOW).tolist() == [0, -1]
@@ -296,7 +296,7 @@ def test_targets_of_a_dataset_fit_as_they_are():
     assert totals[0] == totals[1]
 
 
-def test_matching_out_of_range_is_refused():
+def test_matching_out_of_range_is_rejected():
     with pytest.raises(ValueError, match="threshold must be above 0, at most 1"):
         losses.Matching("sigmoid", "yxhw", "first", threshold=0)
 

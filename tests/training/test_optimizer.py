@@ -25,7 +25,7 @@ def toy():
 
 
 def test_rmsprop_is_tensorflows():
-    """Against the formula of tf.train.RMSPropOptimizer, written out for one number at a time."""
+    """Against the formula of tf.train.RMSPropOptimizer, one number at a time."""
     generator = torch.Generator().manual_seed(0)
     w = torch.randn(7, dtype=torch.float64, generator=generator, requires_grad=True)
     decay, momentum, epsilon, penalty = 0.9, 0.8, 1e-3, 0.05
@@ -46,7 +46,7 @@ def test_rmsprop_is_tensorflows():
 
 
 def test_rmsprop_is_not_pytorchs():
-    """The three differences are real: a first step of both, from the same gradient."""
+    """The two differ: the first step of both, from the same gradient."""
     ours, theirs = (torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
     ours.grad = theirs.grad = torch.full((1,), 0.5, dtype=torch.float64)
     TensorFlowRMSProp([ours], lr=0.1, decay=0.9, momentum=0.9, epsilon=1.0).step()
@@ -72,7 +72,7 @@ def test_rmsprop_skips_what_has_no_gradient_and_runs_a_closure():
 
 
 @pytest.mark.parametrize("kind", [SGD(0.9, True), RMSProp(), AdamW((0.8, 0.95), 1e-6), Muon(0.8)])
-def test_every_optimiser_takes_its_settings_and_lowers_a_loss(kind):
+def test_every_optimizer_takes_its_settings_and_lowers_a_loss(kind):
     torch.manual_seed(0)
     net = toy()
     stepper = optimizer.build(kind, net, 0.01, 1e-4, "weights")
@@ -148,8 +148,8 @@ def test_muon_is_pytorchs_on_matrices_and_adamw_beside_them():
             torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_what_decays():
-    """By name: every parameter once, and those that the four rules say."""
+def test_which_parameters_have_weight_decay():
+    """By name: every parameter once, with weight decay as the four rules say."""
     net = toy()
     names = {id(parameter): name for name, parameter in net.named_parameters()}
 
@@ -184,7 +184,7 @@ def test_the_average_in_closed_form():
     assert not any(parameter.requires_grad for parameter in average.net.parameters())
 
 
-def test_the_average_keeps_a_share_of_the_start_and_goes_on_after_a_stop():
+def test_the_average_keeps_a_share_of_the_start_and_can_be_resumed():
     """start s: s v + (1 - s) times the average without it, whatever the weights do; the same from a saved state."""
     net = torch.nn.BatchNorm2d(3).double()
     settings = {"decay": 0.9, "ramp": True}
@@ -254,15 +254,15 @@ def test_pytorch_schedules_agree():
 
 
 def test_the_papers_learning_rate():
-    """0.045 x 0.98 after every epoch, to the step, also where an epoch's share of a step is no binary fraction."""
+    """0.045 x 0.98 after every epoch, exactly at its last step, even if steps are no binary fractions of an epoch."""
     schedule, steps = Exponential(0.98, 1.0, True), 13345  # 1,281,167 pictures in batches of 96
     for epoch in (0, 1, 2, 99, 411):
         for step in (epoch * steps, (epoch + 1) * steps - 1):
             assert 0.045 * factor(schedule, Warmup(), step, steps, 412) == pytest.approx(0.045 * 0.98**epoch, rel=1e-12)
 
 
-def test_warm_up_climbs_and_hands_over():
-    """A line from `start`; then the schedule over what is left, as torch's SequentialLR of LinearLR and the schedule."""
+def test_warm_up_rises_and_is_followed_by_the_schedule():
+    """Linear from `start`, then the schedule over the rest, as torch's SequentialLR of LinearLR and the schedule."""
     warm = Warmup(epochs=2, start=0.1)
     values = [factor(Cosine(), warm, step, 4, 10) for step in range(40)]
     assert values[:8] == pytest.approx([0.1 + 0.9 * step / 8 for step in range(8)])
@@ -282,6 +282,6 @@ def test_warm_up_climbs_and_hands_over():
         lambda: Warmup(epochs=-1.0),
     ],
 )
-def test_settings_out_of_range_are_refused(made):
+def test_settings_out_of_range_are_rejected(made):
     with pytest.raises(ValueError, match="must be"):
         made()

@@ -1,4 +1,4 @@
-"""Recipes: complete, to JSON and back, changed by text with types held and names suggested, shrunk."""
+"""Recipes: complete, to JSON and back, changed by text with checked types and suggested names, shrunk."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from mobilenet.training.recipes.recipe import Recipe, Teacher, shrunk, with_sett
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_is_whole(name):
-    """Its name is its function's; JSON gives the same value back; shrunk it is still valid, small and of the same task."""
+def test_every_recipe_is_complete(name):
+    """It has its function's name, survives JSON, and shrunk it is valid, small and for the same task."""
     recipe = find(name)
     assert recipe.name == name
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
@@ -67,7 +67,7 @@ def test_settings_from_text():
     assert with_settings(recipe, {"teacher.model": "imagenet"}).teacher == Teacher("imagenet")
 
 
-def test_resolution_moves_what_belongs_to_it():
+def test_resolution_changes_what_depends_on_it():
     recipe = with_settings(find("imagenet_modern"), {"resolution": "160"})
     assert (recipe.preprocessing.size, recipe.preprocessing.resize) == ((160, 160), 166)
     assert recipe.sizes == ((0.0, 128),)
@@ -95,7 +95,7 @@ def test_resolution_moves_what_belongs_to_it():
         ("optimizer.momentum", '"a"', "recipe.optimizer.momentum 'a': must be a number"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused_by_name(path, text, said):
+def test_wrong_settings_are_rejected_by_name(path, text, said):
     with pytest.raises(ValueError, match=said):
         with_settings(find("imagenette"), {path: text})
 
@@ -112,7 +112,7 @@ def test_json_that_is_no_recipe():
             Recipe.from_json(broken)
 
 
-def test_contradictions_are_refused():
+def test_contradictions_are_rejected():
     for changes, said in (
         ({"resolution": 64}, "resolution 64"),
         ({"batch": 9, "accumulate": 2}, "accumulate 2 must be a divisor"),

@@ -1,4 +1,4 @@
-"""Where a network's weights come from: all of another one's, and the rows of the classes that both know."""
+"""Initial weights from another model: all tensors, or the rows of the classes that both have."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settings(classes: int) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("labels", "ids", "mine", "theirs"),
+    ("labels", "ids", "rows", "source_rows"),
     [
         (("dog", "crane", "cup"), (), [0, 2], [1, 0]),  # by label, where that says which
         (("n3", "n9", "n0"), ("n3", "n9", "n0"), [0, 2], [3, 0]),  # folders named by id
@@ -37,7 +37,7 @@ def settings(classes: int) -> dict:
         (("wolf", "ant"), (), [], []),
     ],
 )
-def test_known_classes_keep_their_rows(tmp_path, labels, ids, mine, theirs):
+def test_shared_classes_keep_their_rows(tmp_path, labels, ids, rows, source_rows):
     network = mobilenet_v2(**settings(4))
     source = ModelFile(
         network=network, tensors=random_tensors(network), labels=("cup", "dog", "crane", "crane"),
@@ -48,11 +48,11 @@ def test_known_classes_keep_their_rows(tmp_path, labels, ids, mine, theirs):
     before = net.arrays()
     said = copy_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PICTURES)
     after = net.arrays()
-    assert (f"{len(mine)} of {len(labels)} classes" in said) == bool(mine)
+    assert (f"{len(rows)} of {len(labels)} classes" in said) == bool(rows)
     for part in ("weight", "bias"):
         name = f"classifier.{part}"
-        assert np.array_equal(after[name][mine], source.tensors[name][theirs])
-        others = [place for place in range(len(labels)) if place not in mine]
+        assert np.array_equal(after[name][rows], source.tensors[name][source_rows])
+        others = [place for place in range(len(labels)) if place not in rows]
         assert np.array_equal(after[name][others], before[name][others])
     for name, value in after.items():
         assert name.startswith("classifier.") or np.array_equal(value, source.tensors[name]), name
@@ -75,7 +75,7 @@ def test_fixed_norms_keep_their_statistics_and_learn_their_scale():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in scales)
 
 
-def test_fixed_norms_are_refused_where_they_mean_nothing():
+def test_fixed_norms_without_a_start_are_rejected():
     for given, said in (({}, "network.start"), ({"start": "imagenet", "norm_momentum": 0.01}, "norm_momentum")):
         with pytest.raises(ValueError, match=said):
             NetworkSpec(fixed_norms=True, **given)
