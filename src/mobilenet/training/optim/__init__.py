@@ -1,1 +1,1 @@
-"""How weights move: optimizers, schedules, averages."""
+"""How weights are updated: optimizers, schedules, averages."""

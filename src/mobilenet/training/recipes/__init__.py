@@ -1,1 +1,1 @@
-"""What a run is told: recipes as frozen values."""
+"""Recipes: all settings of a training run as one frozen value."""
