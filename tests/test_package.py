@@ -125,7 +125,7 @@ def test_a_checkpoint_converts_without_torch(tmp_path):
         "modelfile.write(convert(sys.argv[1] + '/w.pth').model, sys.argv[1] + '/w.safetensors')\n"
     )
     python(code, str(tmp_path))
-    assert modelfile.read(tmp_path / "w.safetensors").network.settings["width"] == 0.35
+    assert modelfile.read(tmp_path / "w.safetensors").network.settings.width == 0.35
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_settings_convert_what_json_has():
     [
         (None, "must be an object with shade, share, levels"),
         ({}, "no 'shade' in"),
-        ({"shade": "drak"}, "called 'drak'; nearest: dark"),
+        ({"shade": "drak"}, "must be 'light' or 'dark'; nearest: dark"),
         ({"shade": 1}, "must be 'light' or 'dark'"),
         ({"share": "1"}, "colour.share '1': must be a number"),
         ({"share": True}, "colour.share True: must be a number"),

@@ -49,12 +49,17 @@ def _escape(units: bytes) -> str:
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
-def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """The message for a name that does not exist: the nearest known names, or all of them if none is near."""
+def nearest_names(name: object, known: Iterable[str]) -> list[str]:
+    """The known names that look most like `name`, best first: at most three, or none."""
     from difflib import get_close_matches
 
+    return get_close_matches(str(name)[:MAX_REPR], list(known), n=3, cutoff=0.5)
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: the nearest known names, or all of them if none is near."""
     known = [each[:MAX_REPR] for each in known]
-    nearest = get_close_matches(str(name)[:MAX_REPR], known, n=3, cutoff=0.5)
+    nearest = nearest_names(name, known)
     listed = nearest or (known if len(known) <= MAX_NAMES else [*known[:MAX_NAMES], "..."])
     return f"no {kind} is called {short_repr(name)}; {'nearest' if nearest else 'known'}: {', '.join(listed)}"
 

@@ -78,7 +78,7 @@ class ModelFile(Value):
 
     def __post_init__(self) -> None:
         check_tensors(self.network, self.tensors, "model", self.quantization)
-        classes = self.network.settings["classes"] or 0
+        classes = self.network.settings.classes or 0
         task = self.network.task
         head = "classifier" if task == "classification" else f"{task} head"
         if len(self.labels) != classes:

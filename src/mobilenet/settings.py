@@ -14,7 +14,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from .errors import UsageError, short_repr, unknown_name
+from .errors import UsageError, nearest_names, short_repr, unknown_name
 from .values import Value
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Settings(Value):
 
     def to_json(self) -> dict[str, Any]:
         """All fields in JSON's types, without a kind: what a model file stores."""
-        return {name: [*value] if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {name: to_json(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, data: object) -> Self:
@@ -134,7 +134,8 @@ def parse_plain(hint: Any, data: Any, path: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         if isinstance(data, str) and data not in arguments:
-            raise UsageError(unknown_name(path, data, map(str, arguments)))
+            nearest = "".join(f"; nearest: {name}" for name in nearest_names(data, map(str, arguments))[:1])
+            raise UsageError(f"{path} {short_repr(data)}: must be {describe(hint)}{nearest}")
         return data if any(data == item and type(data) is type(item) for item in arguments) else UNFIT
     if origin is tuple or hasattr(hint, "_fields"):
         if not isinstance(data, (list, tuple)):

@@ -7,10 +7,12 @@ a dataclass whose `__init__` alone is compiled; the other methods are shared.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import Field, FrozenInstanceError, dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from dataclasses import Field
+
     from typing_extensions import dataclass_transform
 else:
 
@@ -29,10 +31,12 @@ class Value:
     (True, Point(x=1, y=2))
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __init_subclass__(cls) -> None:
-        dataclass(eq=False, repr=False)(cls)
+        if cls.__annotations__:  # a subclass without fields of its own shares its base's __init__
+            dataclass(eq=False, repr=False)(cls)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in self.__dict__ or name not in self.__dataclass_fields__:
@@ -55,3 +59,6 @@ class Value:
     def __repr__(self) -> str:
         values = (f"{name}={self.__dict__[name]!r}" for name, of in self.__dataclass_fields__.items() if of.repr)
         return f"{type(self).__qualname__}({', '.join(values)})"
+
+
+dataclass(eq=False, repr=False)(Value)

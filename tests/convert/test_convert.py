@@ -42,7 +42,7 @@ def test_every_layout_recognizes_itself_at_any_width(layout, width, classes, tmp
     names = [f"class {i}" for i in range(classes)] if classes == 7 else None
     conversion = convert(path, labels=names)
     assert conversion.layout == layout
-    found = conversion.model.network.at(224).settings
+    found = conversion.model.network.at(224).description
     assert {k: found[k] for k in ("classes", *layout.settings)} == {"classes": classes, **layout.settings}
     for name, value in random_tensors(network).items():
         np.testing.assert_array_equal(conversion.model.tensors[name], value, err_msg=name)
@@ -161,7 +161,7 @@ class TestKeras:
 
     def test_plain(self, tmp_path):
         model = convert(self.write(tmp_path / "w.h5")).model
-        assert model.network.settings["width"] == 0.35
+        assert model.network.settings.width == 0.35
         assert model.preprocessing.fit == "central_fraction"
 
     def test_truncated(self, tmp_path):

@@ -74,7 +74,7 @@ def test_torchvision(width, tmp_path):
     torch.save(peer.state_dict(), tmp_path / "peer.pth", _use_new_zipfile_serialization=width < 1)
     conversion = convert(tmp_path / "peer.pth")
     assert conversion.layout.name == "torchvision"
-    assert conversion.model.network.settings["width"] == width
+    assert conversion.model.network.settings.width == width
     check(conversion.model, peer, ((224, 224), (97, 65)) if width == 1 else SIDES)
 
 
@@ -211,7 +211,7 @@ def test_keras(version, width, side, tmp_path):
     peer.save(tmp_path / "peer.h5")
     conversion = convert(tmp_path / "peer.h5", resolution=side)
     model = conversion.model
-    assert (conversion.layout.name, model.network.settings["width"]) == ("keras", width)
+    assert (conversion.layout.name, model.network.settings.width) == ("keras", width)
     assert model.network.padding == "tensorflow"
     images = images_of(side, side)
     probabilities = np.asarray(peer.predict(images.transpose(0, 2, 3, 1), verbose=0))

@@ -51,11 +51,11 @@ MEMBERS = [
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
-@pytest.mark.parametrize("network", MEMBERS, ids=lambda network: f"{network.architecture}-{network.settings['width']}")
+@pytest.mark.parametrize("network", MEMBERS, ids=lambda network: f"{network.architecture}-{network.settings.width}")
 def test_every_tensor_and_scale_comes_back(tmp_path, network, dtype):
     tensors, quantization = quantized(network, dtype)
     (tmp_path / "m.tflite").write_bytes(write(network, tensors, quantization)[0])
-    conversion = convert(tmp_path / "m.tflite", labels=labels(network.settings["classes"]))
+    conversion = convert(tmp_path / "m.tflite", labels=labels(network.settings.classes))
     model = conversion.model
     assert model.network == network
     assert model.network.description == network.description
@@ -159,8 +159,8 @@ def real(shared, tmp_path_factory):
 def test_published_models_whole(real, tmp_path, name, dtype, tensors, settings):
     model = real(name)
     assert len(model.tensors) == tensors
-    assert settings.items() <= model.network.settings.items()
-    assert (model.network.padding, model.network.settings["epsilon"]) == ("tensorflow", None)
+    assert settings.items() <= model.network.settings.to_json().items()
+    assert (model.network.padding, model.network.settings.epsilon) == ("tensorflow", None)
     assert (model.quantization and model.quantization.dtype) == dtype
     assert model.provenance["licence"] == "Apache-2.0"
     modelfile.write(model, tmp_path / "a.safetensors")

@@ -116,7 +116,7 @@ def good():
 def test_a_detector_converts(tmp_path, good):
     model = convert(save(tmp_path, *good), labels=("a", "b")).model
     assert model.network.architecture == "ssdlite_mobilenet_v2"
-    assert (model.network.settings["width"], model.network.settings["epsilon"], model.network.resolution) == (
+    assert (model.network.settings.width, model.network.settings.epsilon, model.network.resolution) == (
         0.25,
         None,
         (64, 64),

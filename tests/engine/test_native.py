@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.networks import custom
 from support.weights import random_tensors, tolerance
 
 from mobilenet.engine.fold import fold
@@ -165,7 +166,7 @@ def test_convolutions_no_builder_makes(kernel, stride, dilation, isa, monkeypatc
         Conv("b", ("a",), 21, 21, **geometry, groups=21, activation="linear"),
         Conv("c", ("b",), 21, 37, **geometry, epsilon=None),
     )
-    network = Network("test", {}, layers, (31, 20), "pytorch", ("a", "b", "c"))
+    network = custom(layers, (31, 20), "pytorch", ("a", "b", "c"))
     tensors, x = random_tensors(network), images(network)
     assert_close(network, Native(network, tensors, threads=2)(x), Reference(network, tensors)(x))
 
@@ -189,7 +190,7 @@ def test_joins_and_resizes_no_builder_makes(isa, corners, monkeypatch):
         Resize("picture", ("c", "input"), corners),
         Concat("twice", ("c", "c")),
     )
-    network = Network("test", {}, layers, (31, 20), "pytorch", ("picture", "down", "one", "twice", "inner"))
+    network = custom(layers, (31, 20), "pytorch", ("picture", "down", "one", "twice", "inner"))
     tensors, x = random_tensors(network), images(network, 2)
     ours = Native(network, tensors)(x)
     assert_close(network, ours, Reference(network, tensors)(x))
@@ -239,8 +240,8 @@ def test_images_of_the_wrong_shape(shape):
 
 def test_what_the_engine_refuses():
     grouped = Conv("a", ("input",), 3, 8, kernel=3), Conv("b", ("a",), 8, 8, kernel=3, groups=2)
-    network = Network("test", {}, grouped, (8, 8), "pytorch", ("b",))
-    with pytest.raises(ValueError, match="layer 'b' of test: groups 2"):
+    network = custom(grouped, (8, 8), "pytorch", ("b",))
+    with pytest.raises(ValueError, match="layer 'b' of custom: groups 2"):
         Native(network, random_tensors(network))
 
 
@@ -359,7 +360,7 @@ def test_weights_are_checked():
 
 def test_linear_network():
     layers = Conv("a", ("input",), 3, 5, kernel=3, stride=2), Linear("fc", ("a",), 5, 19)
-    network = Network("test", {}, layers, (1, 2), "pytorch", ("fc",))
+    network = custom(layers, (1, 2), "pytorch", ("fc",))
     tensors, x = random_tensors(network), images(network, 3)
     assert_close(network, Native(network, tensors)(x), Reference(network, tensors)(x))
 

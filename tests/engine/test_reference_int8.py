@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from support.networks import custom
 from support.quantized import quantized
 from support.tflite_writer import Model, Scalar, Table, write
 
@@ -54,7 +55,7 @@ def one_layer(layer, dtype, sides, weight, bias, seed=0, scales=None):
     """A network of one convolution, with random integers, and what it computes by the definition, in Python's integers."""
     generator = np.random.default_rng(seed)
     low, high = LIMITS[dtype]
-    network = Network("toy", {}, (layer,), sides, "tensorflow", (layer.name,))
+    network = custom((layer,), sides, "tensorflow", (layer.name,))
     zero_in, zero_out, zero_weight = (int(z) for z in generator.integers(low, high + 1, 3))
     scales = np.exp(generator.uniform(-7, -4, weight.shape[0])).astype(np.float32) if scales is None else scales
     quantization = Quantization(
@@ -135,7 +136,7 @@ def cases() -> list[Network]:
                                                ("layer_0", last, "aligned")]):  # fmt: skip
         resizes.append(Resize(f"upsample_{i}", (source, like), style))
         outputs.append(f"upsample_{i}")
-    resized = Network("resizes_v1", {}, (*corners.layers, *resizes), corners.resolution, "tensorflow", tuple(outputs))
+    resized = custom((*corners.layers, *resizes), corners.resolution, "tensorflow", tuple(outputs))
     return [
         mobilenet_v1(0.25, (32, 45), classes=7, **FOLDED),
         mobilenet_v2(0.35, 33, classes=5, **FOLDED),
@@ -183,7 +184,7 @@ def test_every_accumulator_is_scaled_back_as_litert_does_it(dtype):
         reach = int(min(130 * result / (source * weight), 150_000))
         bias = np.arange(-reach, reach, dtype=np.int32)
         layer = Conv("layer_1", ("input",), 3, len(bias), epsilon=None, activation="linear")
-        network = Network("toy_v2", {}, (layer,), (1, 1), "tensorflow", ("layer_1",))
+        network = custom((layer,), (1, 1), "tensorflow", ("layer_1",))
         tensors = {"layer_1.conv.weight": np.zeros((len(bias), 3, 1, 1), dtype), "layer_1.conv.bias": bias}
         scales = {"layer_1.conv.weight": np.array([weight], np.float32)}
         activations = {"input": Affine(source, 0), "layer_1": Affine(result, zero_point)}

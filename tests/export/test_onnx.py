@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.networks import custom
 from support.weights import random_tensors, tolerance
 
 from mobilenet.engine.reference import Reference
 from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssd_mobilenet_v2, ssdlite_mobilenet_v1
-from mobilenet.network.layers import Conv, GlobalPool, Network, Resize
+from mobilenet.network.layers import Conv, GlobalPool, Resize
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 pytest.importorskip("onnx")
@@ -24,9 +25,7 @@ NETWORKS = {
     "ssdlite": ssdlite_mobilenet_v1(0.25, resolution=65, classes=3),
     "ssd": ssd_mobilenet_v2(0.35, resolution=(48, 33), classes=3, padding="tensorflow"),
     "deeplab": deeplabv3_mobilenet_v2(0.35, resolution=(65, 50), classes=4, aspp="full"),
-    "half pixel": Network(
-        "test",
-        {},
+    "half pixel": custom(
         (
             Conv("a", ("input",), 3, 4),
             GlobalPool("mean", ("a",)),

@@ -158,7 +158,7 @@ def test_padding_gives_every_output_a_window(size, stride, dilation):
     ],
 )
 def test_values_out_of_range_are_refused(arguments, words):
-    with pytest.raises(ValueError, match="; for example") as refusal:
+    with pytest.raises(ValueError, match=r"; for example|: must be (a |')") as refusal:
         mobilenet_v2(**arguments)
     assert all(word in str(refusal.value) for word in words), refusal.value
 
@@ -174,7 +174,7 @@ def test_unknown_names_answer_with_the_nearest():
         mobilenet_v2().until()
     for wrong in ({}, {"architecture": 3}, {"architecture": "mobilenet_v2", "width": "wide"},
                   {"architecture": "mobilenet_v2", "rows": 7}, {"architecture": "mobilenet_v2", "rows": [[1]]}):  # fmt: skip
-        with pytest.raises(ValueError, match=r"called None|called 3|'wide'|rows 7|rows \[\[1\]\]"):
+        with pytest.raises(ValueError, match=r"called None|called 3|'wide'|rows 7|rows \[1\]"):
             catalogue.from_description(wrong)
 
 

@@ -199,7 +199,7 @@ def test_deeplab_stands_on_the_last_bottleneck_of_any_rows():
     assert network["aspp_0"].inputs == ("layer_5.project",)
     assert network.shapes()["layer_5.project"] == (24, 8, 8)
     assert (network["layer_5.depthwise"].stride, network["layer_5.depthwise"].dilation) == (1, 1)
-    assert deeplabv3_mobilenet_v2(**network.settings) == network
+    assert deeplabv3_mobilenet_v2(**network.settings.to_json()) == network
 
 
 @pytest.mark.parametrize(

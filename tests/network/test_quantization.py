@@ -170,7 +170,7 @@ def test_folded_networks_have_biases_and_no_norm():
         assert not network.statistics()
         assert not any(".norm." in name for name in network.parameters())
         assert network.description["epsilon"] is None
-    with pytest.raises(ValueError, match="epsilon 0: must be above 0 and below 1, or None"):
+    with pytest.raises(ValueError, match=r"epsilon 0\.0: must be above 0 and below 1, or None"):
         mobilenet_v1(epsilon=0)
 
 

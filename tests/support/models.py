@@ -23,7 +23,7 @@ def toy(classes: int | None = 3, **settings) -> ModelFile:
 
 def detector(classes: int = 3, **settings) -> ModelFile:
     network = ssdlite_mobilenet_v1(0.25, 33, classes=classes, **settings)
-    decoding = TENSORFLOW if network.settings["anchors"] == "tensorflow" else TORCHVISION
+    decoding = TENSORFLOW if network.settings.anchors == "tensorflow" else TORCHVISION
     preprocessing = Preprocessing(size=(33, 33), fit="squash", mean=HALF, std=HALF)
     return ModelFile(network, random_tensors(network), tuple("abcdefgh"[:classes]), preprocessing, decoding=decoding)
 

@@ -6,8 +6,26 @@ from hypothesis import strategies as st
 
 from mobilenet.engine.plan.steps import Style
 from mobilenet.network.heads import deeplabv3_mobilenet_v1, deeplabv3_mobilenet_v2, ssd_mobilenet_v2, ssdlite_mobilenet_v2
-from mobilenet.network.layers import Network
+from mobilenet.network.layers import Architecture, Layer, Network, Padding, Resolution
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
+
+
+class Custom(Architecture):
+    """What a network of hand-written layers needs of its settings."""
+
+    resolution: Resolution
+    padding: Padding
+    width: float = 1.0
+    classes: int | None = None
+    epsilon: float | None = None
+    min_depth: int = 8
+
+    noun = "custom"
+
+
+def custom(layers: tuple[Layer, ...], resolution: tuple[int, int], padding: Padding, outputs: tuple[str, ...]) -> Network:
+    """A network of these layers, which no family builds."""
+    return Network(Custom(resolution, padding), layers, outputs)
 
 
 @st.composite

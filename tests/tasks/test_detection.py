@@ -32,7 +32,7 @@ HALF = (0.5, 0.5, 0.5)
 
 def pointing(network: Network, hits: dict[int, tuple[int, float]], codes: dict[int, tuple[float, ...]] | None = None):
     """An executor that is sure of nothing but `hits`: {default box: (class, logit)}, with `codes` for some of its boxes."""
-    shapes, slots = network.shapes(), network.settings["classes"] + 1
+    shapes, slots = network.shapes(), network.settings.classes + 1
     outputs, first = {}, 0
     for name in network.outputs:
         channels, rows, columns = shapes[name]

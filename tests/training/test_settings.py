@@ -44,7 +44,7 @@ def test_the_papers_recipe_says_what_the_paper_says():
     assert recipe.network.norm_momentum == pytest.approx(1 - 0.997)
     assert recipe.averaging == Averaging(0.9999, 1, True)
     network = recipe.network.network(recipe.resolution, 1000)
-    assert (network.padding, network.settings["epsilon"], len(network.parameters())) == ("tensorflow", 1e-3, 158)
+    assert (network.padding, network.settings.epsilon, len(network.parameters())) == ("tensorflow", 1e-3, 158)
 
 
 def test_settings_from_text():

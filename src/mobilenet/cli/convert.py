@@ -47,7 +47,7 @@ def convert(
         rows = [(origin.source, "x".join(map(str, origin.shape)), origin.canonical) for origin in conversion.origins]
         click.echo(table(rows, (f"in {conversion.layout.name}", "shape", "here"), ("left",) * 3))
     network = conversion.model.network
-    settings = {key: network.settings[key] for key in ("width", "classes", "padding", "epsilon")}
+    settings = {key: getattr(network.settings, key) for key in ("width", "classes", "padding", "epsilon")}
     summary = ", ".join(f"{key} {value}" for key, value in settings.items())
     click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({summary}), {len(conversion.origins)} tensors")
 

@@ -190,7 +190,7 @@ def read_tensors(path: Path, entry: str | None) -> dict[str, Array]:
 
 def label_names(labels: Sequence[str] | None, config: Config, network: Network, path: Path) -> known_labels.Labels:
     """(names, ids) for every output: the user's, else those of a well-known set of this size, else the configuration's."""
-    classes = network.settings["classes"] or 0
+    classes = network.settings.classes or 0
     if labels is not None:
         return tuple(labels), ()
     if classes == 0:

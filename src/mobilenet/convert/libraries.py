@@ -22,7 +22,7 @@ from functools import partial
 
 from ..images.preprocessing import Preprocessing
 from ..network.layers import Conv, Layer, Linear, Network
-from ..network.mobilenet import Row, repeats
+from ..network.mobilenet import MobileNetV1, MobileNetV2, repeats
 from .naming import Layout, Place, Settings
 
 HALF = (0.5, 0.5, 0.5)
@@ -67,8 +67,9 @@ def dli14_v2(network: Network) -> Iterator[tuple[Layer, Place]]:
 def timm_v2(network: Network) -> Iterator[tuple[Layer, Place]]:
     (stem, *blocks, last), linear = trunk(network)
     yield stem[0], Place("conv_stem", "bn1")
-    rows = [Row(*row) for row in network.settings["rows"]]
-    counts = repeats(rows, network.settings["depth"], network.settings["fix_ends"])
+    settings = network.settings
+    assert isinstance(settings, MobileNetV2), settings
+    counts = repeats(settings.rows, settings.depth, settings.fix_ends)
     names = [f"blocks.{stage}.{i}" for stage, count in enumerate(counts) for i in range(count)]
     for name, parts in zip(names, blocks, strict=True):
         kinds = ("conv_dw", "conv_pw") if len(parts) == 2 else ("conv_pw", "conv_dw", "conv_pwl")
@@ -83,7 +84,8 @@ def timm_v1(network: Network) -> Iterator[tuple[Layer, Place]]:
     (stem, *blocks), linear = trunk(network)
     yield stem[0], Place("conv_stem", "bn1")
     stage, i = 0, -1
-    for (stride, _), (depthwise, pointwise) in zip(network.settings["rows"], blocks, strict=True):
+    assert isinstance(network.settings, MobileNetV1), network.settings
+    for (stride, _), (depthwise, pointwise) in zip(network.settings.rows, blocks, strict=True):
         stage, i = (stage + 1, 0) if stride == 2 else (stage, i + 1)
         yield depthwise, Place(f"blocks.{stage}.{i}.conv_dw", f"blocks.{stage}.{i}.bn1")
         yield pointwise, Place(f"blocks.{stage}.{i}.conv_pw", f"blocks.{stage}.{i}.bn2")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import MobilenetError
 from ..images.preprocessing import IMAGENET_TORCHVISION, Preprocessing
 from ..network import catalogue
-from ..network.layers import Conv, Layer, Linear, Network, decides
+from ..network.layers import Conv, Layer, Linear, Network
 
 Array = NDArray[np.generic]
 """A tensor of a file, of the file's own type."""
@@ -188,7 +188,7 @@ class Head(NamedTuple):
 
 def head(layout: Layout, settings: Settings) -> Head:
     probe = catalogue.build(layout.architecture, **{**settings, "classes": 1})
-    decider = next(layer for layer in probe.layers if isinstance(layer, (Conv, Linear)) and decides(layer))
+    decider = next(layer for layer in probe.layers if isinstance(layer, (Conv, Linear)) and layer.name in probe.heads.classes)
     place = next(place for layer, place in layout.places(probe) if layer is decider)
     return Head(f"{place.conv}/bias" if layout.keras else f"{place.conv}.bias", decider.out_channels, probe.task)
 

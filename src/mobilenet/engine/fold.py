@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it: inference needs one weight and one bias a layer."""
+"""Batch normalization folded into the convolution before it: inference needs one weight and one bias a layer."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ def fold(network: Network, tensors: Mapping[str, Floats]) -> dict[str, Folded]:
     folded = {}
     for layer in network.layers:
         name = layer.name
-        if isinstance(layer, Linear):
-            folded[name] = Folded(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
-        elif not isinstance(layer, Conv):
-            continue
-        elif layer.epsilon is None:
-            folded[name] = Folded(tensors[f"{name}.conv.weight"], tensors[f"{name}.conv.bias"])
-        else:
-            gamma, beta, mean, var = (tensors[f"{name}.norm.{part}"].astype(np.float64) for part in NORM)
-            scale = gamma / np.sqrt(var + layer.epsilon)
-            weight = (tensors[f"{name}.conv.weight"] * scale[:, None, None, None]).astype(np.float32)
-            folded[name] = Folded(weight, (beta - mean * scale).astype(np.float32))
+        match layer:
+            case Linear():
+                folded[name] = Folded(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+            case Conv(epsilon=None):
+                folded[name] = Folded(tensors[f"{name}.conv.weight"], tensors[f"{name}.conv.bias"])
+            case Conv(epsilon=float(epsilon)):
+                gamma, beta, mean, var = (tensors[f"{name}.norm.{part}"].astype(np.float64) for part in NORM)
+                scale = gamma / np.sqrt(var + epsilon)
+                weight = (tensors[f"{name}.conv.weight"] * scale[:, None, None, None]).astype(np.float32)
+                folded[name] = Folded(weight, (beta - mean * scale).astype(np.float32))
     return folded

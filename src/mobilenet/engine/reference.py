@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import UsageError, assert_never
 from ..images.resample import resize
 from ..network.cost import cost
 from ..network.layers import (
@@ -51,7 +52,7 @@ class Reference:
     def __call__(self, images: Plain) -> dict[str, Floats]:
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
-            raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+            raise UsageError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
         network, last_use = self.network, self.network.last_use()
         values = {"input": images}
         for index, layer in enumerate(network.layers):
@@ -61,28 +62,32 @@ class Reference:
 
 
 def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], padding: Padding) -> Floats:
-    if isinstance(layer, Add):
-        return inputs[0] + inputs[1]
-    if isinstance(layer, Concat):
-        return np.concatenate(inputs, axis=1)
-    if isinstance(layer, Resize):
-        return resize(inputs[0], inputs[1].shape[2:], layer.corners)
-    (x,) = inputs
-    if isinstance(layer, GlobalPool):
-        mean: Floats = x.mean(axis=(2, 3), keepdims=True)
-        return mean
-    weight, bias = folded[layer.name]
-    if isinstance(layer, Linear):
-        return np.asarray(x.reshape(len(x), -1) @ weight.T + bias)
-    y = convolve(x, weight, layer, padding)
-    y += bias[:, None, None]
-    if layer.activation != "linear":
-        np.clip(y, 0, 6 if layer.activation == "relu6" else None, out=y)
-    return y
+    """The layer's output (N, C', H', W') of its inputs (N, C, H, W), or (N, K) of a linear layer."""
+    match layer:
+        case Add():
+            return inputs[0] + inputs[1]
+        case Concat():
+            return np.concatenate(inputs, axis=1)
+        case Resize():
+            return resize(inputs[0], inputs[1].shape[2:], layer.corners)
+        case GlobalPool():
+            return np.asarray(inputs[0].mean(axis=(2, 3), keepdims=True))
+        case Linear():
+            weight, bias = folded[layer.name]
+            return np.asarray(inputs[0].reshape(len(inputs[0]), -1) @ weight.T + bias)
+        case Conv():
+            weight, bias = folded[layer.name]
+            y = convolve(inputs[0], weight, layer, padding)
+            y += bias[:, None, None]
+            if layer.activation != "linear":
+                np.clip(y, 0, 6 if layer.activation == "relu6" else None, out=y)
+            return y
+        case _:
+            assert_never(layer)
 
 
 def convolve(x: Floats, weight: Floats, layer: Conv, padding: Padding) -> Floats:
-    """A sum over the kernel's positions: each sees the picture shifted, and is a product over channels."""
+    """A sum over the kernel's positions: each sees the image shifted, and is a product over channels."""
     n, _, h, w = x.shape
     k, s, d = layer.kernel, layer.stride, layer.dilation
     rows, columns = strided(h, s), strided(w, s)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import assert_never
 from ..network.cost import cost
 from ..network.layers import (
     Activation,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 Integers = NDArray[np.int32]
 Wide = NDArray[np.int64]
 
+LINEAR: Activation = "linear"
 ADD_SHIFT = 20  # bits that the inputs of a sum gain before they are scaled
 RESIZE_SHIFT = 10  # bits of an int8 blend's weights
 
@@ -109,23 +111,26 @@ class Int8Reference:
         quantization = self.quantization
         sources = [quantization.activations[name] for name in layer.inputs]
         result, limits = quantization.activations[layer.name], quantization.range
-        if isinstance(layer, Add):
-            return add(inputs[0], inputs[1], sources, result, limits)
-        if isinstance(layer, Concat):
-            scaled = [requantize(x, source, result, limits) for x, source in zip(inputs, sources, strict=True)]
-            return np.concatenate(scaled, axis=1)
-        if isinstance(layer, Resize):
-            blend = resize_signed if quantization.dtype == "int8" else resize_unsigned
-            return requantize(blend(inputs[0], inputs[1].shape[2:], layer.corners), sources[0], result, limits)
-        if isinstance(layer, GlobalPool):
-            return pool(inputs[0], sources[0], result, limits)
-        weights, activation = self.weights[layer.name], "linear" if isinstance(layer, Linear) else layer.activation
-        shifted = inputs[0] - sources[0].zero_point
+        match layer:
+            case Add():
+                return add(inputs[0], inputs[1], sources, result, limits)
+            case Concat():
+                scaled = [requantize(x, source, result, limits) for x, source in zip(inputs, sources, strict=True)]
+                return np.concatenate(scaled, axis=1)
+            case Resize():
+                blend = resize_signed if quantization.dtype == "int8" else resize_unsigned
+                return requantize(blend(inputs[0], inputs[1].shape[2:], layer.corners), sources[0], result, limits)
+            case GlobalPool():
+                return pool(inputs[0], sources[0], result, limits)
+            case Linear() | Conv():
+                weights = self.weights[layer.name]
+                shifted = (inputs[0] - sources[0].zero_point).astype(weights.weight.dtype)
+            case _:
+                assert_never(layer)
         if isinstance(layer, Linear):
-            sums = shifted.reshape(len(shifted), -1).astype(weights.weight.dtype) @ weights.weight.T
-            sums = sums[:, :, None, None]
+            sums, activation = (shifted.reshape(len(shifted), -1) @ weights.weight.T)[:, :, None, None], LINEAR
         else:
-            sums = convolve(shifted.astype(weights.weight.dtype), weights.weight, layer, self.network)
+            sums, activation = convolve(shifted, weights.weight, layer, self.network), layer.activation
         accumulators = sums.astype(np.int64)
         accumulators += weights.bias[:, None, None]
         scaled_back = multiply(accumulators, weights.multiplier)

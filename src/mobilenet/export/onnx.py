@@ -5,15 +5,17 @@ Needs the `onnx` package (`pip install onnx`) and nothing else. Batch normalisat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engine.fold import Folded, fold
-from ..network.layers import Add, Concat, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_amounts
+from ..errors import assert_never
+from ..network.layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, Shape, padding_amounts
 
 if TYPE_CHECKING:
+    Constant = Callable[[str, Any], str]  # stores an array under a name, and returns the name
     from ..tensors import Floats
 
 OPSET = 18  # the first whose Resize takes rows and columns alone
@@ -26,8 +28,8 @@ def to_onnx(
 
     Args:
         tensors: names and shapes as `Network.tensors` lists them.
-        resolution: the picture's size (TensorFlow's padding depends on it); default: the network's.
-        batch: pictures at once, or None for any number.
+        resolution: the image's size (TensorFlow's padding depends on it); default: the network's.
+        batch: images at once, or None for any number.
     """
     from onnx import TensorProto, checker, helper, numpy_helper
 
@@ -53,36 +55,58 @@ def to_onnx(
     for name, tensor in outputs.items():
         if name != tensor:  # a block's name stands for its last layer
             nodes.append(helper.make_node("Identity", [tensor], [name], name=f"{name}/output"))
-    graph = helper.make_graph(nodes, network.architecture, [value("input", "input")],
-                              [value(name, tensor) for name, tensor in outputs.items()], constants)  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        network.architecture,
+        [value("input", "input")],
+        [value(name, tensor) for name, tensor in outputs.items()],
+        constants,
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="mobilenet")
     model.ir_version = 8  # what opset 18 came with; older runtimes refuse newer numbers
     checker.check_model(model)
     return model
 
 
-def _nodes(network: Network, layer: Layer, folded: Mapping[str, Folded], shapes: Any, constant: Any, helper: Any) -> list[Any]:
+def _nodes(
+    network: Network, layer: Layer, folded: Mapping[str, Folded], shapes: Mapping[str, Shape], constant: Constant, helper: Any
+) -> list[Any]:
     """The layer as ONNX nodes; the last one makes the tensor of the layer's name."""
     name, inputs = layer.name, list(layer.inputs)
-    if isinstance(layer, Add):
-        return [helper.make_node("Add", inputs, [name], name=name)]
-    if isinstance(layer, GlobalPool):
-        return [helper.make_node("GlobalAveragePool", inputs, [name], name=name)]
-    if isinstance(layer, Concat):
-        return [helper.make_node("Concat", inputs, [name], name=name, axis=1)]
-    if isinstance(layer, Resize):
-        mode = "align_corners" if layer.corners == "aligned" else "half_pixel"
-        size = constant(f"{name}.size", np.array(shapes[name][1:], np.int64))
-        return [helper.make_node("Resize", [inputs[0], "", "", size], [name], name=name, mode="linear", axes=[2, 3],
-                                 coordinate_transformation_mode=mode)]  # fmt: skip
+    match layer:
+        case Add():
+            return [helper.make_node("Add", inputs, [name], name=name)]
+        case GlobalPool():
+            return [helper.make_node("GlobalAveragePool", inputs, [name], name=name)]
+        case Concat():
+            return [helper.make_node("Concat", inputs, [name], name=name, axis=1)]
+        case Resize():
+            mode = "align_corners" if layer.corners == "aligned" else "half_pixel"
+            size = constant(f"{name}.size", np.array(shapes[name][1:], np.int64))
+            attributes = {"mode": "linear", "axes": [2, 3], "coordinate_transformation_mode": mode}
+            return [helper.make_node("Resize", [inputs[0], "", "", size], [name], name=name, **attributes)]
+        case Linear():
+            flat, parameters = f"{name}/flat", parameters_of(name, folded, constant)
+            return [
+                helper.make_node("Flatten", inputs, [flat], name=flat, axis=1),
+                helper.make_node("Gemm", [flat, *parameters], [name], name=name, transB=1),
+            ]
+        case Conv():
+            return _convolution(network, layer, parameters_of(name, folded, constant), shapes, constant, helper)
+        case _:
+            assert_never(layer)
+
+
+def parameters_of(name: str, folded: Mapping[str, Folded], constant: Constant) -> list[str]:
+    """Weight and bias of a layer as constants, by name."""
     weight, bias = folded[name]
-    parameters = [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
-    if isinstance(layer, Linear):
-        flat = f"{name}/flat"
-        return [
-            helper.make_node("Flatten", inputs, [flat], name=flat, axis=1),
-            helper.make_node("Gemm", [flat, *parameters], [name], name=name, transB=1),
-        ]
+    return [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
+
+
+def _convolution(
+    network: Network, layer: Conv, parameters: list[str], shapes: Mapping[str, Shape], constant: Constant, helper: Any
+) -> list[Any]:
+    name, inputs = layer.name, list(layer.inputs)
     source = shapes[inputs[0]]
     (top, bottom), (left, right) = (
         padding_amounts(side, layer.kernel, layer.stride, layer.dilation, network.padding)

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
-from ..errors import unknown_name
-from . import heads
-from . import mobilenet as architecture
-from .layers import Network
+from ..errors import UsageError, unknown_name
+from ..settings import parse_fields
+from .layers import Architecture, Network
 
-ARCHITECTURES: dict[str, Callable[..., Network]] = {
-    function.__name__: function
-    for function in (
-        architecture.mobilenet_v1,
-        architecture.mobilenet_v2,
-        heads.ssdlite_mobilenet_v1,
-        heads.ssdlite_mobilenet_v2,
-        heads.ssd_mobilenet_v2,
-        heads.deeplabv3_mobilenet_v1,
-        heads.deeplabv3_mobilenet_v2,
-    )
+ARCHITECTURES = {
+    "mobilenet_v1": ("mobilenet", "MobileNetV1"),
+    "mobilenet_v2": ("mobilenet", "MobileNetV2"),
+    "ssdlite_mobilenet_v1": ("heads", "SSDLiteMobileNetV1"),
+    "ssdlite_mobilenet_v2": ("heads", "SSDLiteMobileNetV2"),
+    "ssd_mobilenet_v2": ("heads", "SSDMobileNetV2"),
+    "deeplabv3_mobilenet_v1": ("heads", "DeepLabV3MobileNetV1"),
+    "deeplabv3_mobilenet_v2": ("heads", "DeepLabV3MobileNetV2"),
 }
+"""The module and the class of every architecture; a classifier does not pay for importing the heads."""
 
 
-def build(name: Any, /, **settings: Any) -> Network:
-    """The network called `name`; `settings` are its function's arguments. Unknown names raise ValueError with the nearest."""
+def build(name: object, /, **settings: Any) -> Network:
+    """The network called `name`; `settings` are the fields of its class. UsageError gives the nearest for unknown names."""
     if not isinstance(name, str) or name not in ARCHITECTURES:
-        raise ValueError(unknown_name("architecture", name, ARCHITECTURES))
-    function = ARCHITECTURES[name]
-    code = function.__code__
-    accepted = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    for key in settings:
-        if key not in accepted:
-            raise ValueError(unknown_name(f"setting of {name}", key, accepted))
-    if isinstance(settings.get("resolution"), list):
-        settings["resolution"] = tuple(settings["resolution"])
-    try:
-        return function(**settings)
-    except TypeError as error:  # a value of the wrong type, from a file or a command line nobody checked
-        raise ValueError(f"{name} with {settings!r:.200}: {error}; see help(mobilenet.{name}) for the types") from error
+        raise UsageError(unknown_name("architecture", name, ARCHITECTURES))
+    module, cls = ARCHITECTURES[name]
+    architecture: Architecture = parse_fields(getattr(import_module(f".{module}", __package__), cls), settings, name)
+    return architecture.build()
 
 
 def from_description(description: Mapping[str, Any]) -> Network:
-    """The network of `Network.description`, as read from JSON. Raises ValueError for anything that does not build."""
-    settings = dict(description)
+    """The network of `Network.description`, as read from JSON. UsageError for anything that does not build."""
+    settings = {str(key): value for key, value in description.items()}
     return build(settings.pop("architecture", None), **settings)

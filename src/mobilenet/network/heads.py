@@ -6,11 +6,25 @@ the released TensorFlow code (object detection API, DeepLab); where torchvision 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from dataclasses import KW_ONLY
+from typing import Literal
 
-from .layers import Activation, Concat, Conv, GlobalPool, Layer, Network, Padding, Resize, Resolution, is_count
-from .mobilenet import MOBILENET_V2, check, check_epsilon, mobilenet_v1, mobilenet_v2
+from ..errors import UsageError
+from ..settings import Rules
+from .layers import (
+    EPSILON_RULE,
+    Architecture,
+    Concat,
+    GlobalPool,
+    Heads,
+    Network,
+    Padding,
+    Resize,
+    Resolution,
+    builder,
+    valid_epsilon,
+)
+from .mobilenet import MOBILENET_V2, MobileNetV1, MobileNetV2, Row, Stack
 
 Anchors = Literal["tensorflow", "torchvision"]
 Separable = Literal["separable", "full"]
@@ -25,17 +39,49 @@ BOXES = {"tensorflow": (3, 6, 6, 6, 6, 6), "torchvision": (6, 6, 6, 6, 6, 6)}
 HEAD_CHANNELS = 256  # of every branch of DeepLabv3's head, at any width
 
 
-def ssdlite_mobilenet_v2(
-    width: float = 1.0,
-    resolution: Resolution = 320,
-    classes: int = 80,
-    padding: Padding = "pytorch",
-    epsilon: float | None = 1e-5,
-    *,
-    anchors: Anchors = "tensorflow",
-    scale_last: bool = False,
-    min_depth: int = 8,
-) -> Network:
+class Detector(Architecture):
+    """What the detectors share; see `SSDLiteMobileNetV2` for the arguments."""
+
+    width: float = 1.0
+    resolution: Resolution = 320
+    classes: int = 80
+    padding: Padding = "pytorch"
+    epsilon: float | None = 1e-5
+    _: KW_ONLY
+    anchors: Anchors = "tensorflow"
+    min_depth: int = 8
+
+    def scaled(self, channels: int) -> int:
+        """TensorFlow's feature map generator: cut down, not rounded."""
+        return max(int(channels * self.width), self.min_depth)
+
+    def finish(
+        self, backbone: Network, taps: tuple[str, str], extras: Separable = "separable", kernel: int | None = None
+    ) -> Network:
+        """The network with extras and predictors on two taps; `kernel` None for SSDLite's separable predictors."""
+        stack, shapes = Stack(self.epsilon, "relu6", backbone.layers), backbone.shapes()
+        maps = [(tap, shapes[tap].channels) for tap in taps]
+        for number, depth in enumerate(EXTRAS, start=1):
+            x, channels = maps[-1]
+            block, inner, after = f"extra_{number}", self.scaled(depth // 2), self.scaled(depth)
+            x = stack.conv(f"{block}.reduce", x, channels, inner)
+            if extras == "separable":
+                x = stack.depthwise(f"{block}.depthwise", x, inner, 2)
+                x = stack.conv(f"{block}.expand", x, inner, after)
+            else:
+                x = stack.conv(f"{block}.expand", x, inner, after, 3, 2)
+            maps.append((x, after))
+        outputs: list[str] = []
+        for i, ((x, channels), boxes) in enumerate(zip(maps, BOXES[self.anchors], strict=True)):
+            for kind, numbers in (("box", 4), ("class", self.classes + 1)):
+                source = stack.depthwise(f"{kind}_{i}.depthwise", x, channels) if kernel is None else x
+                outputs.append(stack.predictor(f"{kind}_{i}.predict", source, channels, boxes * numbers, kernel or 1))
+        added = tuple(layer.name for layer in stack.layers[len(backbone.layers) :])
+        heads = Heads(classes=tuple(outputs[1::2]), boxes=tuple(outputs[::2]), added=added)
+        return Network(self, tuple(stack.layers), tuple(outputs), "detection", heads)
+
+
+class SSDLiteMobileNetV2(Detector):
     """SSDLite on MobileNetV2 (section 6.2 of arXiv 1801.04381).
 
     The first map is the expansion of ``layer_15`` (stride 16), the second ``layer_19`` (stride 32), then four extras,
@@ -54,42 +100,31 @@ def ssdlite_mobilenet_v2(
         scale_last: let ``layer_19`` shrink below width 1 (the released detection code does).
 
     Raises:
-        ValueError: an argument outside its range, naming value, rule and remedy.
+        UsageError: an argument is outside its range; the message has the value, the rule and an example.
     """
-    settings = dict(locals())
-    backbone = mobilenet_v2(width, resolution, None, 32, padding, epsilon, scale_last=scale_last, min_depth=min_depth)
-    return _ssd("ssdlite_mobilenet_v2", settings, backbone, ("layer_15.expand", "layer_19"))
+
+    _: KW_ONLY
+    scale_last: bool = False
+
+    noun = "ssdlite_mobilenet_v2"
+
+    def build(self) -> Network:
+        """The network of these settings."""
+        return self.finish(backbone_v2(self, self.scale_last), V2_TAPS)
 
 
-def ssdlite_mobilenet_v1(
-    width: float = 1.0,
-    resolution: Resolution = 320,
-    classes: int = 80,
-    padding: Padding = "pytorch",
-    epsilon: float | None = 1e-5,
-    *,
-    anchors: Anchors = "tensorflow",
-    min_depth: int = 8,
-) -> Network:
-    """SSDLite on MobileNetV1, on ``layer_11`` (stride 16) and ``layer_13`` (stride 32); all else as `ssdlite_mobilenet_v2`."""
-    settings = dict(locals())
-    backbone = mobilenet_v1(width, resolution, None, 32, padding, epsilon, min_depth=min_depth)
-    return _ssd("ssdlite_mobilenet_v1", settings, backbone, ("layer_11.pointwise", "layer_13.pointwise"))
+class SSDLiteMobileNetV1(Detector):
+    """SSDLite on MobileNetV1, on ``layer_11`` (stride 16) and ``layer_13`` (stride 32); all else as `SSDLiteMobileNetV2`."""
+
+    noun = "ssdlite_mobilenet_v1"
+
+    def build(self) -> Network:
+        """The network of these settings."""
+        backbone = MobileNetV1(self.width, self.resolution, None, 32, self.padding, self.epsilon, min_depth=self.min_depth)
+        return self.finish(backbone.build(), ("layer_11.pointwise", "layer_13.pointwise"))
 
 
-def ssd_mobilenet_v2(
-    width: float = 1.0,
-    resolution: Resolution = 320,
-    classes: int = 80,
-    padding: Padding = "pytorch",
-    epsilon: float | None = 1e-5,
-    *,
-    anchors: Anchors = "tensorflow",
-    scale_last: bool = False,
-    min_depth: int = 8,
-    extras: Separable = "full",
-    kernel: int = 3,
-) -> Network:
+class SSDMobileNetV2(Detector):
     """SSD with ordinary convolutions on MobileNetV2: what Table 5 compares SSDLite with.
 
     It takes the arguments of `ssdlite_mobilenet_v2`, and two more.
@@ -99,154 +134,131 @@ def ssd_mobilenet_v2(
             ``ssd_mobilenet_v2_coco`` has.
         kernel: of the predictors, 3 (Table 5) or 1.
     """
-    settings = dict(locals())
-    check(extras in get_args(Separable), "extras", extras, f"must be one of {get_args(Separable)}", "'full'")
-    check(type(kernel) is int and kernel in (1, 3), "kernel", kernel, "must be 3 or 1", "3")
-    backbone = mobilenet_v2(width, resolution, None, 32, padding, epsilon, scale_last=scale_last, min_depth=min_depth)
-    return _ssd("ssd_mobilenet_v2", settings, backbone, ("layer_15.expand", "layer_19"), extras, kernel)
+
+    _: KW_ONLY
+    scale_last: bool = False
+    extras: Separable = "full"
+    kernel: int = 3
+
+    noun = "ssd_mobilenet_v2"
+
+    def rules(self) -> Rules:
+        yield from super().rules()
+        yield "kernel", self.kernel in (1, 3), "3 or 1; for example 3"
+
+    def build(self) -> Network:
+        """The network of these settings."""
+        return self.finish(backbone_v2(self, self.scale_last), V2_TAPS, self.extras, self.kernel)
 
 
-def deeplabv3_mobilenet_v2(
-    width: float = 1.0,
-    resolution: Resolution = 513,
-    classes: int = 21,
-    output_stride: int = 16,
-    padding: Padding = "pytorch",
-    epsilon: float | None = 1e-5,
-    *,
-    aspp: Aspp = "none",
-    head_epsilon: float | None = 1e-5,
-    divisible_by: int = 8,
-    min_depth: int = 8,
-    rows: Sequence[Sequence[float]] = MOBILENET_V2,
-) -> Network:
+def detector_settings(network: Network) -> Detector:
+    """The settings of a detector; UsageError for another network."""
+    if not isinstance(network.settings, Detector):
+        raise UsageError(f"{network.architecture} is no detector; give one, for example ssdlite_mobilenet_v2")
+    return network.settings
+
+
+V2_TAPS = ("layer_15.expand", "layer_19")
+
+
+def backbone_v2(settings: Detector, scale_last: bool) -> Network:
+    shared = (settings.width, settings.resolution, None, 32, settings.padding, settings.epsilon)
+    return MobileNetV2(*shared, scale_last=scale_last, min_depth=settings.min_depth).build()
+
+
+class Segmenter(Architecture):
+    """What the segmenters share; see `DeepLabV3MobileNetV2` for the arguments."""
+
+    width: float = 1.0
+    resolution: Resolution = 513
+    classes: int = 21
+    output_stride: int = 16
+    padding: Padding = "pytorch"
+    epsilon: float | None = 1e-5
+    _: KW_ONLY
+    aspp: Aspp = "none"
+    head_epsilon: float | None = 1e-5
+    min_depth: int = 8
+
+    def rules(self) -> Rules:
+        yield from super().rules()
+        yield "output_stride", self.output_stride in (8, 16, 32), "8, 16 or 32; for example 16"
+        yield "head_epsilon", valid_epsilon(self.head_epsilon), EPSILON_RULE
+
+    def finish(self, backbone: Network, tap: str) -> Network:
+        """The network with the head on one tap, and the logits at the image's size."""
+        backbone = backbone.until(tap)
+        tap = backbone[tap].name  # a block's last layer
+        channels, head = backbone.shapes()[tap].channels, HEAD_CHANNELS
+        stack = Stack(self.head_epsilon, "relu", backbone.layers)
+        pooled = stack.append(GlobalPool("image_pool.mean", (tap,)))
+        pooled = stack.conv("image_pool.project", pooled, channels, head)
+        branches = [stack.append(Resize("image_pool.resize", (pooled, tap), "aligned"))]
+        branches.append(stack.conv("aspp_0", tap, channels, head))
+        for number in (1, 2, 3) if self.aspp != "none" else ():
+            block, rate = f"aspp_{number}", number * 96 // self.output_stride
+            if self.aspp == "full":
+                branches.append(stack.conv(block, tap, channels, head, 3, dilation=rate))
+            else:
+                depthwise = stack.depthwise(f"{block}.depthwise", tap, channels, dilation=rate)
+                branches.append(stack.conv(f"{block}.pointwise", depthwise, channels, head))
+        joined = stack.append(Concat("concat", tuple(branches)))
+        x = stack.conv("projection", joined, head * len(branches), head)
+        logits = stack.predictor("logits", x, head, self.classes)
+        output = stack.append(Resize("upsample", (logits, "input"), "aligned"))
+        return Network(self, tuple(stack.layers), (output,), "segmentation", Heads(classes=(logits,)))
+
+
+class DeepLabV3MobileNetV2(Segmenter):
     """Mobile DeepLabv3 on MobileNetV2's second-last map, ``layer_18`` (section 6.3 of arXiv 1801.04381).
 
     Beside each other on the map: ``image_pool`` (parts ``mean``, ``project``, ``resize``) and the 1x1 convolution ``aspp_0``,
     with `aspp` also the atrous 3x3 ``aspp_1`` to ``aspp_3`` at rates 6, 12, 18 (doubled at output stride 8). Then ``concat``,
-    ``projection``, ``logits``, and ``upsample``, the output: (N, classes, H, W) logits at the picture's own size.
+    ``projection``, ``logits``, and ``upsample``, the output: (N, classes, H, W) logits at the image's own size.
 
     Args:
         width, resolution, padding, epsilon, divisible_by, min_depth: as for `mobilenet_v2`; the head keeps its 256 channels at
             any width. DeepLab's own code has a divisible_by of 1 at every width but 1.
         classes: what the labels count, a background among them: 21 for VOC.
-        output_stride: 16 or 8 (or 32): pixels of the picture for one of the map.
+        output_stride: 16 or 8 (or 32): pixels of the image for one of the map.
         aspp: "none" (the paper's recommended head), "full" 3x3 convolutions (its Table 7), or "separable" ones (the default
             of the released code).
         head_epsilon: of batch normalisation in the head; None for folded, as for `epsilon`.
         rows: (t, c, n, s) of Table 2, or of another backbone: the head stands on its last block.
 
     Raises:
-        ValueError: an argument outside its range, naming value, rule and remedy.
+        UsageError: an argument is outside its range; the message has the value, the rule and an example.
     """
-    settings = dict(locals())
-    backbone = mobilenet_v2(width, resolution, None, output_stride, padding, epsilon,
-                            divisible_by=divisible_by, min_depth=min_depth, rows=rows)  # fmt: skip
-    settings["rows"] = backbone.settings["rows"]
-    return _deeplabv3("deeplabv3_mobilenet_v2", settings, backbone, list(backbone.blocks())[-2])
+
+    _: KW_ONLY
+    divisible_by: int = 8
+    rows: tuple[Row, ...] = MOBILENET_V2
+
+    noun = "deeplabv3_mobilenet_v2"
+
+    def build(self) -> Network:
+        """The network of these settings."""
+        shared = (self.width, self.resolution, None, self.output_stride, self.padding, self.epsilon)
+        backbone = MobileNetV2(*shared, divisible_by=self.divisible_by, min_depth=self.min_depth, rows=self.rows).build()
+        return self.finish(backbone, list(backbone.blocks())[-2])
 
 
-def deeplabv3_mobilenet_v1(
-    width: float = 1.0,
-    resolution: Resolution = 513,
-    classes: int = 21,
-    output_stride: int = 16,
-    padding: Padding = "pytorch",
-    epsilon: float | None = 1e-5,
-    *,
-    aspp: Aspp = "full",
-    head_epsilon: float | None = 1e-5,
-    min_depth: int = 8,
-) -> Network:
-    """DeepLabv3 on MobileNetV1's last map, ``layer_13``, as Table 7 has it; all else as `deeplabv3_mobilenet_v2`."""
-    settings = dict(locals())
-    backbone = mobilenet_v1(width, resolution, None, output_stride, padding, epsilon, min_depth=min_depth)
-    return _deeplabv3("deeplabv3_mobilenet_v1", settings, backbone, "layer_13.pointwise")
+class DeepLabV3MobileNetV1(Segmenter):
+    """DeepLabv3 on MobileNetV1's last map, ``layer_13``, as Table 7 has it; all else as `DeepLabV3MobileNetV2`."""
+
+    _: KW_ONLY
+    aspp: Aspp = "full"
+
+    noun = "deeplabv3_mobilenet_v1"
+
+    def build(self) -> Network:
+        """The network of these settings."""
+        shared = (self.width, self.resolution, None, self.output_stride, self.padding, self.epsilon)
+        return self.finish(MobileNetV1(*shared, min_depth=self.min_depth).build(), "layer_13.pointwise")
 
 
-def _ssd(
-    name: str,
-    settings: dict[str, Any],
-    backbone: Network,
-    taps: Sequence[str],
-    extras: Separable = "separable",
-    kernel: int | None = None,
-) -> Network:
-    """Extras and predictors on two taps; `kernel` None for SSDLite's separable predictors."""
-    width, classes, anchors, epsilon = (settings[key] for key in ("width", "classes", "anchors", "epsilon"))
-    _check_classes(classes)
-    check(anchors in get_args(Anchors), "anchors", anchors, f"must be one of {get_args(Anchors)}", "'tensorflow'")
-    layers: list[Layer] = list(backbone.layers)
-    shapes = backbone.shapes()
-
-    def conv(name: str, source: str, before: int, after: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> str:
-        layers.append(Conv(name, (source,), before, after, kernel, stride, 1, groups, epsilon))
-        return name
-
-    def scaled(channels: int) -> int:  # TensorFlow's feature map generator: cut down, not rounded
-        return max(int(channels * width), int(settings["min_depth"]))
-
-    maps = [(tap, shapes[tap].channels) for tap in taps]
-    for number, depth in enumerate(EXTRAS, start=1):
-        x, before = maps[-1]
-        block, inner, after = f"extra_{number}", scaled(depth // 2), scaled(depth)
-        x = conv(f"{block}.reduce", x, before, inner)
-        if extras == "separable":
-            x = conv(f"{block}.depthwise", x, inner, inner, 3, 2, groups=inner)
-            x = conv(f"{block}.expand", x, inner, after)
-        else:
-            x = conv(f"{block}.expand", x, inner, after, 3, 2)
-        maps.append((x, after))
-
-    outputs: list[str] = []
-    for i, ((x, channels), boxes) in enumerate(zip(maps, BOXES[anchors], strict=True)):
-        for kind, numbers in (("box", 4), ("class", classes + 1)):
-            source = conv(f"{kind}_{i}.depthwise", x, channels, channels, 3, groups=channels) if kernel is None else x
-            predict = f"{kind}_{i}.predict"
-            layers.append(Conv(predict, (source,), channels, boxes * numbers, kernel or 1, epsilon=None, activation="linear"))
-            outputs.append(predict)
-    return _finished(name, settings, backbone, layers, outputs)
-
-
-def _deeplabv3(name: str, settings: dict[str, Any], backbone: Network, tap: str) -> Network:
-    """The head on one tap, and the logits back at the picture's size."""
-    classes, aspp, head_epsilon = settings["classes"], settings["aspp"], settings["head_epsilon"]
-    _check_classes(classes)
-    check(aspp in get_args(Aspp), "aspp", aspp, f"must be one of {get_args(Aspp)}", "'none'")
-    check_epsilon("head_epsilon", head_epsilon)
-    backbone = backbone.until(tap)
-    tap = backbone[tap].name  # a block's last layer
-    channels = backbone.shapes()[tap].channels
-    layers: list[Layer] = list(backbone.layers)
-
-    def conv(name: str, source: str, before: int, after: int, kernel: int = 1, rate: int = 1, groups: int = 1) -> str:
-        activation: Activation = "relu"
-        layers.append(Conv(name, (source,), before, after, kernel, 1, rate, groups, head_epsilon, activation))
-        return name
-
-    layers.append(GlobalPool("image_pool.mean", (tap,)))
-    pooled = conv("image_pool.project", "image_pool.mean", channels, HEAD_CHANNELS)
-    layers.append(Resize("image_pool.resize", (pooled, tap), "aligned"))
-    branches = ["image_pool.resize", conv("aspp_0", tap, channels, HEAD_CHANNELS)]
-    if aspp != "none":
-        for number in (1, 2, 3):
-            block, rate = f"aspp_{number}", number * 96 // settings["output_stride"]
-            if aspp == "full":
-                branches.append(conv(block, tap, channels, HEAD_CHANNELS, 3, rate))
-            else:
-                depthwise = conv(f"{block}.depthwise", tap, channels, channels, 3, rate, channels)
-                branches.append(conv(f"{block}.pointwise", depthwise, channels, HEAD_CHANNELS))
-    layers.append(Concat("concat", tuple(branches)))
-    projected = conv("projection", "concat", HEAD_CHANNELS * len(branches), HEAD_CHANNELS)
-    layers.append(Conv("logits", (projected,), HEAD_CHANNELS, classes, epsilon=None, activation="linear"))
-    layers.append(Resize("upsample", ("logits", "input"), "aligned"))
-    return _finished(name, settings, backbone, layers, ["upsample"])
-
-
-def _finished(name: str, settings: dict[str, Any], backbone: Network, layers: list[Layer], outputs: list[str]) -> Network:
-    settings = {**settings, "resolution": list(backbone.resolution)}
-    return Network(name, settings, tuple(layers), backbone.resolution, backbone.padding, tuple(outputs))
-
-
-def _check_classes(classes: object) -> None:
-    check(is_count(classes), "classes", classes, "must be at least 1", "80")
+ssdlite_mobilenet_v2 = builder(SSDLiteMobileNetV2)
+ssdlite_mobilenet_v1 = builder(SSDLiteMobileNetV1)
+ssd_mobilenet_v2 = builder(SSDMobileNetV2)
+deeplabv3_mobilenet_v2 = builder(DeepLabV3MobileNetV2)
+deeplabv3_mobilenet_v1 = builder(DeepLabV3MobileNetV1)

@@ -1,20 +1,24 @@
-"""The network as a value: layers with names and inputs, shapes and parameters derived from them.
+"""A network as a value: layers with names and inputs; shapes and parameters are derived from them.
 
-A `Network` is plain data. The cost ledger, the torch modules, the runtime and the weight readers all walk the same
-`layers`, so no second list of channels exists anywhere. Layers do not hold picture sizes: `Network.shapes` derives them.
+A `Network` is plain data. The cost ledger, the torch modules, the engine and the converters all walk the same `layers`, so
+the channels are listed nowhere else. Layers hold no image sizes: `Network.shapes` derives them.
 
-Names: a layer called ``layer_3.expand`` is the part ``expand`` of the block ``layer_3``; its parameters are
+Names: the layer ``layer_3.expand`` is the part ``expand`` of the block ``layer_3``; its parameters are
 ``layer_3.expand.conv.weight`` (out, in / groups, kernel, kernel), ``layer_3.expand.norm.weight`` (out,) and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import field, replace
-from typing import Any, Literal, NamedTuple
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec
 
+from ..errors import UsageError, short_repr
+from ..settings import Rules, Settings
 from ..values import Value
 
+P = ParamSpec("P")
 Activation = Literal["linear", "relu6", "relu"]
 Padding = Literal["tensorflow", "pytorch"]
 Corners = Literal["aligned", "half_pixel"]
@@ -22,13 +26,14 @@ Task = Literal["classification", "detection", "segmentation", "features"]
 Resolution = int | tuple[int, int]
 
 NORM = ("weight", "bias", "running_mean", "running_var")
-"""The tensors of a convolution's batch normalisation, ``layer_3.expand.norm.weight`` and on: gamma, beta, mean, variance."""
+"""The tensors of a convolution's batch normalization, ``layer_3.expand.norm.weight`` and on: gamma, beta, mean, variance."""
 
-LARGEST_SIDE = 16384  # pixels; a picture side past this is a mistake more often than a wish
+LARGEST_SIDE = 16384  # pixels; a longer image side is more likely a mistake than intended
+MAX_CHANNELS, MAX_CLASSES = 8192, 2**20  # so that a forged description cannot ask for all memory
 
 
 class Shape(NamedTuple):
-    """Size of one activation of one picture: channels, rows, columns."""
+    """Size of one activation of one image: channels, rows, columns."""
 
     channels: int
     height: int
@@ -39,11 +44,32 @@ class Shape(NamedTuple):
         return self.channels * self.height * self.width
 
 
-class Conv(Value):
-    """Convolution, then batch normalisation (or a bias where `epsilon` is None), then the activation."""
+class Operation(Value):
+    """What all layers have: a name, the tensors they read, and no parameters or multiply-adds unless they say so."""
 
     name: str
-    inputs: tuple[str]
+    inputs: tuple[str, ...]
+
+    def output(self, shapes: list[Shape]) -> Shape:
+        """The shape of the output, from the shapes of the inputs."""
+        raise NotImplementedError
+
+    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Name and shape of every trainable parameter."""
+        yield from ()
+
+    def statistics(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Name and shape of batch normalization's running mean and variance."""
+        yield from ()
+
+    def madds(self, shapes: list[Shape]) -> int:
+        """Multiply-adds for one image, from the shapes of the inputs."""
+        return 0
+
+
+class Conv(Operation):
+    """Convolution, then batch normalization (or a bias if `epsilon` is None), then the activation."""
+
     in_channels: int
     out_channels: int
     kernel: int = 1
@@ -75,53 +101,28 @@ class Conv(Value):
             yield f"{self.name}.norm.running_var", (self.out_channels,)
 
     def madds(self, shapes: list[Shape]) -> int:
-        y = self.output(shapes)
-        return y.elements * self.kernel**2 * (self.in_channels // self.groups)
+        return self.output(shapes).elements * self.kernel**2 * (self.in_channels // self.groups)
 
 
-class Add(Value):
+class Add(Operation):
     """Sum of two tensors of one shape: the shortcut."""
-
-    name: str
-    inputs: tuple[str, str]
 
     def output(self, shapes: list[Shape]) -> Shape:
         a, b = shapes
         assert a == b, (self.name, a, b)
         return a
 
-    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield from ()
 
-    statistics = parameters
-
-    def madds(self, shapes: list[Shape]) -> int:
-        return 0
-
-
-class GlobalPool(Value):
+class GlobalPool(Operation):
     """Mean over all rows and columns: (C, H, W) -> (C, 1, 1)."""
-
-    name: str
-    inputs: tuple[str]
 
     def output(self, shapes: list[Shape]) -> Shape:
         return Shape(shapes[0].channels, 1, 1)
 
-    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield from ()
 
-    statistics = parameters
-
-    def madds(self, shapes: list[Shape]) -> int:
-        return 0
-
-
-class Linear(Value):
+class Linear(Operation):
     """Fully connected layer with bias on a pooled tensor: (C, 1, 1) -> (K, 1, 1)."""
 
-    name: str
-    inputs: tuple[str]
     in_channels: int
     out_channels: int
 
@@ -132,91 +133,143 @@ class Linear(Value):
         yield f"{self.name}.weight", (self.out_channels, self.in_channels)
         yield f"{self.name}.bias", (self.out_channels,)
 
-    def statistics(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield from ()
-
     def madds(self, shapes: list[Shape]) -> int:
         return self.in_channels * self.out_channels
 
 
-class Concat(Value):
+class Concat(Operation):
     """Tensors of equal rows and columns joined along their channels, in order."""
-
-    name: str
-    inputs: tuple[str, ...]
 
     def output(self, shapes: list[Shape]) -> Shape:
         assert len({(x.height, x.width) for x in shapes}) == 1, (self.name, shapes)
         return Shape(sum(x.channels for x in shapes), shapes[0].height, shapes[0].width)
 
-    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield from ()
 
-    statistics = parameters
+class Resize(Operation):
+    """The first input, bilinearly, at the rows and columns of the second (``input`` is the image itself).
 
-    def madds(self, shapes: list[Shape]) -> int:
-        return 0
-
-
-class Resize(Value):
-    """The first input, bilinearly, at the rows and columns of the second (``input`` is the picture itself).
-
-    `corners` says which points of the two grids coincide: "aligned" the centres of their corner pixels (TensorFlow's and
-    PyTorch's align_corners), "half_pixel" the outer edges of the two pictures. `bilinear_taps` is the arithmetic.
+    `corners` says which points of the two grids coincide: "aligned" the centers of their corner pixels (TensorFlow's and
+    PyTorch's align_corners), "half_pixel" the outer edges of the two images. `images.resample.bilinear_taps` is the
+    arithmetic.
     """
 
-    name: str
-    inputs: tuple[str, str]
     corners: Corners = "aligned"
 
     def output(self, shapes: list[Shape]) -> Shape:
         x, like = shapes
         return Shape(x.channels, like.height, like.width)
 
-    def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield from ()
-
-    statistics = parameters
-
-    def madds(self, shapes: list[Shape]) -> int:
-        return 0
-
 
 Layer = Conv | Add | GlobalPool | Linear | Concat | Resize
-TASKS: dict[str, Task] = {"classifier": "classification", "box_0.predict": "detection", "upsample": "segmentation"}
+
+
+class Heads(Value):
+    """The layers that make a network's answers, by name.
+
+    Attributes:
+        classes: the layers whose outputs are classes: the classifier, the logits of a segmenter, or of a detector one
+            predictor for each map.
+        boxes: a detector's predictors of box codes, in the order of `classes`.
+        added: all layers that a detector adds to its backbone: extra maps and predictors.
+    """
+
+    classes: tuple[str, ...] = ()
+    boxes: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+
+class Architecture(Settings):
+    """The settings of one family; `build` makes the network. A model file stores them as the network's description."""
+
+    if TYPE_CHECKING:  # every family has these fields, in its own order and with its own defaults
+
+        @property
+        def width(self) -> float: ...
+        @property
+        def resolution(self) -> Resolution: ...
+        @property
+        def classes(self) -> int | None: ...
+        @property
+        def padding(self) -> Padding: ...
+        @property
+        def epsilon(self) -> float | None: ...
+        @property
+        def min_depth(self) -> int: ...
+
+    def __post_init__(self) -> None:
+        self.__dict__["resolution"] = checked_resolution(self.resolution)
+        super().__post_init__()
+
+    def rules(self) -> Rules:
+        yield "width", 0 < self.width <= 8, "above 0 and at most 8; for example 1.0"
+        classes = self.classes
+        yield "classes", classes is None or 1 <= classes <= MAX_CLASSES, f"at least 1, at most {MAX_CLASSES}; for example 1000"
+        yield "epsilon", valid_epsilon(self.epsilon), EPSILON_RULE
+        yield "min_depth", 1 <= self.min_depth <= MAX_CHANNELS, f"at least 1, at most {MAX_CHANNELS}; for example 8"
+
+    def changed(self, **changes: Any) -> Architecture:
+        """The same settings but for these fields."""
+        return type(self)(**{**vars(self), **changes})
+
+    def build(self) -> Network:
+        """The network of these settings."""
+        raise NotImplementedError
+
+
+def builder(settings: Callable[P, Architecture]) -> Callable[P, Network]:
+    """The public function of a family: the same arguments as the family's settings, and the network of them."""
+
+    @wraps(settings, updated=())
+    def build(*args: P.args, **kwargs: P.kwargs) -> Network:
+        return settings(*args, **kwargs).build()
+
+    build.__name__ = build.__qualname__ = str(getattr(settings, "noun", ""))
+    return build
 
 
 class Network(Value):
-    """A network from picture to outputs.
+    """A network from image to outputs.
 
-    `architecture` and `settings` are the builder's name and all its arguments, in JSON's types: the description a model
-    file stores. `layers` are in an order that can be run; the picture is the tensor ``input``, 3 channels, RGB.
+    Attributes:
+        settings: of the family that built it.
+        layers: in an order that can be run; the image is the tensor ``input``, 3 channels, RGB.
+        outputs: layers or blocks by name.
+        task: what the outputs answer; "features" if they are not the whole of a head.
+        heads: the layers that make the answers.
     """
 
-    architecture: str
-    settings: Mapping[str, Any] = field(hash=False)
+    settings: Architecture
     layers: tuple[Layer, ...] = field(repr=False)
-    resolution: tuple[int, int]
-    padding: Padding
     outputs: tuple[str, ...]
+    task: Task = "features"
+    heads: Heads = field(default=Heads(), repr=False)
+
+    @property
+    def architecture(self) -> str:
+        """The family's name, for example ``mobilenet_v2``."""
+        return self.settings.noun
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """Height and width of the image, in pixels."""
+        return checked_resolution(self.settings.resolution)
+
+    @property
+    def padding(self) -> Padding:
+        return self.settings.padding
 
     @property
     def description(self) -> dict[str, Any]:
         """What a model file stores: `catalogue.build` makes the same network from it again."""
-        return {"architecture": self.architecture, **self.settings}
-
-    @property
-    def task(self) -> Task:
-        """What its outputs answer: the whole of a head, or else features."""
-        return TASKS.get(self.outputs[0], "features")
+        return {"architecture": self.architecture, **self.settings.to_json()}
 
     def __getitem__(self, name: str) -> Layer:
         """The layer that makes the tensor `name`; a block's name (``layer_18``) means its last layer."""
         for layer in reversed(self.layers):
             if layer.name == name or block_of(layer) == name:
                 return layer
-        raise ValueError(
-            f"no layer or block {name!r} in {self.architecture}; its blocks are {', '.join(self.blocks())}, "
+        raise UsageError(
+            f"no layer or block {short_repr(name)} in {self.architecture}; its blocks are {', '.join(self.blocks())}, "
             "and a part is named as in 'layer_3.expand'"
         )
 
@@ -228,7 +281,7 @@ class Network(Value):
         return blocks
 
     def shapes(self, resolution: Resolution | None = None) -> dict[str, Shape]:
-        """Shape of every tensor, for pictures of `resolution` (an int, or height and width; default: the network's)."""
+        """Shape of every tensor, for images of `resolution` (an int, or height and width; default: the network's)."""
         height, width = self.resolution if resolution is None else checked_resolution(resolution)
         shapes = {"input": Shape(3, height, width)}
         for layer in self.layers:
@@ -253,49 +306,31 @@ class Network(Value):
         return {**last, **{self[name].name: len(self.layers) for name in self.outputs}}
 
     def at(self, resolution: Resolution) -> Network:
-        """The same network for pictures of another size."""
-        height, width = checked_resolution(resolution)
-        settings = {**self.settings, "resolution": [height, width]}
-        return replace(self, settings=settings, resolution=(height, width))
+        """The same network for images of another size."""
+        return replace(self, settings=self.settings.changed(resolution=checked_resolution(resolution)))
 
     def with_classes(self, classes: int) -> Network:
         """The same network with a head for another number of classes."""
-        if not is_count(classes):
-            raise ValueError(f"classes {classes!r}: must be an int of at least 1")
         if self.task == "features":
-            raise ValueError(f"{self.architecture} without a classifier or other head: build it with classes={classes} instead")
-        slots, wanted = self.settings["classes"], classes
-        if self.task == "detection":  # one slot more, the background
-            slots, wanted = slots + 1, wanted + 1
-
-        def widened(layer: Layer) -> Layer:
-            if isinstance(layer, (Conv, Linear)) and decides(layer):
-                return replace(layer, out_channels=layer.out_channels // slots * wanted)
-            return layer
-
-        layers = tuple(widened(layer) for layer in self.layers)
-        return replace(self, settings={**self.settings, "classes": classes}, layers=layers)
+            raise UsageError(f"{self.architecture} without a classifier or other head: build it with classes={classes} instead")
+        return self.settings.changed(classes=classes).build()
 
     def until(self, *taps: str) -> Network:
         """Only what the tensors `taps` need, which become the outputs. Taps are layers or blocks by name."""
         if not taps:
-            raise ValueError("no tap given; name at least one layer or block, for example 'layer_18'")
-        wanted = {self[tap].name for tap in taps}
-        kept: list[Layer] = []
+            raise UsageError("no tap given; name at least one layer or block, for example 'layer_18'")
+        needed = {self[tap].name for tap in taps}
+        layers: list[Layer] = []
         for layer in reversed(self.layers):
-            if layer.name in wanted:
-                kept.append(layer)
-                wanted.update(layer.inputs)
-        return replace(self, layers=tuple(reversed(kept)), outputs=taps)
+            if layer.name in needed:
+                layers.append(layer)
+                needed.update(layer.inputs)
+        task = self.task if taps == self.outputs else "features"
+        return replace(self, layers=tuple(reversed(layers)), outputs=taps, task=task)
 
 
 def block_of(layer: Layer) -> str:
     return layer.name.partition(".")[0]
-
-
-def decides(layer: Layer) -> bool:
-    """Whether a layer's outputs are classes: the classifier, a segmentation's ``logits``, ``class_0.predict`` and on."""
-    return layer.name in ("classifier", "logits") or (layer.name.startswith("class_") and layer.name.endswith(".predict"))
 
 
 def strided(size: int, stride: int) -> int:
@@ -307,7 +342,7 @@ def padding_amounts(size: int, kernel: int, stride: int, dilation: int, style: P
     """Zeros before and after `size` pixels.
 
     PyTorch's style pads both sides alike. TensorFlow's SAME pads only what the last window needs, the odd zero after:
-    at stride 2 an even size gets (0, 1), so the two styles see pictures shifted by a pixel.
+    at stride 2 an even size gets (0, 1), so the two styles see images shifted by a pixel.
     """
     reach = (kernel - 1) * dilation
     if style == "pytorch":
@@ -316,16 +351,18 @@ def padding_amounts(size: int, kernel: int, stride: int, dilation: int, style: P
     return total // 2, total - total // 2
 
 
-def is_count(value: object) -> bool:
-    """An int of at least 1; True is none."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+EPSILON_RULE = "above 0 and below 1, or None for folded; for example 1e-5"
+
+
+def valid_epsilon(epsilon: float | None) -> bool:
+    return epsilon is None or 0 < epsilon < 1
 
 
 def checked_resolution(resolution: Resolution) -> tuple[int, int]:
-    """(height, width) of an int or a pair; ValueError outside 1 to 16384 pixels."""
+    """(height, width) of an int or a pair; UsageError outside 1 to 16384 pixels."""
     sides = tuple(resolution) if isinstance(resolution, (tuple, list)) else (resolution, resolution)
-    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
-        raise ValueError(f"resolution {resolution!r}: must be an int, or height and width as ints; for example 224")
+    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
+        raise UsageError(f"resolution {short_repr(resolution)}: must be an int, or height and width as ints; for example 224")
     if any(not 1 <= side <= LARGEST_SIDE for side in sides):
-        raise ValueError(f"resolution {resolution!r}: sides must be 1 to {LARGEST_SIDE} pixels; for example 224")
+        raise UsageError(f"resolution {short_repr(resolution)}: sides must be 1 to {LARGEST_SIDE} pixels; for example 224")
     return sides[0], sides[1]

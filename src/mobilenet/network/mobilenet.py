@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from dataclasses import KW_ONLY
+from typing import Literal, NamedTuple
 
+from ..settings import Rules
 from .layers import (
+    MAX_CHANNELS,
     Activation,
     Add,
+    Architecture,
     Conv,
     GlobalPool,
+    Heads,
     Layer,
     Linear,
     Network,
     Padding,
     Resolution,
-    checked_resolution,
-    is_count,
+    builder,
 )
 
 Shortcut = Literal["bottleneck", "expansion", "none"]
@@ -31,7 +35,7 @@ Convolution = Literal["separable", "full"]
 class Row(NamedTuple):
     """A line of MobileNetV2's Table 2: expansion, output channels, repeats, stride of the first repeat."""
 
-    t: float
+    t: int | float
     c: int
     n: int
     s: int
@@ -43,8 +47,6 @@ class SeparableRow(NamedTuple):
     s: int
     c: int
 
-
-AnyRow = TypeVar("AnyRow", Row, SeparableRow)
 
 MOBILENET_V2 = (
     Row(1, 16, 1, 1),
@@ -74,7 +76,7 @@ MOBILENET_V1_SHALLOW = MOBILENET_V1[:6] + MOBILENET_V1[11:]
 """MobileNetV1's Table 5: without the five 14 x 14 x 512 layers."""
 
 STEM_CHANNELS, LAST_CHANNELS = 32, 1280
-MOST_BLOCKS, MOST_CHANNELS = 256, 8192  # so that a forged description cannot ask for all memory
+MAX_BLOCKS = 256  # so that a forged description cannot ask for all memory
 
 
 def make_divisible(channels: float, divisor: int = 8, minimum: int = 8) -> int:
@@ -108,25 +110,72 @@ class Atrous:
         return 1, rate
 
 
-def mobilenet_v2(
-    width: float = 1.0,
-    resolution: Resolution = 224,
-    classes: int | None = 1000,
-    output_stride: int = 32,
-    padding: Padding = "pytorch",
-    epsilon: float | None = 1e-5,
-    *,
-    depth: float = 1.0,
-    fix_ends: bool = False,
-    scale_last: bool = False,
-    expansion: float | None = None,
-    projection: Activation = "linear",
-    shortcut: Shortcut = "bottleneck",
-    activation: Activation = "relu6",
-    divisible_by: int = 8,
-    min_depth: int = 8,
-    rows: Sequence[Sequence[float]] = MOBILENET_V2,
-) -> Network:
+class Stack:
+    """A network's layers in the making: each method appends one and returns the name of its tensor."""
+
+    def __init__(self, epsilon: float | None, activation: Activation, layers: Sequence[Layer] = ()) -> None:
+        self.epsilon, self.activation = epsilon, activation
+        self.layers = list(layers)
+
+    def conv(
+        self, name: str, source: str, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, dilation: int = 1,
+        groups: int = 1, activation: Activation | None = None,
+    ) -> str:  # fmt: skip
+        geometry = (kernel, stride, dilation, groups)
+        self.layers.append(
+            Conv(name, (source,), in_channels, out_channels, *geometry, self.epsilon, activation or self.activation)
+        )
+        return name
+
+    def depthwise(self, name: str, source: str, channels: int, stride: int = 1, dilation: int = 1) -> str:
+        """A 3x3 convolution of each channel by itself."""
+        return self.conv(name, source, channels, channels, 3, stride, dilation, groups=channels)
+
+    def predictor(self, name: str, source: str, in_channels: int, out_channels: int, kernel: int = 1) -> str:
+        """A convolution with a bias and nothing behind it."""
+        self.layers.append(Conv(name, (source,), in_channels, out_channels, kernel, epsilon=None, activation="linear"))
+        return name
+
+    def append(self, layer: Layer) -> str:
+        self.layers.append(layer)
+        return layer.name
+
+
+class Wide(NamedTuple):
+    """A block's expanded tensor, which the next block may add to its own."""
+
+    name: str
+    channels: int
+
+
+class Classifier(Architecture):
+    """What both families share; see `MobileNetV2` for the arguments."""
+
+    width: float = 1.0
+    resolution: Resolution = 224
+    classes: int | None = 1000
+    output_stride: int = 32
+    padding: Padding = "pytorch"
+    epsilon: float | None = 1e-5
+    _: KW_ONLY
+    activation: Activation = "relu6"
+    min_depth: int = 8
+
+    def rules(self) -> Rules:
+        yield from super().rules()
+        yield "output_stride", self.output_stride in (8, 16, 32), "8, 16 or 32; for example 32"
+        yield "activation", self.activation != "linear", "'relu6' or 'relu'; for example 'relu6'"
+
+    def finish(self, stack: Stack, x: str, channels: int) -> Network:
+        """The network with pooling and a classifier on the tensor `x`, or without them if `classes` is None."""
+        if self.classes is None:
+            return Network(self, tuple(stack.layers), (x,))
+        pooled = stack.append(GlobalPool("pool", (x,)))
+        x = stack.append(Linear("classifier", (pooled,), channels, self.classes))
+        return Network(self, tuple(stack.layers), (x,), "classification", Heads((x,)))
+
+
+class MobileNetV2(Classifier):
     """MobileNetV2, Table 2 of arXiv 1801.04381.
 
     Blocks are named as TensorFlow-slim numbers them: ``layer_1`` the stem, ``layer_2`` to ``layer_18`` the bottlenecks
@@ -134,15 +183,15 @@ def mobilenet_v2(
     ``classifier``.
 
     Args:
-        width: multiplier of all channels, above 0 and up to 8; the paper uses 0.35 to 1.4. The last convolution only
-            follows it above 1, unless `scale_last`.
-        resolution: side of the picture in pixels, or height and width, 1 to 16384.
+        width: multiplier of all channels, above 0 and up to 8; the paper uses 0.35 to 1.4. The last convolution follows
+            it only above 1, unless `scale_last`.
+        resolution: side of the image in pixels, or height and width, 1 to 16384.
         classes: outputs of the classifier (count a background class in), or None for the network up to the last
             convolution.
         output_stride: 8, 16 or 32; below 32 later strides become dilations.
         padding: "pytorch" (symmetric) or "tensorflow" (SAME).
         epsilon: of batch normalisation; 1e-5 in PyTorch's family, 1e-3 in TensorFlow's. None for a network whose batch
-            norm is folded already: every convolution has a bias instead.
+            normalization is folded already: every convolution has a bias instead.
         depth: multiplier of the repeats of each row, rounded up.
         fix_ends: keep the stem at 32 channels, the last convolution at 1280, and the repeats of the first and last row
             (timm's 110d and 120d: width 1.1 and 1.2, depth 1.2 and 1.4).
@@ -157,82 +206,78 @@ def mobilenet_v2(
         rows: (t, c, n, s) of Table 2.
 
     Raises:
-        ValueError: an argument outside its range, naming value, rule and remedy.
+        UsageError: an argument is outside its range; the message has the value, the rule and an example.
     """
-    settings: dict[str, Any] = dict(locals())
-    table = parsed(rows, Row)
-    settings["rows"] = [list(row) for row in table]
-    check_common(settings)
-    check(0 < depth <= 8, "depth", depth, "must be above 0 and at most 8", "1.0")
-    check(expansion is None or 1 <= expansion <= 64, "expansion", expansion, "must be 1 to 64, or None", "6")
-    check(projection in get_args(Activation), "projection", projection, "must be 'linear', 'relu6' or 'relu'", "'linear'")
-    check(shortcut in get_args(Shortcut), "shortcut", shortcut, f"must be one of {get_args(Shortcut)}", "'bottleneck'")
-    check(is_count(divisible_by), "divisible_by", divisible_by, "must be at least 1", "8")
-    check(all(1 <= r.t <= 64 and 1 <= r.c <= MOST_CHANNELS and r.n >= 1 and r.s in (1, 2) for r in table)
-          and 0 < sum(r.n for r in table) <= MOST_BLOCKS, "rows", rows,
-          f"must be (t of 1 to 64, c up to {MOST_CHANNELS}, n >= 1, s of 1 or 2), at most {MOST_BLOCKS} blocks",
-          "the default, Table 2")  # fmt: skip
 
-    def scaled(channels: float) -> int:
-        return make_divisible(channels * width, divisible_by, min_depth)
+    _: KW_ONLY
+    depth: float = 1.0
+    fix_ends: bool = False
+    scale_last: bool = False
+    expansion: float | None = None
+    projection: Activation = "linear"
+    shortcut: Shortcut = "bottleneck"
+    divisible_by: int = 8
+    rows: tuple[Row, ...] = MOBILENET_V2
 
-    layers: list[Layer] = []
+    noun = "mobilenet_v2"
 
-    def conv(name: str, source: str, before: int, after: int, act: Activation, **geometry: int) -> str:
-        layers.append(Conv(name, (source,), before, after, **geometry, epsilon=epsilon, activation=act))
-        return name
+    def rules(self) -> Rules:
+        yield from super().rules()
+        yield "depth", 0 < self.depth <= 8, "above 0 and at most 8; for example 1.0"
+        yield "expansion", self.expansion is None or 1 <= self.expansion <= 64, "1 to 64, or None; for example 6"
+        yield "divisible_by", 1 <= self.divisible_by <= MAX_CHANNELS, f"at least 1, at most {MAX_CHANNELS}; for example 8"
+        in_range = all(1 <= r.t <= 64 and 1 <= r.c <= MAX_CHANNELS and r.n >= 1 and r.s in (1, 2) for r in self.rows)
+        blocks = sum(row.n for row in self.rows)
+        yield (
+            "rows",
+            in_range and 0 < blocks <= MAX_BLOCKS,
+            (
+                f"(t of 1 to 64, c up to {MAX_CHANNELS}, n >= 1, s of 1 or 2), at most {MAX_BLOCKS} blocks; "
+                "for example the default, Table 2"
+            ),
+        )
 
-    atrous = Atrous(output_stride, stride=2)
-    channels = STEM_CHANNELS if fix_ends else scaled(STEM_CHANNELS)
-    x = conv("layer_1", "input", 3, channels, activation, kernel=3, stride=2)
-    number, expanded = 1, None  # `expanded`: the last block's expanded tensor and its channels, where it may be added
-    for row, n in zip(table, repeats(table, depth, fix_ends), strict=True):
-        for repeat in range(n):
-            number += 1
-            block = f"layer_{number}"
-            t = row.t if expansion is None or row.t == 1 else expansion
-            stride, dilation = atrous.step(row.s if repeat == 0 else 1)
-            after, inner = scaled(row.c), make_divisible(channels * t, divisible_by, min_depth)
-            residual = stride == 1 and channels == after
-            h = x
-            if t == 1:
-                inner, wide = channels, None
-            else:
-                h = conv(f"{block}.expand", x, channels, inner, activation)
-                if shortcut == "expansion" and expanded is not None and expanded[1] == inner:
-                    layers.append(Add(f"{block}.add", (expanded[0], h)))
-                    h = f"{block}.add"
-                wide = (h, inner)
-            h = conv(f"{block}.depthwise", h, inner, inner, activation,
-                     kernel=3, stride=stride, dilation=dilation, groups=inner)  # fmt: skip
-            h = conv(f"{block}.project", h, inner, after, projection)
-            if shortcut == "bottleneck" and residual:
-                layers.append(Add(f"{block}.add", (x, h)))
-                h = f"{block}.add"
-            expanded = wide if residual else None
-            x, channels = h, after
+    def scaled(self, channels: float) -> int:
+        return make_divisible(channels * self.width, self.divisible_by, self.min_depth)
 
-    last = LAST_CHANNELS
-    if not fix_ends and (width > 1 or scale_last):
-        last = scaled(LAST_CHANNELS)
-    x = conv(f"layer_{number + 1}", x, channels, last, activation)
-    return finished("mobilenet_v2", settings, layers, x, last)
+    def build(self) -> Network:
+        """The network of these settings."""
+        stack, atrous = Stack(self.epsilon, self.activation), Atrous(self.output_stride, stride=2)
+        channels = STEM_CHANNELS if self.fix_ends else self.scaled(STEM_CHANNELS)
+        x = stack.conv("layer_1", "input", 3, channels, 3, 2)
+        number, wide = 1, None
+        for row, n in zip(self.rows, repeats(self.rows, self.depth, self.fix_ends), strict=True):
+            for repeat in range(n):
+                number += 1
+                stride = row.s if repeat == 0 else 1
+                x, wide = self.bottleneck(stack, f"layer_{number}", x, channels, row, atrous.step(stride), wide)
+                channels = self.scaled(row.c)
+        last = self.scaled(LAST_CHANNELS) if not self.fix_ends and (self.width > 1 or self.scale_last) else LAST_CHANNELS
+        x = stack.conv(f"layer_{number + 1}", x, channels, last)
+        return self.finish(stack, x, last)
+
+    def bottleneck(
+        self, stack: Stack, block: str, x: str, channels: int, row: Row, step: tuple[int, int], before: Wide | None
+    ) -> tuple[str, Wide | None]:
+        """The block's output, and its expanded tensor if the next block may add it (`before` is the last block's)."""
+        (stride, dilation), after = step, self.scaled(row.c)
+        t = row.t if self.expansion is None or row.t == 1 else self.expansion
+        h, inner, wide = x, channels, None
+        if t != 1:
+            inner = make_divisible(channels * t, self.divisible_by, self.min_depth)
+            h = stack.conv(f"{block}.expand", x, channels, inner)
+            if self.shortcut == "expansion" and before is not None and before.channels == inner:
+                h = stack.append(Add(f"{block}.add", (before.name, h)))
+            wide = Wide(h, inner)
+        h = stack.depthwise(f"{block}.depthwise", h, inner, stride, dilation)
+        h = stack.conv(f"{block}.project", h, inner, after, activation=self.projection)
+        residual = stride == 1 and channels == after
+        if self.shortcut == "bottleneck" and residual:
+            h = stack.append(Add(f"{block}.add", (x, h)))
+        return h, wide if residual else None
 
 
-def mobilenet_v1(
-    width: float = 1.0,
-    resolution: Resolution = 224,
-    classes: int | None = 1000,
-    output_stride: int = 32,
-    padding: Padding = "pytorch",
-    epsilon: float | None = 1e-5,
-    *,
-    convolution: Convolution = "separable",
-    activation: Activation = "relu6",
-    divisible_by: int | None = None,
-    min_depth: int = 8,
-    rows: Sequence[Sequence[int]] = MOBILENET_V1,
-) -> Network:
+class MobileNetV1(Classifier):
     """MobileNetV1, Table 1 of arXiv 1704.04861.
 
     Blocks are named as TensorFlow-slim numbers them: ``layer_0`` the stem, ``layer_1`` to ``layer_13`` the separable
@@ -247,76 +292,48 @@ def mobilenet_v1(
         rows: (s, c) of Table 1; `MOBILENET_V1_SHALLOW` is the shallow network of Table 5.
 
     Raises:
-        ValueError: an argument outside its range, naming value, rule and remedy.
+        UsageError: an argument is outside its range; the message has the value, the rule and an example.
     """
-    settings: dict[str, Any] = dict(locals())
-    table = parsed(rows, SeparableRow)
-    settings["rows"] = [list(row) for row in table]
-    check_common(settings)
-    check(convolution in get_args(Convolution), "convolution", convolution, f"must be one of {get_args(Convolution)}",
-          "'separable'")  # fmt: skip
-    check(divisible_by is None or is_count(divisible_by), "divisible_by", divisible_by, "must be None or at least 1", "None")
-    check(all(r.s in (1, 2) and 1 <= r.c <= MOST_CHANNELS for r in table) and 0 < len(table) <= MOST_BLOCKS, "rows", rows,
-          f"must be (s of 1 or 2, c up to {MOST_CHANNELS}), at most {MOST_BLOCKS}", "the default, Table 1")  # fmt: skip
 
-    def scaled(channels: int) -> int:
-        if divisible_by is None:
-            return max(int(channels * width), min_depth)
-        return make_divisible(channels * width, divisible_by, min_depth)
+    _: KW_ONLY
+    convolution: Convolution = "separable"
+    divisible_by: int | None = None
+    rows: tuple[SeparableRow, ...] = MOBILENET_V1
 
-    atrous = Atrous(output_stride, stride=2)
-    channels = scaled(STEM_CHANNELS)
-    layers: list[Layer] = [Conv("layer_0", ("input",), 3, channels, kernel=3, stride=2, epsilon=epsilon, activation=activation)]
-    x = "layer_0"
-    for number, row in enumerate(table, start=1):
-        block, after = f"layer_{number}", scaled(row.c)
-        stride, dilation = atrous.step(row.s)
-        if convolution == "full":
-            layers.append(Conv(block, (x,), channels, after, 3, stride, dilation, 1, epsilon, activation))
-            x = block
-        else:
-            layers += (
-                Conv(f"{block}.depthwise", (x,), channels, channels, 3, stride, dilation, channels, epsilon, activation),
-                Conv(f"{block}.pointwise", (f"{block}.depthwise",), channels, after, epsilon=epsilon, activation=activation),
-            )
-            x = f"{block}.pointwise"
-        channels = after
-    return finished("mobilenet_v1", settings, layers, x, channels)
+    noun = "mobilenet_v1"
 
+    def rules(self) -> Rules:
+        yield from super().rules()
+        divisor = self.divisible_by
+        yield "divisible_by", divisor is None or 1 <= divisor <= MAX_CHANNELS, f"None or 1 to {MAX_CHANNELS}; for example None"
+        in_range = all(r.s in (1, 2) and 1 <= r.c <= MAX_CHANNELS for r in self.rows)
+        yield (
+            "rows",
+            in_range and 0 < len(self.rows) <= MAX_BLOCKS,
+            (f"(s of 1 or 2, c up to {MAX_CHANNELS}), at most {MAX_BLOCKS}; for example the default, Table 1"),
+        )
 
-def finished(name: str, settings: dict[str, Any], layers: list[Layer], x: str, channels: int) -> Network:
-    """Pooling and classifier on `x` where classes are asked for, and the value around it all."""
-    resolution = checked_resolution(settings["resolution"])
-    if settings["classes"] is not None:
-        layers += GlobalPool("pool", (x,)), Linear("classifier", ("pool",), channels, settings["classes"])
-        x = "classifier"
-    settings = {**settings, "resolution": list(resolution)}
-    return Network(name, settings, tuple(layers), resolution, settings["padding"], (x,))
+    def scaled(self, channels: int) -> int:
+        if self.divisible_by is None:
+            return max(int(channels * self.width), self.min_depth)
+        return make_divisible(channels * self.width, self.divisible_by, self.min_depth)
+
+    def build(self) -> Network:
+        """The network of these settings."""
+        stack, atrous = Stack(self.epsilon, self.activation), Atrous(self.output_stride, stride=2)
+        channels = self.scaled(STEM_CHANNELS)
+        x = stack.conv("layer_0", "input", 3, channels, 3, 2)
+        for number, row in enumerate(self.rows, start=1):
+            block, after = f"layer_{number}", self.scaled(row.c)
+            stride, dilation = atrous.step(row.s)
+            if self.convolution == "full":
+                x = stack.conv(block, x, channels, after, 3, stride, dilation)
+            else:
+                x = stack.depthwise(f"{block}.depthwise", x, channels, stride, dilation)
+                x = stack.conv(f"{block}.pointwise", x, channels, after)
+            channels = after
+        return self.finish(stack, x, channels)
 
 
-def parsed(rows: Sequence[Sequence[Any]], kind: type[AnyRow]) -> list[AnyRow]:
-    try:
-        return [kind(*row) for row in rows]
-    except TypeError as error:
-        raise ValueError(f"rows {rows!r:.80}: each must be ({', '.join(kind._fields)}); for example the default") from error
-
-
-def check_common(s: dict[str, Any]) -> None:
-    """The arguments both families share."""
-    check(0 < s["width"] <= 8, "width", s["width"], "must be above 0 and at most 8", "1.0")
-    check(s["classes"] is None or is_count(s["classes"]), "classes", s["classes"],
-          "must be at least 1, or None for no classifier", "1000")  # fmt: skip
-    check(s["output_stride"] in (8, 16, 32), "output_stride", s["output_stride"], "must be 8, 16 or 32", "32")
-    check(s["padding"] in get_args(Padding), "padding", s["padding"], f"must be one of {get_args(Padding)}", "'pytorch'")
-    check(s["activation"] in ("relu6", "relu"), "activation", s["activation"], "must be 'relu6' or 'relu'", "'relu6'")
-    check_epsilon("epsilon", s["epsilon"])
-    check(is_count(s["min_depth"]), "min_depth", s["min_depth"], "must be at least 1", "8")
-
-
-def check_epsilon(name: str, epsilon: float | None) -> None:
-    check(epsilon is None or 0 < epsilon < 1, name, epsilon, "must be above 0 and below 1, or None for folded", "1e-5")
-
-
-def check(holds: bool, name: str, value: object, rule: str, example: str) -> None:
-    if not holds:
-        raise ValueError(f"{name} {value!r}: {rule}; for example {example}")
+mobilenet_v2 = builder(MobileNetV2)
+mobilenet_v1 = builder(MobileNetV1)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..network.layers import Conv, Linear, Padding, Task, padding_amounts
+from ..network.layers import Conv, Linear, Network, Padding, padding_amounts
 from .depthwise import DepthwiseConv2d
 
 
@@ -103,11 +103,11 @@ def initialise(module: nn.Module, source: str, deviation: float | None = None) -
             part.reset_parameters()
 
 
-def head_deviation(layer: Conv | Linear, task: Task) -> float | None:
-    """Standard deviation that a head's layer is drawn with, None for a backbone's and where the head has no own.
+def head_deviation(layer: Conv | Linear, network: Network) -> float | None:
+    """Standard deviation of a head layer's first weights; None for the backbone and if the head has none of its own.
 
     0.03 for SSD's extras and predictors (TensorFlow's configuration and torchvision agree), 0.01 for DeepLab's logits.
     """
-    if task == "detection" and layer.name.startswith(("extra_", "box_", "class_")):
+    if network.task == "detection" and layer.name in network.heads.added:
         return 0.03
-    return 0.01 if task == "segmentation" and layer.name == "logits" else None
+    return 0.01 if network.task == "segmentation" and layer.name in network.heads.classes else None

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import modelfile
+from ..errors import UsageError, assert_never
 from ..network import mobilenet as architecture
 from ..network.cost import cost
-from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, Resolution, decides
+from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, Resolution
 from .blocks import Block, ConvNorm, head_deviation, initialise
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ class TorchNetwork(nn.Module):
     def __init__(self, network: Network, parts: Mapping[str, nn.Module], dropout: float = 0.2, named: bool = False) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout {dropout!r}: must be at least 0 and below 1; for example 0.2")
+            raise UsageError(f"dropout {dropout!r}: must be at least 0 and below 1; for example 0.2")
         self.network, self.dropout, self.named = network, dropout, named
         self.last_use = network.last_use()
+        self.dropped = network.heads.classes if not network.heads.boxes else ()  # SSD has no dropout
         for layer in network.layers:
             if layer.name not in parts:
                 continue
@@ -55,19 +57,24 @@ class TorchNetwork(nn.Module):
         values = {"input": images}
         for index, layer in enumerate(self.network.layers):
             x = values[layer.inputs[0]]
-            if isinstance(layer, Add):
-                y = x + values[layer.inputs[1]]
-            elif isinstance(layer, GlobalPool):
-                y = x.mean((2, 3), keepdim=True)
-            elif isinstance(layer, Concat):
-                y = torch.cat([values[name] for name in layer.inputs], 1)
-            elif isinstance(layer, Resize):
-                size = values[layer.inputs[1]].shape[2:]
-                y = F.interpolate(x, size, mode="bilinear", align_corners=layer.corners == "aligned")
-            elif isinstance(layer, Linear):
-                y = self.get_submodule(layer.name)(F.dropout(x.flatten(1), self.dropout, self.training))
-            else:
-                y = self.get_submodule(layer.name)(F.dropout(x, self.dropout, self.training) if layer.name == "logits" else x)
+            match layer:
+                case Add():
+                    y = x + values[layer.inputs[1]]
+                case GlobalPool():
+                    y = x.mean((2, 3), keepdim=True)
+                case Concat():
+                    y = torch.cat([values[name] for name in layer.inputs], 1)
+                case Resize():
+                    size = values[layer.inputs[1]].shape[2:]
+                    y = F.interpolate(x, size, mode="bilinear", align_corners=layer.corners == "aligned")
+                case Linear():
+                    y = self.get_submodule(layer.name)(F.dropout(x.flatten(1), self.dropout, self.training))
+                case Conv():
+                    if layer.name in self.dropped:
+                        x = F.dropout(x, self.dropout, self.training)
+                    y = self.get_submodule(layer.name)(x)
+                case _:
+                    assert_never(layer)
             values[layer.name] = y
             for name in layer.inputs:  # a tensor nobody reads any more must not stay alive
                 if self.last_use[name] == index:
@@ -91,9 +98,9 @@ class TorchNetwork(nn.Module):
         network = self.network.with_classes(classes)
         like, parts = next(self.parameters()), self.parts()
         for layer in network.layers:
-            if isinstance(layer, (Conv, Linear)) and decides(layer):
+            if isinstance(layer, (Conv, Linear)) and layer.name in network.heads.classes:
                 parts[layer.name] = fresh_part(layer, network.padding, 0.1).to(like.device, like.dtype)
-                initialise(parts[layer.name], "pytorch", head_deviation(layer, network.task))
+                initialise(parts[layer.name], "pytorch", head_deviation(layer, network))
         return TorchNetwork(network, parts, self.dropout if dropout is None else dropout).train(self.training)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -127,16 +134,16 @@ def module(
             has scale 0 (arXiv 1706.02677, section 5.1; not in the paper, whose blocks all begin at scale 1).
     """
     if not 0 < norm_momentum <= 1:
-        raise ValueError(f"norm_momentum {norm_momentum!r}: must be above 0 and at most 1; TensorFlow's decay 0.997 is 0.003")
+        raise UsageError(f"norm_momentum {norm_momentum!r}: must be above 0 and at most 1; TensorFlow's decay 0.997 is 0.003")
     parts: dict[str, nn.Module] = {}
     for layer in network.layers:
         if isinstance(layer, (Conv, Linear)):
             parts[layer.name] = fresh_part(layer, network.padding, norm_momentum)
-            initialise(parts[layer.name], initialisation, head_deviation(layer, network.task))
+            initialise(parts[layer.name], initialisation, head_deviation(layer, network))
     for name in [layer.inputs[-1] for layer in network.layers if zero_residuals and isinstance(layer, Add)]:
         norm = parts[name].get_submodule("norm")
         if not isinstance(norm, nn.BatchNorm2d):
-            raise ValueError(f"zero_residuals: {name} has no batch norm whose scale could be 0; leave it out")
+            raise UsageError(f"zero_residuals: {name} has no batch norm whose scale could be 0; leave it out")
         nn.init.zeros_(norm.weight)
     return TorchNetwork(network, parts, dropout)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..network.heads import detector_settings
 from ..network.layers import Network
 from ..settings import Rules, Settings
 from . import boxes as box_math
@@ -77,28 +78,20 @@ class DetectionDecoder:
         return detect(logits, codes, self.default_boxes, self.decoding, size, window, self.labels)
 
 
-def head_maps(network: Network) -> tuple[list[str], list[str]]:
-    """Names of a detector's outputs: the maps of class logits and the maps of box codes, both in default-box order."""
-    class_maps, box_maps = ([name for name in network.outputs if name.startswith(kind)] for kind in ("class_", "box_"))
-    return class_maps, box_maps
-
-
 def default_boxes(network: Network) -> NDArray[np.float64]:
     """A detector's default boxes in the order of its outputs' rows: (A, 4) centered, shares of the image."""
     shapes = network.shapes()
-    maps = [shapes[name] for name in head_maps(network)[1]]
-    style: box_math.Style = network.settings["anchors"]
-    return box_math.default_boxes(style, [(shape.height, shape.width) for shape in maps])
+    maps = [shapes[name] for name in network.heads.boxes]
+    return box_math.default_boxes(detector_settings(network).anchors, [(shape.height, shape.width) for shape in maps])
 
 
 def logits_and_codes(outputs: Mapping[str, Floats], network: Network, index: int = 0) -> tuple[Floats, Floats]:
     """Logits (A, K + 1), background first, and box codes (A, 4) of image `index` of a batch, in default-box order."""
 
-    def rows(names: list[str], length: int) -> Floats:
+    def rows(names: tuple[str, ...], length: int) -> Floats:
         return np.concatenate([np.asarray(outputs[name])[index].transpose(1, 2, 0).reshape(-1, length) for name in names])
 
-    class_maps, box_maps = head_maps(network)
-    return rows(class_maps, network.settings["classes"] + 1), rows(box_maps, 4)
+    return rows(network.heads.classes, detector_settings(network).classes + 1), rows(network.heads.boxes, 4)
 
 
 def detect(

@@ -17,9 +17,10 @@ from torch import Tensor
 from torchvision import ops
 
 from ..errors import UsageError
+from ..network.heads import detector_settings
 from ..network.layers import Network
 from ..tasks.boxes import CODE_SCALES, MAX_LOG_SCALE
-from ..tasks.detection import Codes, Scores, head_maps
+from ..tasks.detection import Codes, Scores
 from ..tasks.results import VOID
 
 LossTerms = dict[str, Tensor]
@@ -134,12 +135,11 @@ FORMS: Mapping[Form, Matching] = {"tensorflow": TENSORFLOW, "torchvision": TORCH
 def split_outputs(outputs: Mapping[str, Tensor], network: Network) -> tuple[Tensor, Tensor]:
     """`detection.logits_and_codes` of a whole batch in torch: logits (N, A, K + 1), background first, and codes (N, A, 4)."""
 
-    def rows(names: list[str], length: int) -> Tensor:
+    def rows(names: tuple[str, ...], length: int) -> Tensor:
         maps = (outputs[name] for name in names)
         return torch.cat([each.permute(0, 2, 3, 1).reshape(len(each), -1, length) for each in maps], dim=1)
 
-    class_maps, box_maps = head_maps(network)
-    return rows(class_maps, network.settings["classes"] + 1), rows(box_maps, 4)
+    return rows(network.heads.classes, detector_settings(network).classes + 1), rows(network.heads.boxes, 4)
 
 
 def ssd(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import UsageError, assert_never
 from ..images.preprocessing import Preprocessing
+from ..network.heads import detector_settings
 from ..network.layers import Network
 from ..tasks.classification import ClassificationDecoder
 from ..tasks.detection import Decoding, DetectionDecoder
@@ -87,7 +88,7 @@ class DetectionObjective(Objective[BoxLoss]):
         form, decoding = self.settings.form, self.settings.decoding
         self.matching = replace(losses.FORMS[form], negatives=self.settings.negatives)
         for path, value, required in (
-            ("network.settings.anchors", self.network.settings["anchors"], form),
+            ("network.settings.anchors", detector_settings(self.network).anchors, form),
             ("loss.decoding.scores", decoding.scores, self.matching.scores),
             ("loss.decoding.codes", decoding.codes, self.matching.codes),
         ):

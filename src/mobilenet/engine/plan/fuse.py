@@ -162,7 +162,7 @@ class _Fusion:
             case GlobalPool():
                 return GlobalPoolUnit(layer.inputs[0], layer.name)
             case Add():
-                return AddUnit(*layer.inputs, layer.name)
+                return AddUnit(layer.inputs[0], layer.inputs[1], layer.name)
             case Concat():
                 return ConcatUnit(layer.inputs, layer.name)
             case Resize():

@@ -7,7 +7,7 @@ from collections import Counter
 from ...errors import UsageError
 from ...images.preprocessing import Preprocessing
 from ...modelfile import ModelFile
-from ...network.layers import Conv, Linear, decides
+from ...network.layers import Conv, Linear
 from ...nn import TorchNetwork
 from ...zoo.load import load_model
 
@@ -25,9 +25,8 @@ def copy_weights(
     """
     model = load_model(source)
     check_compatible(net, model, source, preprocessing)
-    class_layers = [
-        layer for layer in net.network.layers if isinstance(layer, (Conv, Linear)) and decides(layer) and labels != model.labels
-    ]
+    class_names = net.network.heads.classes if labels != model.labels else ()
+    class_layers = [layer for layer in net.network.layers if isinstance(layer, (Conv, Linear)) and layer.name in class_names]
     random_names = {name for layer in class_layers for name, _ in layer.parameters()}
     shapes = net.network.tensors()
     copied = {name: value for name, value in model.tensors.items() if name in shapes and name not in random_names}
@@ -72,7 +71,7 @@ def shared_classes(labels: tuple[str, ...], ids: tuple[str, ...], model: ModelFi
 def check_compatible(net: TorchNetwork, model: ModelFile, source: str, preprocessing: Preprocessing) -> None:
     """Raises UsageError if padding, epsilon or the images' normalization differ."""
     for key in ("padding", "epsilon"):
-        own, other = net.network.settings.get(key), model.network.settings.get(key)
+        own, other = getattr(net.network.settings, key), getattr(model.network.settings, key)
         if own != other:
             raise UsageError(
                 f"network.start {source!r} has {key} {other!r}, the recipe {own!r}: they must agree; "
