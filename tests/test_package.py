@@ -162,6 +162,22 @@ def test_a_photo_is_named_without_numpy(tmp_path):
     assert python(code, str(tmp_path)).count("label") == 5
 
 
+def test_a_photo_is_named_with_few_imports(tmp_path):
+    """Each of these takes longer to import than a part of the work takes to do. Instructions are counted by
+    ``tools/measure_start.py --instructions``."""
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    modelfile.write(toy(), tmp_path / "toy.safetensors")
+    PICTURE.save(tmp_path / "p.jpg")
+    code = (
+        "import sys; from mobilenet.cli.main import main\n"
+        "main(['predict', sys.argv[1] + '/p.jpg', '--model', sys.argv[1] + '/toy.safetensors'], standalone_mode=False)\n"
+        "print(len([name for name in sys.modules if name.startswith('mobilenet')]))\n"
+        "heavy = {'numpy', 'safetensors', 'tabulate', 'platformdirs', 'torch', 'hashlib', 'fractions', 'importlib.metadata'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+    )
+    assert int(python(code, str(tmp_path)).splitlines()[-1]) <= 50
+
+
 def test_the_declared_dependencies_are_those_imported():
     try:
         import tomllib

@@ -1,9 +1,12 @@
-"""From a process's start to its answer on one photo, warm disk: ours, and ONNX Runtime with numpy and Pillow, in turns.
+"""Time from the start of a process to its answer on one photo: mobilenet, and ONNX Runtime with numpy and Pillow, in turns.
 
-Each does the same: one thread, the same weights (our own ONNX export), the photo resized and cropped as torchvision does, the
-five best labels printed. Appends one row to results/start.jsonl, least of a busy machine's noise in its minima:
+Each does the same: one thread, the same weights (exported to ONNX), the photo resized and cropped as torchvision does, the
+five best labels printed. The disk is warm. Appends one row to results/start.jsonl; on a busy machine read the minima:
 
     python tools/measure_start.py [--pairs 31] [--dry]
+
+With ``--instructions`` it prints the instructions of each instead, as valgrind counts them: these hardly vary, so two
+versions can be compared on a busy machine.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ for i in np.argsort(-p)[:5]:
 
 
 def run(command: list[str], environment: dict[str, str], expected: str) -> dict[str, Any]:
-    """One process: seconds until it has printed what is `expected`, to its end and of processor time; its peak bytes."""
+    """Runs one process: seconds until it has printed `expected`, seconds to its end, seconds of CPU time, peak bytes."""
     reading, writing = os.pipe()
     start = time.perf_counter()
     redirect = [(os.POSIX_SPAWN_DUP2, writing, 1), (os.POSIX_SPAWN_CLOSE, reading)]
@@ -62,10 +65,10 @@ def run(command: list[str], environment: dict[str, str], expected: str) -> dict[
     os.close(writing)
     text = ""
     while expected not in text:
-        found = os.read(reading, 1 << 16)
-        if not found:
-            raise SystemExit(f"{command} said {text!r}, not {expected!r}")
-        text += found.decode()
+        block = os.read(reading, 1 << 16)
+        if not block:
+            raise SystemExit(f"{command} printed {text!r}, not {expected!r}")
+        text += block.decode()
     answer = time.perf_counter() - start
     _, status, usage = os.wait4(child, 0)
     end = time.perf_counter() - start
@@ -77,33 +80,33 @@ def run(command: list[str], environment: dict[str, str], expected: str) -> dict[
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {"peak_rss_bytes": max(r["peak"] for r in runs)}
+    row: dict[str, Any] = {"peak_rss_bytes": max(r["peak"] for r in runs)}
     for name in ("answer", "end", "cpu"):
         values = sorted(1e3 * r[name] for r in runs)
         quantiles = statistics.quantiles(values, n=10)
-        found[f"{name}_ms"] = {
+        row[f"{name}_ms"] = {
             "median": round(statistics.median(values), 2),
             "min": round(values[0], 2),
             "p10": round(quantiles[0], 2),
             "p90": round(quantiles[-1], 2),
         }
-    return found
+    return row
 
 
 def prepared(folder: Path) -> dict[str, Any]:
-    """What the runs need, in `folder`; their commands and the answer they are to give. The disk is warm then."""
+    """Writes the files of the runs into `folder`, and returns the commands and the label that each must print."""
     import mobilenet
     from mobilenet import _core
     from mobilenet.export.onnx import to_onnx
 
-    compileall.compile_dir(str(Path(mobilenet.__file__).parent), quiet=1)  # as pip does, and did for the others
+    compileall.compile_dir(str(Path(mobilenet.__file__).parent), quiet=1)  # as pip has done for the others
     predict = mobilenet.load("imagenet", threads=1)
     model = predict.model
     (folder / "model.onnx").write_bytes(to_onnx(model.network, model.tensors).SerializeToString())
     (folder / "labels.json").write_text(json.dumps(model.labels))
     (folder / "library.py").write_text(LIBRARY.format(photo=str(PHOTO)))
     (folder / "peer.py").write_text(PEER.format(folder=str(folder), photo=str(PHOTO)))
-    start = "from mobilenet.__main__ import run; run()"  # what the installed command says
+    start = "from mobilenet.__main__ import run; run()"  # the installed command
     return {
         "isa": _core.isa(),
         "top1": predict(PHOTO).top(1)[0].label,
@@ -117,29 +120,42 @@ def prepared(folder: Path) -> dict[str, Any]:
 
 
 def measured(job: dict[str, Any], pairs: int) -> dict[str, Any]:
-    """The commands in turns. Runs in a small process of its own: what this one holds would count as its children's."""
+    """Runs the commands in turns. Call it in a small process: a child's peak memory counts what its parent held at the fork."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")}
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in job["commands"]}
     for turn in range(pairs + 1):
         for name, command in job["commands"].items():
-            found = run(command, environment, "\n" if name == "python" else job["top1"])
+            times = run(command, environment, "\n" if name == "python" else job["top1"])
             if turn:  # the first warms the disk
-                runs[name].append(found)
-    return {name: summary(times) for name, times in runs.items()}
+                runs[name].append(times)
+    return {name: summary(each) for name, each in runs.items()}
+
+
+def instructions(command: list[str]) -> int:
+    """Instructions of one process, as valgrind counts them."""
+    counter = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    process = subprocess.run([*counter, *command], env=environment, capture_output=True, text=True, check=True)
+    (line,) = [line for line in process.stderr.splitlines() if " refs:" in line]
+    return int(line.rpartition(":")[2].replace(",", ""))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=31, help="runs of each, in turns")
     parser.add_argument("--dry", action="store_true", help="only print the row")
+    parser.add_argument("--instructions", action="store_true", help="only count instructions, with valgrind")
     parser.add_argument("--job", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.job:
-        print(json.dumps(measured(json.loads(given.job), given.pairs)))
+    options = parser.parse_args()
+    if options.job:
+        print(json.dumps(measured(json.loads(options.job), options.pairs)))
         return
     with tempfile.TemporaryDirectory() as folder:
         job = prepared(Path(folder))
-        command = [sys.executable, __file__, "--pairs", str(given.pairs), "--job", json.dumps(job)]
+        if options.instructions:
+            print(json.dumps({name: instructions(command) for name, command in job["commands"].items()}, indent=2))
+            return
+        command = [sys.executable, __file__, "--pairs", str(options.pairs), "--job", json.dumps(job)]
         runs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     from mobilenet.bench import history  # not in the process that measures, which stays small
 
@@ -149,11 +165,11 @@ def main() -> None:
         "machine": platform.machine(),
         "isa": job["isa"],
         "versions": {"python": platform.python_version(), **versions},
-        "pairs": given.pairs,
+        "pairs": options.pairs,
         "top1": job["top1"],
         **runs,
     }
-    if not given.dry:
+    if not options.dry:
         history.append(ROOT, "start", [row])
     print(json.dumps(row, indent=2))
 

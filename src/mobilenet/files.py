@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -47,6 +46,8 @@ def current_umask() -> int:
 
 
 def digest(path: Path) -> str:
+    import hashlib  # loads OpenSSL, and predicting needs neither
+
     sha = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(CHUNK):

@@ -1,4 +1,4 @@
-"""Where fetched and converted models are kept, and how their makers report. Imports nothing heavy, so paths are strings."""
+"""The folder in which fetched and converted models are kept."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Callable
 
 from ..modelfile import FORMAT
 
-READER = 2  # counts what `weights.convert` came to make differently of the same published file
+READER = 2  # raised whenever `convert` makes something else of the same published file
 Report = Callable[[str], None]
+"""Gets one line about progress or about a problem that was overcome."""
 
 
 def cache_folder() -> str:
     """MOBILENET_CACHE, or the platform's cache folder."""
-    if given := os.environ.get("MOBILENET_CACHE"):
-        return given
-    if sys.platform == "linux":  # as platformdirs has it, which takes longer to import than the engine
+    if folder := os.environ.get("MOBILENET_CACHE"):
+        return folder
+    if sys.platform == "linux":  # the same as platformdirs gives, whose import takes longer than the engine's
         base = os.environ.get("XDG_CACHE_HOME", "").strip() or os.path.expanduser("~/.cache")
         return os.path.join(base, "mobilenet")
     import platformdirs
@@ -25,9 +26,9 @@ def cache_folder() -> str:
 
 
 def converted_file(name: str, sha256: str) -> str:
-    """The model file made of a known model whose published file has this sha256.
+    """The path of the model file that is converted from a published file with this sha256.
 
-    The file's name carries what the content depends on, so that a newer format, reader or source never meets an old cache.
+    Its name holds all that the content depends on, so that a newer format, reader or source never reads an old cache.
     """
     file = f"{name.replace('/', '--')}-{sha256[:16] or 'unpinned'}-{FORMAT}.{READER}.safetensors"
     return os.path.join(cache_folder(), "models", file)

@@ -14,7 +14,11 @@ from .published import Published
 
 
 def load_model(source: str | Path, report: Report = lambda line: None) -> ModelFile:
-    """The content of a model file, or of a known model: fetched, verified and converted on first use, then cached."""
+    """The content of a model file, or of a known model: fetched, verified and converted on first use, then cached.
+
+    Raises:
+        MobilenetError: an unknown name, a damaged file, a failed download.
+    """
     if os.fspath(source).endswith(".safetensors") or os.path.exists(source):
         return modelfile.read(source)
     from ..zoo import published
@@ -42,6 +46,7 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
 
 
 def convert_published(entry: Published, report: Report) -> ModelFile:
+    """Fetches a known model and converts it; the provenance says where it comes from."""
     from ..convert.convert import convert
     from ..zoo.carriers import fetch
 
