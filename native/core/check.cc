@@ -4,9 +4,7 @@
 
 namespace mobilenet {
 
-void require(bool holds, const std::string& what) {
-  if (!holds) throw std::invalid_argument("program: " + what);
-}
+void refuse(const std::string& what) { throw std::invalid_argument("program: " + what); }
 
 namespace {
 
@@ -17,30 +15,31 @@ struct Checker {
 
   const Buffer& at(int index, const char* role) const {
     require(index >= 0 && index < static_cast<int>(program.buffers.size()),
-            std::string(role) + " buffer " + std::to_string(index) + " does not exist");
+            [&] { return std::string(role) + " buffer " + std::to_string(index) + " does not exist"; });
     return program.buffers[index];
   }
 
   void rows(const Span& rows, int height, const char* role) const {
     require(rows.from >= 0 && rows.from <= rows.to && rows.to <= height,
-            std::string(role) + " rows " + std::to_string(rows.from) + " to " + std::to_string(rows.to) +
-                ": must lie within 0 to " + std::to_string(height));
+            [&] { return std::string(role) + " rows " + std::to_string(rows.from) + " to " + std::to_string(rows.to) +
+                ": must lie within 0 to " + std::to_string(height); });
   }
 
   void same_size(const Buffer& a, const Buffer& b, const char* what) const {
-    require(a.height == b.height && a.width == b.width, std::string(what) + ": the buffers differ in height or width");
+    require(a.height == b.height && a.width == b.width,
+            [&] { return std::string(what) + ": the buffers differ in height or width"; });
   }
 
   void panels(const Span& p, const ProductWeights& w) const {
     require(w.lanes == program.kernels.f32.lanes, "the weights are packed for another instruction set");
     require(p.from >= 0 && p.from <= p.to && p.to <= static_cast<int>(w.panels.size()),
-            "panels " + std::to_string(p.from) + " to " + std::to_string(p.to) + ": the weights have " +
-                std::to_string(w.panels.size()));
+            [&] { return "panels " + std::to_string(p.from) + " to " + std::to_string(p.to) + ": the weights have " +
+                std::to_string(w.panels.size()); });
   }
 
   void channels(const Buffer& b, int channels, const char* role) const {
-    require(b.channels == channels, std::string(role) + " buffer has " + std::to_string(b.channels) +
-                                        " channels, the weights " + std::to_string(channels));
+    require(b.channels == channels, [&] { return std::string(role) + " buffer has " + std::to_string(b.channels) +
+                                        " channels, the weights " + std::to_string(channels); });
   }
 
   void window(const Window& w, int kernel) const {

@@ -10,8 +10,16 @@ namespace mobilenet {
 constexpr int kMaxSide = 1 << 15;  // pixels of a side, strides, dilations
 constexpr int kMaxChannels = 1 << 20;
 
-// Throws std::invalid_argument unless `holds`.
-void require(bool holds, const std::string& what);
+[[noreturn]] void refuse(const std::string& what);
+
+// Throws std::invalid_argument unless `holds`. A message that has to be put together is a function: most checks hold.
+inline void require(bool holds, const char* what) {
+  if (!holds) refuse(what);
+}
+template <class Message>
+void require(bool holds, Message message) {
+  if (!holds) refuse(message());
+}
 
 void check(const Program& program, const Step& step);
 

@@ -29,7 +29,7 @@ Program::Program(const Kernels& kernels_, int threads_, int height_, int width_,
       labels(labels_),
       arena_bytes(static_cast<std::size_t>(arena)),
       zero_bytes(static_cast<std::size_t>(zeros)) {
-  require(threads >= 1 && threads <= 256, "threads " + std::to_string(threads) + ": must be 1 to 256");
+  require(threads >= 1 && threads <= 256, [&] { return "threads " + std::to_string(threads) + ": must be 1 to 256"; });
   require(height >= 1 && height <= kMaxSide && width >= 1 && width <= kMaxSide, "the image must be 1 to 32768 pixels a side");
   require(labels >= 0 && labels <= kMaxChannels, "labels outside their range");
   require(zeros >= 0 && zeros <= kMaxZeros && zeros <= arena && arena <= kMaxBytes, "zeros or arena outside their range");
@@ -45,8 +45,8 @@ int Program::buffer(Number number, std::int64_t offset, int channels, int h, int
   const Buffer buffer{number, static_cast<std::size_t>(offset), channels, h, w, slots, left, right};
   const std::size_t bytes = buffer.bytes();  // at most 2^17 pixels * 2^4 lanes * 2^15 slots * 2^16 blocks * 4 = 2^54
   require(buffer.offset >= zero_bytes && buffer.offset <= arena_bytes && bytes <= arena_bytes - buffer.offset,
-          "buffer of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + " leaves the arena of " +
-              std::to_string(arena_bytes));
+          [&] { return "buffer of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + " leaves the arena of " +
+              std::to_string(arena_bytes); });
   buffers.push_back(buffer);
   return static_cast<int>(buffers.size()) - 1;
 }
@@ -59,8 +59,10 @@ int Program::output(int channels, int h, int w) {
 }
 
 void Program::add(int thread, int label, Step step) {
-  require(thread >= 0 && thread < threads, "thread " + std::to_string(thread) + " of " + std::to_string(threads));
-  require(label >= 0 && label < labels, "label " + std::to_string(label) + " of " + std::to_string(labels));
+  require(thread >= 0 && thread < threads,
+          [&] { return "thread " + std::to_string(thread) + " of " + std::to_string(threads); });
+  require(label >= 0 && label < labels,
+          [&] { return "label " + std::to_string(label) + " of " + std::to_string(labels); });
   check(*this, step);
   if (auto* s = std::get_if<DepthwiseStep>(&step)) s->table = row_table(s->window, buffers[s->source], buffers[s->target], s->rows);
   if (auto* s = std::get_if<ExpandDepthwiseStep>(&step))

@@ -41,7 +41,8 @@ class Reader {
   // A number of items that follow, of at least a word each.
   int count(const char* what) {
     const int number = word();
-    require(number >= 0 && static_cast<std::size_t>(number) <= left_ / 4, std::string(what) + ": it ends too early");
+    require(number >= 0 && static_cast<std::size_t>(number) <= left_ / 4,
+            [&] { return std::string(what) + ": it ends too early"; });
     return number;
   }
 
@@ -55,7 +56,8 @@ class Reader {
   template <class Enum>
   Enum one_of(int values, const char* what) {
     const int value = word();
-    require(value >= 0 && value < values, std::string(what) + " " + std::to_string(value) + " is unknown");
+    require(value >= 0 && value < values,
+            [&] { return std::string(what) + " " + std::to_string(value) + " is unknown"; });
     return static_cast<Enum>(value);
   }
 
@@ -94,7 +96,8 @@ struct Agreement {
 
   template <class Ptr, class Same>
   void agree(const Ptr& weights, Declaration::Kind kind, Same same) const {
-    require(weights && kind == declared.kind && same(), "the weights of '" + declared.name + "' are not those it was planned for");
+    require(weights && kind == declared.kind && same(),
+            [&] { return "the weights of '" + declared.name + "' are not those it was planned for"; });
   }
 };
 
@@ -117,9 +120,10 @@ struct FieldReader {
   void read(Ptr& pointer) {
     static_assert(is_weights<Ptr>);
     const int index = reader.word();
-    require(index >= 0 && index < static_cast<int>(weights.size()), "weights " + std::to_string(index) + " do not exist");
+    require(index >= 0 && index < static_cast<int>(weights.size()),
+            [&] { return "weights " + std::to_string(index) + " do not exist"; });
     const Ptr* found = std::get_if<Ptr>(&weights[index]);
-    require(found, "weights " + std::to_string(index) + " are of another kind");
+    require(found, [&] { return "weights " + std::to_string(index) + " are of another kind"; });
     pointer = *found;
   }
 };
@@ -135,7 +139,7 @@ Step read_step(FieldReader fields, std::index_sequence<Kinds...>) {
     return true;
   };
   const bool known = ((kind == static_cast<int>(Kinds) && read.template operator()<Kinds>()) || ...);
-  require(known, "step " + std::to_string(kind) + " is unknown");
+  require(known, [&] { return "step " + std::to_string(kind) + " is unknown"; });
   return step;
 }
 
@@ -143,14 +147,14 @@ void read_head(Reader& reader) {
   require(std::memcmp(reader.take(4), kMagic, 4) == 0, "these bytes are none");
   const int version = reader.word(), packing = reader.word();
   require(version == kProgramVersion && packing == kPackingVersion,
-          "format " + std::to_string(version) + ", packing " + std::to_string(packing) + ": this build reads " +
-              std::to_string(kProgramVersion) + " and " + std::to_string(kPackingVersion) + "; make the program again");
+          [&] { return "format " + std::to_string(version) + ", packing " + std::to_string(packing) + ": this build reads " +
+              std::to_string(kProgramVersion) + " and " + std::to_string(kPackingVersion) + "; make the program again"; });
   for (int i = reader.count("layouts"); i > 0; --i) {
     const Number number = reader.one_of<Number>(1, "number type");
     const int itemsize = reader.word(), block = reader.word();
     require(itemsize == static_cast<int>(size_of(number)) && block == kBlock,
-            "planned for tensors of " + std::to_string(itemsize) + " bytes in blocks of " + std::to_string(block) +
-                "; this build has " + std::to_string(size_of(number)) + " and " + std::to_string(kBlock));
+            [&] { return "planned for tensors of " + std::to_string(itemsize) + " bytes in blocks of " + std::to_string(block) +
+                "; this build has " + std::to_string(size_of(number)) + " and " + std::to_string(kBlock); });
   }
 }
 
@@ -201,7 +205,7 @@ std::unique_ptr<const Program> read_program(const void* bytes, std::size_t size,
         program->add(thread, label, read_step({reader, weights}, kinds));
       }
   }
-  require(reader.left() == 0, std::to_string(reader.left()) + " bytes follow its end");
+  require(reader.left() == 0, [&] { return std::to_string(reader.left()) + " bytes follow its end"; });
   return program;
 }
 

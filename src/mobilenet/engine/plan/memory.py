@@ -67,13 +67,15 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
     these networks this order comes within a few per cent of the lower bound, the bytes alive at the worst stage.
     """
     placed: list[Buffer] = []
-    for buffer in sorted((b for b in buffers if not b.host), key=lambda b: (-b.bytes, b.first, b.name)):
+    sizes = {b.name: b.bytes for b in buffers}
+    for buffer in sorted((b for b in buffers if not b.host), key=lambda b: (-sizes[b.name], b.first, b.name)):
+        size = sizes[buffer.name]
         alive = [b for b in placed if b.first <= buffer.last and buffer.first <= b.last]
         offset = start
         for other in sorted(alive, key=lambda b: b.offset):
-            if offset + buffer.bytes <= other.offset:
+            if offset + size <= other.offset:
                 break
-            offset = max(offset, other.offset + other.bytes)
+            offset = max(offset, other.offset + sizes[other.name])
         placed.append(buffer._replace(offset=aligned(offset)))
     by_name = {b.name: b for b in placed}
     parts = {b.name: b for b in buffers if b.host}
@@ -86,4 +88,4 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
     for part in parts.values():
         within(part)
     assert len(by_name) == len(buffers), "buffers need names of their own"
-    return tuple(by_name[b.name] for b in buffers), max((b.offset + b.bytes for b in placed), default=start)
+    return tuple(by_name[b.name] for b in buffers), max((b.offset + sizes[b.name] for b in placed), default=start)
