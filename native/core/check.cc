@@ -101,7 +101,8 @@ struct Checker {
     channels(source, s.weights->channels, "source");
     channels(target, s.weights->channels, "target");
     rows(s.rows, target.height, "target");
-    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(), "blocks outside the channels");
+    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(),
+            "blocks outside the channels");
     columns(s.window, source, target);
   }
 
@@ -137,7 +138,8 @@ struct Checker {
   void operator()(const GlobalPoolStep& s) const {
     const Buffer &source = at(s.source, "source"), &target = at(s.target, "target");
     channels(target, source.channels, "target");
-    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(), "blocks outside the channels");
+    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(),
+            "blocks outside the channels");
     require(target.height == 1 && target.width == 1, "a pooled buffer is 1 x 1");
   }
 

@@ -64,7 +64,8 @@ void Program::add(int thread, int label, Step step) {
   require(label >= 0 && label < labels,
           [&] { return "label " + std::to_string(label) + " of " + std::to_string(labels); });
   check(*this, step);
-  if (auto* s = std::get_if<DepthwiseStep>(&step)) s->table = row_table(s->window, buffers[s->source], buffers[s->target], s->rows);
+  if (auto* s = std::get_if<DepthwiseStep>(&step))
+    s->table = row_table(s->window, buffers[s->source], buffers[s->target], s->rows);
   if (auto* s = std::get_if<ExpandDepthwiseStep>(&step))
     s->table = row_table(s->window, buffers[s->ring], buffers[s->target], s->rows);
   if (auto* s = std::get_if<ResizeStep>(&step)) {

@@ -30,7 +30,8 @@ class Reader {
 
   int word() {
     const unsigned char* b = take(4);
-    return static_cast<int>(std::uint32_t{b[0]} | std::uint32_t{b[1]} << 8 | std::uint32_t{b[2]} << 16 | std::uint32_t{b[3]} << 24);
+    const std::uint32_t low = b[0] | std::uint32_t{b[1]} << 8, high = b[2] | std::uint32_t{b[3]} << 8;
+    return static_cast<int>(low | high << 16);
   }
 
   std::int64_t long_word() {

@@ -163,7 +163,8 @@ struct Run {
     const bool plain = s.window.kernel == 1 && s.window.stride == 1;
     const Buffer* residual = s.residual >= 0 ? &at(s.residual) : nullptr;
     for (int panel = s.panels.from; panel < s.panels.to; ++panel)
-      plain ? product(*s.weights, panel, at(s.source), at(s.target), residual, s.rows, range_of(s.activation)) : convolution(s, panel);
+      plain ? product(*s.weights, panel, at(s.source), at(s.target), residual, s.rows, range_of(s.activation))
+            : convolution(s, panel);
   }
 
   void operator()(const DepthwiseStep& s) const {

@@ -25,7 +25,7 @@ def fold(network: Network, tensors: Mapping[str, Floats]) -> dict[str, Folded]:
 
     y = gamma (conv(x) - mean) / sqrt(var + epsilon) + beta is a convolution again. The factors are made in float64; a
     product with them is rounded once, so that folding itself costs at most one rounding of each weight. The native core
-    does the same while it packs weights (`BatchNorm` in native/weights.cc), to the same bits.
+    does the same while it packs weights (`BatchNorm` in native/core/weights.cc), to the same bits.
     """
     folded = {}
     for layer in network.layers:
