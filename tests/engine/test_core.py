@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -69,3 +70,41 @@ def test_code_of_an_instruction_set_is_linked_nowhere_else(built, isa, vector):
     shared = [name for name in names if name[17:18] in "WVuwv"]
     assert shared
     assert [name for name in shared if f"::{vector}" not in name] == []
+
+
+THREADS_THAT_CANNOT_START = """
+import os, resource
+import numpy as np
+from mobilenet.engine.native import Native
+from mobilenet.errors import MobilenetError
+from mobilenet.network.mobilenet import mobilenet_v2
+
+network = mobilenet_v2(0.35, resolution=32, classes=5)
+tensors = {name: np.ones(shape, np.float32) for part in (network.parameters(), network.statistics())
+           for name, shape in part.items()}
+native, images = Native(network, tensors, threads=4), np.ones((1, 3, 32, 32), np.float32)
+native.plan(32)
+used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + 4 * 2**20, hard))  # less than one thread's stack
+for _ in range(2):
+    try:
+        native(images)
+    except MobilenetError as error:
+        print(error.status, error)
+resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+print(native(images)["classifier"].shape)
+"""
+
+
+def test_a_thread_that_cannot_start_is_an_error_and_not_a_hang():
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs /proc/self/statm")
+    done = run([sys.executable, "-c", THREADS_THAT_CANNOT_START], timeout=60)
+    assert done.returncode == 0, done.stderr
+    first, second, shape = done.stdout.splitlines()
+    assert first == second
+    assert first.startswith("1 thread 2 of 4 cannot be started: ")
+    assert first.endswith("; use fewer threads")
+    assert shape == "(1, 5)"
