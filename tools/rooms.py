@@ -34,6 +34,7 @@ TOWER = [
     "images",
     "network",
     "tensors",
+    "charts",
     "files",
     "settings",
     "limits",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..charts import chart
 from ..engine.reference import Reference
 from ..errors import MobilenetError, UsageError
 from ..network.layers import Network, Resolution, checked_resolution
@@ -160,26 +161,21 @@ def status_bytes(field: str) -> int:
 
 
 def save_figure(rows: Sequence[EngineTime], path: Path) -> None:
-    """Latency against memory as a chart (.png, .svg or .pdf). Needs matplotlib, the extra ``[plot]``."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError(f"{path}: drawing needs matplotlib; pip install 'mobilenet[plot]'") from error
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes = figure.subplots()
-    for row in rows:
-        memory = (row.peak_rss_delta_bytes or 0) / 2**20
-        axes.errorbar(memory, row.median_ms, [[row.median_ms - row.min_ms], [row.p90_ms - row.median_ms]], fmt="o", capsize=4)
-        axes.annotate(row.engine, (memory, row.median_ms), xytext=(8, 8), textcoords="offset points")
+    """Draws latency against memory (.png, .svg or .pdf); see `charts.chart` for what it raises."""
+    growths = [(row.peak_rss_delta_bytes or 0) / 2**20 for row in rows]
     height, width = rows[0].resolution
-    axes.set(xlabel="growth of the process while it runs, MiB", ylabel="one image, ms: least, median, 90th percentile",
-             title=f"{height} x {width} pixels, {rows[0].threads} thread(s), {rows[0].precision}",
-             xlim=(0, None), ylim=(0, None))  # fmt: skip
-    axes.margins(0.2)
-    try:
-        figure.savefig(path, dpi=120)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{path}: cannot be drawn ({error}); give a writable path that ends in .png, .svg or .pdf") from error
+    threads = "1 thread" if rows[0].threads == 1 else f"{rows[0].threads} threads"
+    with chart(path, 7, 5) as figure:
+        axes = figure.subplots()
+        for row, growth in zip(rows, growths, strict=True):
+            errors = [[row.median_ms - row.min_ms], [row.p90_ms - row.median_ms]]
+            axes.errorbar(growth, row.median_ms, errors, fmt="o", capsize=4)
+            axes.annotate(row.engine, (growth, row.median_ms), xytext=(8, 8), textcoords="offset points")
+        axes.set_title(f"{height} x {width} pixels, {threads}, {rows[0].precision}")
+        axes.set_xlabel("growth of the process while it runs, MiB")
+        axes.set_ylabel("one image, ms: minimum, median, 90th percentile")
+        axes.set_xlim(0, 1.25 * max(*growths, 1.0))  # with room for the names
+        axes.set_ylim(0, 1.1 * max(row.p90_ms for row in rows))
 
 
 def append_rows(rows: Sequence[EngineTime], model: str, checkout: Path) -> Path:

@@ -1,9 +1,9 @@
 """The ledger: what a network costs in parameters, multiply-adds and activation memory, layer by layer.
 
-Conventions (the papers'): a MAdd is one multiply-accumulate of a convolution or linear layer; batch normalisation, bias,
-activation, sum and pooling count 0. Parameters are weights, batch-norm scale and shift, and biases; running statistics
-are counted apart. Activation memory follows equation 2 of section 5.1 (arXiv 1801.04381): what is alive while an
-operation runs, its inputs and outputs included, weights not.
+Conventions (the papers'): a MAdd is one multiply-accumulate of a convolution or linear layer; batch normalization, bias,
+activation, sum and pooling count 0. Parameters are weights, scale and shift of batch norm, and biases; its running statistics
+are counted separately. Activation memory follows equation 2 of section 5.1 (arXiv 1801.04381): the tensors that are alive
+while an operation runs, its inputs and outputs included, its weights not.
 """
 
 from __future__ import annotations
@@ -11,19 +11,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ..charts import BLUE, BROWN, GREEN, RED, YELLOW, chart
+from ..errors import UsageError, assert_never, short_repr
 from .layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, Shape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
 
 Precision = Literal["fp32", "fp16", "int8"]
 BYTES: dict[str, int] = {"fp32": 4, "fp16": 2, "int8": 1}
-OPERATIONS: dict[type, str] = {Add: "add", GlobalPool: "average pool", Linear: "linear", Concat: "concat", Resize: "resize"}
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One line of the ledger. `live` counts elements alive while the layer runs; `madds` is for one picture."""
+    """One line of the ledger, for one image.
+
+    Attributes:
+        live: elements of the tensors that are alive while the layer runs.
+    """
 
     name: str
     operation: str
@@ -35,7 +44,12 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class BlockCost:
-    """A block as one operation: elements alive around it, and elements of the tensors that exist only inside it."""
+    """A block as one operation.
+
+    Attributes:
+        live: elements of the tensors that are alive while it runs, without those inside it.
+        inner: elements of the tensors that exist only inside it.
+    """
 
     name: str
     live: int
@@ -48,14 +62,18 @@ class BlockCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """The ledger of one network at one resolution, for one picture."""
+    """The ledger of one network at one resolution, for one image.
+
+    Attributes:
+        planned_bytes: the native engine's planned peak on one thread; None unless the caller fills it in.
+    """
 
     network: Network
     resolution: tuple[int, int]
     precision: Precision
     layers: tuple[LayerCost, ...]
     blocks: tuple[BlockCost, ...]
-    planned_bytes: int | None = None  # by the engine on one thread, where who asks knows it (`runtime.backend.planned_bytes`)
+    planned_bytes: int | None = None
 
     @property
     def params(self) -> int:
@@ -78,7 +96,7 @@ class Cost:
 
     @property
     def activation_bytes(self) -> int:
-        """All activations together, as training or a runtime that frees nothing would hold them."""
+        """All activations together: what training needs, or a runtime that frees nothing."""
         return sum(layer.output.elements for layer in self.layers) * BYTES[self.precision]
 
     @property
@@ -92,9 +110,9 @@ class Cost:
         return max(block.live for block in self.blocks) * BYTES[self.precision]
 
     def split_bytes(self, t: int) -> int:
-        """Peak when every block runs its inner channels in `t` chunks; section 5.1 recommends 2 to 5."""
+        """Peak when every block runs its inner channels in `t` chunks; section 5.1 recommends 2 to 5. UsageError if `t` < 1."""
         if t < 1:
-            raise ValueError(f"split {t}: must be at least 1; the paper recommends 2 to 5")
+            raise UsageError(f"split {t}: must be at least 1; the paper recommends 2 to 5")
         return max(block.split(t) for block in self.blocks) * BYTES[self.precision]
 
     def to_json(self) -> dict[str, Any]:
@@ -134,10 +152,10 @@ class Cost:
 def cost(network: Network, resolution: Resolution | None = None, precision: Precision = "fp32") -> Cost:
     """The ledger of `network`, at its own resolution or another.
 
-    Raises ValueError for a resolution outside 1 to 16384 or an unknown precision.
+    Raises UsageError for a resolution outside 1 to 16384 or an unknown precision.
     """
     if precision not in get_args(Precision):
-        raise ValueError(f"precision {precision!r}: must be one of {', '.join(get_args(Precision))}")
+        raise UsageError(f"precision {short_repr(precision)}: must be one of {', '.join(get_args(Precision))}")
     network = network if resolution is None else network.at(resolution)
     shapes, last_use = network.shapes(), network.last_use()
     layers, alive = [], {"input": shapes["input"].elements}
@@ -158,11 +176,11 @@ def cost(network: Network, resolution: Resolution | None = None, precision: Prec
 
 
 def space_to_batch_madds(network: Network, resolution: Resolution | None = None) -> int:
-    """Multiply-adds as TensorFlow 1 carried atrous convolutions out, and as the DeepLab rows of Table 7 were counted.
+    """Multiply-adds of TensorFlow 1's atrous convolutions, by which the DeepLab rows of Table 7 were counted.
 
-    It moved the rate into the batch (space_to_batch), where rows and columns are padded up to a multiple of the rate: 33 pixels
-    at rate 6 become 36, 65 at rate 12 become 72. The padded pixels are computed and thrown away, so these are counts of that
-    implementation, not of the network: `cost` has the network's.
+    TensorFlow 1 moved the rate into the batch (space_to_batch), which pads rows and columns to a multiple of the rate: 33
+    pixels at rate 6 become 36, 65 at rate 12 become 72. The padded pixels are computed and thrown away, so this counts that
+    implementation, not the network; `cost` counts the network.
     """
     ledger, madds = cost(network, resolution), 0
     for layer, line in zip(network.layers, ledger.layers, strict=True):
@@ -173,12 +191,12 @@ def space_to_batch_madds(network: Network, resolution: Resolution | None = None)
 
 
 def block_costs(network: Network, shapes: dict[str, Shape], last_use: dict[str, int]) -> Sequence[BlockCost]:
-    """Equation 2 with each block as one operation: only tensors that cross a block's border are held whole."""
+    """Equation 2 with each block as one operation: only tensors that cross a block's border count."""
     costs, alive, end = [], {"input": shapes["input"].elements}, 0
     for name, block in network.blocks().items():
         end += len(block)
         crossing = {layer.name for layer in block if last_use.get(layer.name, -1) >= end}
-        # What the closing sum takes in is added straight onto the block's output, so it never exists beside it.
+        # The inputs of a block's final sum are accumulated in the block's output, so they need no memory of their own.
         summed = block[-1].inputs if isinstance(block[-1], Add) else ()
         inner = [layer.name for layer in block if layer.name not in crossing and layer.name not in summed]
         alive |= {tensor: shapes[tensor].elements for tensor in crossing}
@@ -189,46 +207,54 @@ def block_costs(network: Network, shapes: dict[str, Shape], last_use: dict[str, 
 
 def operation(layer: Layer) -> str:
     """A short name for a table: ``depthwise 3x3 /2``, ``conv 1x1``."""
-    if isinstance(layer, Conv):
-        kind = "depthwise" if layer.depthwise else "conv"
-        stride = f" /{layer.stride}" if layer.stride > 1 else ""
-        rate = f" rate {layer.dilation}" if layer.dilation > 1 else ""
-        return f"{kind} {layer.kernel}x{layer.kernel}{stride}{rate}"
-    return OPERATIONS[type(layer)]
+    match layer:
+        case Conv():
+            kind = "depthwise" if layer.depthwise else "conv"
+            stride = f" /{layer.stride}" if layer.stride > 1 else ""
+            rate = f" rate {layer.dilation}" if layer.dilation > 1 else ""
+            return f"{kind} {layer.kernel}x{layer.kernel}{stride}{rate}"
+        case Add():
+            return "add"
+        case GlobalPool():
+            return "average pool"
+        case Linear():
+            return "linear"
+        case Concat():
+            return "concat"
+        case Resize():
+            return "resize"
+        case _:
+            assert_never(layer)
 
 
 def save_figure(ledger: Cost, path: Path) -> None:
-    """Memory and MAdds along the network as a picture (.png, .svg or .pdf). Needs matplotlib, the extra ``[plot]``."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError(f"{path}: drawing needs matplotlib; pip install 'mobilenet[plot]'") from error
-    scale = BYTES[ledger.precision] / 2**20
+    """Draws memory and MAdds along the network (.png, .svg or .pdf); see `charts.chart` for what it raises."""
     names = [layer.name for layer in ledger.layers]
-    where = {name: i for i, name in enumerate(names)}
-    figure = Figure(figsize=(12, 7), layout="constrained")
-    memory, madds = figure.subplots(2, 1, sharex=True)
-    memory.bar(names, [layer.live * scale for layer in ledger.layers], color="#9db8d9", label="layer by layer (eq. 2)")
-    for i, block in enumerate(ledger.blocks):
-        inside = [where[n] for n in names if n.partition(".")[0] == block.name]
-        label = "each block as one operation" if i == 0 else None
-        memory.hlines(block.live * scale, inside[0] - 0.5, inside[-1] + 0.5, color="#c0392b", linewidth=2, label=label)
-    memory.set_ylabel(f"alive, MiB ({ledger.precision})")
-    memory.legend()
     height, width = ledger.resolution
-    memory.set_title(
-        f"{ledger.network.architecture} at {height} x {width}: {ledger.params / 1e6:.2f} M parameters, "
-        f"{ledger.madds / 1e6:.1f} M MAdds"
-    )
-    colours = {"conv": "#2c6e49", "depthwise": "#e09f3e", "linear": "#540b0e"}
-    for kind, colour in colours.items():
-        heights = [layer.madds / 1e6 if layer.operation.startswith(kind) else 0 for layer in ledger.layers]
-        madds.bar(names, heights, color=colour, label=kind)
-    madds.set_ylabel("MAdds, millions")
-    madds.legend()
-    madds.tick_params(axis="x", labelrotation=90, labelsize=7)
-    madds.set_xlim(-1, len(names))
-    try:
-        figure.savefig(path, dpi=120)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: cannot be drawn ({error}); give a writable path that ends in .png, .svg or .pdf") from error
+    with chart(path, 12, 7) as figure:
+        memory, madds = figure.subplots(2, 1, sharex=True)
+        memory.set_title(
+            f"{ledger.network.architecture} at {height} x {width}: {ledger.params / 1e6:.2f} M parameters, "
+            f"{ledger.madds / 1e6:.1f} M MAdds"
+        )
+        draw_memory(memory, ledger, names)
+        for kind, color in {"conv": GREEN, "depthwise": YELLOW, "linear": BROWN}.items():
+            heights = [layer.madds / 1e6 if layer.operation.startswith(kind) else 0 for layer in ledger.layers]
+            madds.bar(names, heights, color=color, label=kind)
+        madds.set_ylabel("MAdds, millions")
+        madds.legend()
+        madds.tick_params(axis="x", labelrotation=90, labelsize=7)
+        madds.set_xlim(-1, len(names))
+
+
+def draw_memory(axes: Axes, ledger: Cost, names: Sequence[str]) -> None:
+    """Bars for the layers, and a line across the layers of each block."""
+    scale = BYTES[ledger.precision] / 2**20
+    axes.bar(names, [layer.live * scale for layer in ledger.layers], color=BLUE, label="layer by layer (eq. 2)")
+    label = "each block as one operation"
+    for block in ledger.blocks:
+        columns = [i for i, name in enumerate(names) if name.partition(".")[0] == block.name]
+        axes.hlines(block.live * scale, columns[0] - 0.5, columns[-1] + 0.5, color=RED, linewidth=2, label=label)
+        label = "_nolegend_"  # the legend names them once
+    axes.set_ylabel(f"alive, MiB ({ledger.precision})")
+    axes.legend()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ...charts import chart
 from ...images.write import write_image
 from ...modelfile import ModelFile
 from ...nn import executor
@@ -20,6 +20,7 @@ from .scoring import Evaluation
 CURVES, CONFUSION, SAMPLES = "curves.png", "confusion.png", "samples.png"
 NUM_SAMPLES, COLUMNS, SIDE = 16, 4, 256
 MAX_NAMED = 40  # classes; with more, the axes of the confusion matrix would be unreadable
+MAX_COUNTED = 20  # classes; with more, the numbers in its cells would be
 
 
 def draw_run(out: Path, model: ModelFile, validation: Dataset, evaluation: Evaluation) -> None:
@@ -30,56 +31,45 @@ def draw_run(out: Path, model: ModelFile, validation: Dataset, evaluation: Evalu
         draw_confusion(out, model.labels, evaluation)
 
 
-def figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    chart = Figure((width, height), layout="constrained")
-    FigureCanvasAgg(chart)
-    return chart
-
-
 def draw_curves(out: Path) -> None:
     """The loss and its terms, the learning rate and the scores, by epoch."""
     lines = read(out / LOG)
     steps, scores = [line for line in lines if "loss" in line], [line for line in lines if "metrics" in line]
-    chart = figure(15, 4)
-    losses, rates, metrics = chart.subplots(1, 3)
     epochs = [line["epoch"] for line in steps]
-    losses.plot(epochs, [line["loss"] for line in steps], label="loss", linewidth=1)
-    for name in steps[-1]["parts"] if steps else ():
-        losses.plot(epochs, [line["parts"].get(name, np.nan) for line in steps], label=name, linewidth=1, alpha=0.7)
-    rates.plot(epochs, [line["lr"] for line in steps], linewidth=1)
-    for name in scores[-1]["metrics"] if scores else ():
-        values = [np.nan if line["metrics"][name] is None else line["metrics"][name] for line in scores]
-        if not np.isnan(values).all():
-            metrics.plot([line["epoch"] for line in scores], values, label=name, marker=".")
-    for axes, title in ((losses, "training loss"), (rates, "learning rate"), (metrics, "validation")):
-        axes.set(title=title, xlabel="epoch")
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8)
-    chart.savefig(out / CURVES, dpi=110)
+    with chart(out / CURVES, 15, 4) as figure:
+        losses, rates, metrics = figure.subplots(1, 3)
+        losses.plot(epochs, [line["loss"] for line in steps], label="loss", linewidth=1)
+        for name in steps[-1]["parts"] if steps else ():
+            losses.plot(epochs, [line["parts"].get(name, np.nan) for line in steps], label=name, linewidth=1, alpha=0.7)
+        rates.plot(epochs, [line["lr"] for line in steps], linewidth=1)
+        for name in scores[-1]["metrics"] if scores else ():
+            values = [np.nan if line["metrics"][name] is None else line["metrics"][name] for line in scores]
+            if not np.isnan(values).all():
+                metrics.plot([line["epoch"] for line in scores], values, label=name, marker=".")
+        for axes, title in ((losses, "training loss"), (rates, "learning rate"), (metrics, "validation")):
+            axes.set(title=title, xlabel="epoch")
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend()
 
 
 def draw_confusion(out: Path, labels: tuple[str, ...], evaluation: Evaluation) -> None:
     """Number of images by true class (row) and predicted class (column); colors are shares of the row."""
     table = evaluation.confusion(len(labels))
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    few = len(labels) <= MAX_NAMED
-    side = max(4.0, 0.35 * len(labels) + 2) if few else 10.0
-    chart = figure(side + 1, side)
-    axes = chart.subplots()
-    chart.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), ax=axes, fraction=0.046)
-    axes.set(xlabel="answer", ylabel="truth")
-    if few:
-        axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
-        axes.set_yticks(range(len(labels)), labels, fontsize=7)
-    if len(labels) <= 20:
-        for row, column in zip(*np.nonzero(table), strict=True):
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=7, color=color)
-    chart.savefig(out / CONFUSION, dpi=110)
+    named = len(labels) <= MAX_NAMED
+    side = max(4.0, 0.35 * len(labels) + 2) if named else 10.0
+    with chart(out / CONFUSION, side + 1, side) as figure:
+        axes = figure.subplots()
+        axes.grid(visible=False)
+        figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), ax=axes, fraction=0.046)
+        axes.set(xlabel="answer", ylabel="truth")
+        if named:
+            axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
+            axes.set_yticks(range(len(labels)), labels, fontsize=7)
+        if len(labels) <= MAX_COUNTED:
+            for row, column in zip(*np.nonzero(table), strict=True):
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=7, color=color)
 
 
 def draw_samples(out: Path, model: ModelFile, dataset: Dataset) -> None:
