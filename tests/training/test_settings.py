@@ -92,6 +92,7 @@ def test_resolution_changes_what_depends_on_it():
         ("network.settings.classes", "3", "network.settings.classes 3: the data"),
         ("network.architecture", "mobilenet_v3", "nearest: mobilenet_v"),
         ("network.settings.widht", "1", "nearest: width"),
+        ("decayed", "nothing", "recipe.decayed 'nothing': must be 'dense' or 'weights'"),
         ("optimizer.momentum", '"a"', "recipe.optimizer.momentum 'a': must be a number"),
     ],
 )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
-from ...errors import UsageError
+from ...settings import Rules, Settings
 
 M = TypeVar("M", bound=nn.Module)
 
 
-@dataclass(frozen=True)
-class Averaging:
+class Averaging(Settings):
     """How the average moves.
 
     Attributes:
@@ -32,11 +30,10 @@ class Averaging:
     ramp: bool = True
     start: float = 0.0
 
-    def __post_init__(self) -> None:
-        if not (0 <= self.decay < 1 and self.every >= 1 and 0 <= self.start < 1):
-            raise UsageError(
-                f"averaging: decay {self.decay} and start {self.start} must be 0 to below 1, every {self.every} at least 1"
-            )
+    def rules(self) -> Rules:
+        yield "decay", 0 <= self.decay < 1, "0 to below 1"
+        yield "every", self.every >= 1, "at least 1"
+        yield "start", 0 <= self.start < 1, "0 to below 1"
 
     def share(self, update: int) -> float:
         """The share of the old average in update number `update`, counted from 0."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ...errors import UsageError, assert_never
+from ...errors import assert_never
+from ...settings import Rules, Settings
 from . import update_rules
 
 Decayed = Literal["dense", "weights", "all_but_norms", "all"]
@@ -17,39 +17,46 @@ only conv2d has a regularizer; depthwise convolutions, batch norm and biases hav
 and the classifier. "all_but_norms": biases too (torchvision's ``--norm-weight-decay 0``). "all": PyTorch's default."""
 
 
-@dataclass(frozen=True)
-class SGD:
+class SGD(Settings):
     """Stochastic gradient descent with momentum, PyTorch's form: v = momentum v + g, w -= lr v; weight decay adds to g."""
 
     momentum: float = 0.9
     nesterov: bool = False
 
 
-@dataclass(frozen=True)
-class RMSProp:
+class RMSProp(Settings):
     """TensorFlow's RMSProp, see `update_rules.TensorFlowRMSProp`; weight decay adds to the gradient, as an L2 loss does."""
 
     decay: float = 0.9
     momentum: float = 0.9
     epsilon: float = 1.0
 
+    def rules(self) -> Rules:
+        yield "decay", 0 <= self.decay < 1, "0 to below 1"
+        yield "momentum", 0 <= self.momentum < 1, "0 to below 1"
+        yield "epsilon", self.epsilon >= 0, "at least 0"
 
-@dataclass(frozen=True)
-class AdamW:
+
+class AdamW(Settings):
     """Adam with decoupled weight decay (arXiv 1711.05101), PyTorch's form."""
 
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
 
 
-@dataclass(frozen=True)
-class Muon:
+class Muon(Settings):
     """Orthogonalized momentum for full convolutions, AdamW for all other parameters, see `update_rules.Muon`."""
 
     momentum: float = 0.95
     steps: int = 5
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
+
+    def rules(self) -> Rules:
+        yield "momentum", 0 <= self.momentum < 1, "0 to below 1"
+        yield "steps", self.steps >= 1, "at least 1"
+        yield "betas", all(0 <= beta < 1 for beta in self.betas), "0 to below 1"
+        yield "epsilon", self.epsilon > 0, "above 0"
 
 
 Optimizer = SGD | RMSProp | AdamW | Muon
@@ -73,8 +80,6 @@ def build(kind: Optimizer, net: nn.Module, lr: float, weight_decay: float, decay
 
 def parameter_groups(net: nn.Module, weight_decay: float, decayed: Decayed) -> list[dict[str, Any]]:
     """Two groups with every parameter in one of them: those with weight decay and those without. Empty groups are left out."""
-    if decayed not in get_args(Decayed):
-        raise UsageError(f"decayed {decayed!r}: must be one of {', '.join(get_args(Decayed))}")
     has_decay: dict[int, bool] = {}
     parameters: list[Tensor] = []
     for layer in net.modules():

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from ...errors import UsageError
+from torch.optim.optimizer import ParamsT
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic x -> a x + b x^3 + c x^5 (K. Jordan). Applied five times, it maps every x from 0.002 to 1 to 0.68 to 1.21."""
@@ -54,10 +53,8 @@ class TensorFlowRMSProp(OptimizerBase):
     """
 
     def __init__(
-        self, params: Any, lr: float, decay: float = 0.9, momentum: float = 0.9, epsilon: float = 1.0, weight_decay: float = 0.0
+        self, params: ParamsT, lr: float, decay: float, momentum: float, epsilon: float, weight_decay: float = 0.0
     ) -> None:
-        if not (0 <= decay < 1 and 0 <= momentum < 1 and epsilon >= 0):
-            raise UsageError(f"RMSProp: decay {decay}, momentum {momentum} must be 0 to below 1, epsilon {epsilon} at least 0")
         settings = {"lr": lr, "decay": decay, "momentum": momentum, "epsilon": epsilon, "weight_decay": weight_decay}
         super().__init__(params, settings)
 
@@ -86,20 +83,10 @@ class Muon(OptimizerBase):
     """
 
     def __init__(
-        self,
-        params: Any,
-        lr: float,
-        momentum: float = 0.95,
-        steps: int = 5,
-        betas: tuple[float, float] = (0.9, 0.999),
-        epsilon: float = 1e-8,
-        weight_decay: float = 0.0,
+        self, params: ParamsT, lr: float, momentum: float, steps: int, betas: tuple[float, float], epsilon: float
     ) -> None:
-        if not (0 <= momentum < 1 and steps >= 1 and all(0 <= beta < 1 for beta in betas) and epsilon > 0):
-            raise UsageError(f"Muon: momentum {momentum} and betas {betas} must be 0 to below 1, steps {steps} at least 1, "
-                             f"epsilon {epsilon} above 0")  # fmt: skip
         settings = {"lr": lr, "momentum": momentum, "steps": steps, "betas": betas, "epsilon": epsilon,
-                    "weight_decay": weight_decay, "matrices": False, "steps_done": 0}  # fmt: skip
+                    "weight_decay": 0.0, "matrices": False, "steps_done": 0}  # fmt: skip
         super().__init__(params, settings)
 
     def update(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
