@@ -296,11 +296,11 @@ def test_a_batch_divided_at_even_places_is_mixed_as_if_it_were_whole():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ClassificationAugmentation(scale=(0.5, 0.1)), r"scale \(0.5, 0.1\) must be from and to"),
+        (lambda: ClassificationAugmentation(scale=(0.5, 0.1)), r"scale \(0.5, 0.1\): must be from and to"),
         (lambda: ClassificationAugmentation(brightness=32), "divide by 255"),
-        (lambda: ClassificationAugmentation(policy="autoaugment"), "one of none, randaugment, trivial"),
-        (lambda: ClassificationAugmentation(magnitude=5), "operations and magnitude belong to randaugment"),
-        (lambda: ClassificationAugmentation(flip=True), "flip True must be a probability"),
+        (lambda: ClassificationAugmentation(policy="autoaugment"), "must be 'none' or 'randaugment' or 'trivial'"),
+        (lambda: ClassificationAugmentation(magnitude=5), "magnitude 5: must be absent except for randaugment"),
+        (lambda: ClassificationAugmentation(flip=True), "flip True: must be a number"),
         (lambda: DetectionAugmentation(zoom=(0.5, 2.0)), r"zoom \(0.5, 2.0\)"),
         (lambda: SegmentationAugmentation(step=-1), "step -1"),
         (lambda: SegmentationAugmentation(jitter=(0, 0, 0, 0.6)), "the last at most 0.5"),

@@ -179,12 +179,12 @@ def test_balanced_draws_every_class_equally_often_with_different_augmentations(t
 @pytest.mark.parametrize(
     ("task", "augmentation", "others", "message"),
     [
-        ("detection", ClassificationAugmentation(), {}, "ClassificationAugmentation for data for detection"),
+        ("detection", ClassificationAugmentation(), {}, "ClassificationAugmentation must be the one for detection"),
         ("detection", DetectionAugmentation(), {"balanced": True}, "balanced True must be False except"),
         ("classification", None, {"balanced": True}, "balanced True must be False except"),
-        ("classification", ClassificationAugmentation(), {"batch": 5, "world": 2}, "batch 5 must be a multiple of the 2"),
+        ("classification", ClassificationAugmentation(), {"batch": 5, "world": 2}, "batch 5: must be a multiple of the 2"),
         ("classification", ClassificationAugmentation(mixup=1), {"batch": 6, "world": 2}, "is odd on each"),
-        ("classification", ClassificationAugmentation(), {"rank": 1}, "rank 1 must be from 0 to 0"),
+        ("classification", ClassificationAugmentation(), {"rank": 1}, "rank 1: must be from 0 to 0"),
         ("classification", ClassificationAugmentation(), {"skip": 6}, "skip 6 must be at most the epoch's 5"),
         ("classification", ClassificationAugmentation(), {"batch": 6, "world": 3, "rank": 2}, "last batch of 2, too few for 3"),
         ("classification", ClassificationAugmentation(), {"workers": -1}, "workers -1"),

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,19 +18,19 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ...data.seeds import derived_seed
-from ...errors import UsageError, assert_never, short_repr
+from ...errors import UsageError, assert_never
 from ...images.preprocessing import Preprocessing
-from ...network.layers import Task
+from ...settings import Rules, Settings
 from ...tasks.results import VOID
 from .samples import DetectionTarget, MaskTarget, Target
 
 Policy = Literal["none", "randaugment", "trivial"]
 ScaleOf = Literal["picture", "fitted"]
 Range = tuple[float, float]
+Jitter = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
-class ClassificationAugmentation:
+class ClassificationAugmentation(Settings):
     """Random resized crop, mirror image, color, erasing; mixing of the batch's images.
 
     Attributes:
@@ -56,7 +55,7 @@ class ClassificationAugmentation:
     flip: float = 0.5
     brightness: float = 0.0
     saturation: Range = (1.0, 1.0)
-    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    jitter: Jitter = (0.0, 0.0, 0.0, 0.0)
     policy: Policy = "none"
     operations: int = 2
     magnitude: int = 9
@@ -64,33 +63,26 @@ class ClassificationAugmentation:
     mixup: float = 0.0
     cutmix: float = 0.0
 
+    noun = "augmentation"
     task = "classification"
 
-    def __post_init__(self) -> None:
-        _check(self, {
-            "scale": (_is_range(self.scale, 0.001, 1), "from and to, within 0.001 to 1"),
-            "ratio": (_is_range(self.ratio, 0.01, 100), "from and to, within 0.01 to 100"),
-            "flip": (_is_number(self.flip, 0, 1), "a probability"),
-            "brightness": (_is_number(self.brightness, 0, 1), "from 0 to 1; divide by 255 if it is on the pixels' scale"),
-            "saturation": (_is_range(self.saturation, 0, 10), "from and to, within 0 to 10"),
-            "jitter": (
-                isinstance(self.jitter, tuple) and len(self.jitter) == 4 and all(_is_number(x, 0, 1) for x in self.jitter)
-                and self.jitter[3] <= 0.5,
-                "four numbers from 0 to 1, the last at most 0.5",
-            ),
-            "policy": (self.policy in get_args(Policy), f"one of {', '.join(get_args(Policy))}"),
-            "operations": (type(self.operations) is int and 1 <= self.operations <= 10, "an int from 1 to 10"),
-            "magnitude": (type(self.magnitude) is int and 0 <= self.magnitude <= 30, "an int from 0 to 30"),
-            "erasing": (_is_number(self.erasing, 0, 1), "a probability"),
-            "mixup": (_is_number(self.mixup, 0, 100), "a number from 0"),
-            "cutmix": (_is_number(self.cutmix, 0, 100), "a number from 0"),
-        })  # fmt: skip
-        if self.policy != "randaugment" and (self.operations, self.magnitude) != (2, 9):
-            raise UsageError(f"augmentation: operations and magnitude belong to randaugment; policy is {self.policy!r}")
+    def rules(self) -> Rules:
+        yield "scale", _is_range(self.scale, 0.001, 1), "from and to, within 0.001 to 1"
+        yield "ratio", _is_range(self.ratio, 0.01, 100), "from and to, within 0.01 to 100"
+        yield "flip", 0 <= self.flip <= 1, "a probability"
+        yield "brightness", 0 <= self.brightness <= 1, "from 0 to 1; divide by 255 if it is on the pixels' scale"
+        yield "saturation", _is_range(self.saturation, 0, 10), "from and to, within 0 to 10"
+        yield _jitter_rule(self.jitter)
+        yield "operations", 1 <= self.operations <= 10, "from 1 to 10"
+        yield "magnitude", 0 <= self.magnitude <= 30, "from 0 to 30"
+        yield "operations", self.policy == "randaugment" or self.operations == 2, "absent except for randaugment"
+        yield "magnitude", self.policy == "randaugment" or self.magnitude == 9, "absent except for randaugment"
+        yield "erasing", 0 <= self.erasing <= 1, "a probability"
+        yield "mixup", 0 <= self.mixup <= 100, "from 0 to 100"
+        yield "cutmix", 0 <= self.cutmix <= 100, "from 0 to 100"
 
 
-@dataclass(frozen=True)
-class DetectionAugmentation:
+class DetectionAugmentation(Settings):
     """SSD's (arXiv 1512.02325, section 2.2): photometric distortion, zoom out, IoU crop, mirror image; then the whole image is
     squashed to the input's size.
 
@@ -111,20 +103,17 @@ class DetectionAugmentation:
     iou_crop: bool = True
     flip: float = 0.5
 
+    noun = "augmentation"
     task = "detection"
 
-    def __post_init__(self) -> None:
-        _check(self, {
-            "distortion": (_is_number(self.distortion, 0, 1), "a probability"),
-            "zoom_out": (_is_number(self.zoom_out, 0, 1), "a probability"),
-            "zoom": (_is_range(self.zoom, 1, 16), "from and to, within 1 to 16"),
-            "iou_crop": (isinstance(self.iou_crop, bool), "True or False"),
-            "flip": (_is_number(self.flip, 0, 1), "a probability"),
-        })  # fmt: skip
+    def rules(self) -> Rules:
+        yield "distortion", 0 <= self.distortion <= 1, "a probability"
+        yield "zoom_out", 0 <= self.zoom_out <= 1, "a probability"
+        yield "zoom", _is_range(self.zoom, 1, 16), "from and to, within 1 to 16"
+        yield "flip", 0 <= self.flip <= 1, "a probability"
 
 
-@dataclass(frozen=True)
-class SegmentationAugmentation:
+class SegmentationAugmentation(Settings):
     """DeepLab's: a random scale, a random crop of the input's size (padded if the image is too small), mirror image.
 
     Attributes:
@@ -142,22 +131,25 @@ class SegmentationAugmentation:
     step: float = 0.25
     scale_of: ScaleOf = "picture"
     flip: float = 0.5
-    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    jitter: Jitter = (0.0, 0.0, 0.0, 0.0)
 
+    noun = "augmentation"
     task = "segmentation"
 
-    def __post_init__(self) -> None:
-        _check(self, {
-            "scale": (_is_range(self.scale, 0.05, 16), "from and to, within 0.05 to 16"),
-            "step": (_is_number(self.step, 0, 16), "a number from 0"),
-            "scale_of": (self.scale_of in get_args(ScaleOf), f"one of {', '.join(get_args(ScaleOf))}"),
-            "flip": (_is_number(self.flip, 0, 1), "a probability"),
-            "jitter": (
-                isinstance(self.jitter, tuple) and len(self.jitter) == 4 and all(_is_number(x, 0, 1) for x in self.jitter)
-                and self.jitter[3] <= 0.5,
-                "four numbers from 0 to 1, the last at most 0.5",
-            ),
-        })  # fmt: skip
+    def rules(self) -> Rules:
+        yield "scale", _is_range(self.scale, 0.05, 16), "from and to, within 0.05 to 16"
+        yield "step", 0 <= self.step <= 16, "from 0 to 16"
+        yield "flip", 0 <= self.flip <= 1, "a probability"
+        yield _jitter_rule(self.jitter)
+
+
+def _is_range(pair: Range, low: float, high: float) -> bool:
+    return low <= pair[0] <= pair[1] <= high
+
+
+def _jitter_rule(jitter: Jitter) -> tuple[str, bool, str]:
+    holds = all(0 <= share <= 1 for share in jitter) and jitter[3] <= 0.5
+    return "jitter", holds, "four numbers from 0 to 1, the last at most 0.5"
 
 
 Augmentation = ClassificationAugmentation | DetectionAugmentation | SegmentationAugmentation
@@ -320,7 +312,7 @@ def _mode(preprocessing: Preprocessing) -> Any:
     return v2.InterpolationMode(preprocessing.interpolation)
 
 
-def _jitter(jitter: tuple[float, float, float, float]) -> list[Any]:
+def _jitter(jitter: Jitter) -> list[Any]:
     return [v2.ColorJitter(*jitter)] if any(jitter) else []
 
 
@@ -331,27 +323,3 @@ def _by_box(inputs: Any) -> tuple[Tensor, Tensor]:
 
 def _same(image: Tensor) -> Tensor:
     return image
-
-
-# Validation ------------------------------------------------------------------------------------------------------------
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_range(value: object, low: float, high: float) -> bool:
-    pair = isinstance(value, tuple) and len(value) == 2 and all(_is_number(x, low, high) for x in value)
-    return pair and value[0] <= value[1]  # type: ignore[index]
-
-
-def _check(settings: Augmentation, rules: dict[str, tuple[bool, str]]) -> None:
-    assert set(rules) == {field.name for field in fields(settings)}
-    for name, (ok, rule) in rules.items():
-        if not ok:
-            raise UsageError(f"augmentation: {name} {short_repr(getattr(settings, name))} must be {rule}")
-
-
-def check_task(augmentation: Augmentation, task: Task) -> None:
-    if augmentation.task != task:
-        raise UsageError(f"{type(augmentation).__name__} for data for {task}: must be the one for {task}; choose that")

@@ -22,7 +22,8 @@ from torch import Tensor
 from ...data.seeds import derived_seed
 from ...errors import UsageError
 from ...images.preprocessing import Preprocessing
-from .augment import Augmentation, ClassificationAugmentation, check_task, drawing_from, evaluation_image, training
+from ...settings import require
+from .augment import Augmentation, ClassificationAugmentation, drawing_from, evaluation_image, training
 from .mix import mix, mixes
 from .samples import Dataset, DetectionTarget, ImagesLost, MaskTarget, Target
 
@@ -65,15 +66,14 @@ class LoaderSettings:
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, good, rule in (
-            ("batch", self.batch >= 1 and self.batch % max(self.world, 1) == 0, f"a multiple of the {self.world} processes"),
+        batch_rule = f"a multiple of the {self.world} processes"
+        require("loader", self, (
+            ("batch", self.batch >= 1 and self.batch % max(self.world, 1) == 0, batch_rule),
             ("workers", self.workers >= 0, "at least 0"),
             ("rank", 0 <= self.rank < self.world, f"from 0 to {self.world - 1}"),
             ("epoch", self.epoch >= 0, "at least 0"),
             ("skip", self.skip >= 0, "at least 0"),
-        ):
-            if not good:
-                raise UsageError(f"loader: {name} {getattr(self, name)!r} must be {rule}")
+        ))  # fmt: skip
 
 
 BatchTarget = Tensor | list[DetectionTarget] | list[MaskTarget]
@@ -136,8 +136,8 @@ class Loader:
         self.trains, self.device, self.waited = augmentation is not None, torch.device(settings.device), 0.0
         if settings.balanced and (augmentation is None or dataset.targets is None):
             raise UsageError("loader: balanced True must be False except for training a classifier")
-        if augmentation is not None:
-            check_task(augmentation, dataset.task)
+        if augmentation is not None and augmentation.task != dataset.task:
+            raise UsageError(f"loader: {type(augmentation).__name__} must be the one for {dataset.task}, as the data is")
         self.mixing = augmentation if isinstance(augmentation, ClassificationAugmentation) and mixes(augmentation) else None
         self.changes = _Changes(dataset, augmentation, preprocessing, settings.seed, settings.epoch)
         self.steps = self._steps()
