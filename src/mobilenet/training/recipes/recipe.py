@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal
 
 from ... import settings
-from ...errors import UsageError, short_repr
 from ...images.preprocessing import Preprocessing
 from ...network import catalogue
 from ...network.layers import Network, Task
+from ...settings import Rules, Settings
 from ...tasks.detection import Decoding
-from ..input import ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
+from ..input import Augmentation
 from ..optim.ema import Averaging
 from ..optim.optimizer import SGD, Decayed, Optimizer
 from ..optim.schedule import Cosine, Schedule, Warmup
 
 Precision = Literal["32-true", "bf16-mixed"]
-Augmentation = ClassificationAugmentation | DetectionAugmentation | SegmentationAugmentation
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
+class NetworkSpec(Settings):
     """Which network to train, and how its weights start.
 
     Attributes:
@@ -46,14 +44,14 @@ class NetworkSpec:
     start: str | None = None
     fixed_norms: bool = False
 
-    def __post_init__(self) -> None:
-        for key, owner in (("resolution", "recipe's setting 'resolution'"), ("classes", "data")):
-            if key in self.settings:
-                raise UsageError(f"network.settings.{key} {self.settings[key]!r}: the {owner} determines it; leave it out")
-        if self.fixed_norms and self.norm_momentum != 0.1:
-            raise UsageError(f"norm_momentum {self.norm_momentum}: has no effect with fixed_norms; leave one of them out")
-        if self.fixed_norms and self.start is None:
-            raise UsageError("fixed_norms true: the statistics of random weights mean nothing; give network.start")
+    noun = "network"
+
+    def rules(self) -> Rules:
+        yield "settings", "resolution" not in self.settings, "without 'resolution', which is a setting of the recipe"
+        yield "settings", "classes" not in self.settings, "without 'classes', which come from the data"
+        yield "norm_momentum", not self.fixed_norms or self.norm_momentum == 0.1, "absent with fixed_norms"
+        start_is_right = not self.fixed_norms or self.start is not None
+        yield "start", start_is_right, "given with fixed_norms: the statistics of random weights mean nothing"
 
     def network(self, resolution: int, classes: int | None) -> Network:
         """The network for `classes` classes, or the architecture's default number."""
@@ -61,19 +59,18 @@ class NetworkSpec:
         return catalogue.build(self.architecture, resolution=resolution, **own, **self.settings)
 
 
-@dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Settings):
     """A classifier's loss. `smoothing`: the share of the truth that is spread over all classes."""
 
     smoothing: float = 0.0
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.smoothing < 1:
-            raise UsageError(f"smoothing {self.smoothing}: must be at least 0 and below 1; for example 0.1")
+    task = "classification"
+
+    def rules(self) -> Rules:
+        yield "smoothing", 0 <= self.smoothing < 1, "at least 0 and below 1; for example 0.1"
 
 
-@dataclass(frozen=True)
-class BoxLoss:
+class BoxLoss(Settings):
     """A detector's loss, in TensorFlow's or torchvision's form; the network's ``anchors`` and the decoding must agree with it.
 
     Attributes:
@@ -83,27 +80,23 @@ class BoxLoss:
 
     form: Literal["tensorflow", "torchvision"] = "torchvision"
     negatives: float = 3.0
-    decoding: Decoding = field(default_factory=lambda: Decoding("softmax", "xywh", 0.01, 0.55, 100, 300))
+    decoding: Decoding = Decoding("softmax", "xywh", 0.01, 0.55, 100, 300)
+
+    task = "detection"
 
 
-@dataclass(frozen=True)
-class PixelCrossEntropy:
+class PixelCrossEntropy(Settings):
     """A segmenter's loss: the mean over all pixels that are not void. `weights`: one for each class, or none."""
 
     weights: tuple[float, ...] = ()
 
+    task = "segmentation"
+
 
 Loss = CrossEntropy | BoxLoss | PixelCrossEntropy
-LOSSES: dict[Task, type] = {"classification": CrossEntropy, "detection": BoxLoss, "segmentation": PixelCrossEntropy}
-AUGMENTATIONS: dict[Task, type] = {
-    "classification": ClassificationAugmentation,
-    "detection": DetectionAugmentation,
-    "segmentation": SegmentationAugmentation,
-}
 
 
-@dataclass(frozen=True)
-class Teacher:
+class Teacher(Settings):
     """Distillation: the network also learns the outputs of another network.
 
     Attributes:
@@ -116,15 +109,12 @@ class Teacher:
     weight: float = 0.5
     temperature: float = 1.0
 
-    def __post_init__(self) -> None:
-        if not (0 < self.weight <= 1 and self.temperature > 0):
-            raise UsageError(
-                f"teacher: weight {self.weight} must be above 0, at most 1; temperature {self.temperature} above 0"
-            )
+    def rules(self) -> Rules:
+        yield "weight", 0 < self.weight <= 1, "above 0 and at most 1"
+        yield "temperature", self.temperature > 0, "above 0"
 
 
-@dataclass(frozen=True)
-class GeneratedShapes:
+class GeneratedShapes(Settings):
     """Generated images of shapes instead of a folder: `train` and `val` of them, none in both, `size` pixels wide and high."""
 
     train: int = 4096
@@ -132,8 +122,7 @@ class GeneratedShapes:
     size: int = 64
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """Everything about a training run except where the data is.
 
     Attributes:
@@ -176,10 +165,10 @@ class Recipe:
     epochs: int
     batch: int
     lr: float
-    loss: Loss = field(default_factory=CrossEntropy)
-    optimizer: Optimizer = field(default_factory=SGD)
-    schedule: Schedule = field(default_factory=Cosine)
-    warmup: Warmup = field(default_factory=Warmup)
+    loss: Loss = CrossEntropy()
+    optimizer: Optimizer = SGD()
+    schedule: Schedule = Cosine()
+    warmup: Warmup = Warmup()
     weight_decay: float = 0.0
     decayed: Decayed = "weights"
     sizes: tuple[tuple[float, int], ...] = ()
@@ -200,37 +189,30 @@ class Recipe:
     balanced: bool = False
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        task = self.task
-        sides = [side for _, side in self.sizes]
-        for key, ok, rule in (
-            ("resolution", self.preprocessing.size == (self.resolution,) * 2, "the size that the preprocessing makes"),
-            ("loss", isinstance(self.loss, LOSSES[task]), f"{settings.kind_of(LOSSES[task])} for {task}"),
-            ("augmentation", isinstance(self.augmentation, AUGMENTATIONS[task]), f"one for {task}"),
-            ("sizes", [s for s, _ in self.sizes] == sorted({*(s for s, _ in self.sizes), *([0.0] if sides else [])}),
-             "pairs of a share of the run, increasing from 0, and a side"),
-            ("sizes", all(8 <= side <= 4096 for side in sides), "pairs whose sides are 8 to 4096 pixels"),
-            ("sizes", not sides or task == "classification", "() except for classification"),
-            ("balanced", not self.balanced or task == "classification", "false except for classification"),
-            ("teacher", self.teacher is None or task == "classification", "null except for classification"),
-            ("lr", self.lr > 0, "above 0"),
-            ("weight_decay", self.weight_decay >= 0, "at least 0"),
-            ("sync_norm", not (self.sync_norm and self.network.fixed_norms), "false with fixed_norms"),
-            ("clip", self.clip is None or self.clip > 0, "above 0, or null"),
-            ("limit", self.limit is None or self.limit > 0, "above 0, or null"),
-            ("accumulate", self.accumulate >= 1 and self.batch % self.accumulate == 0, f"a divisor of the batch, {self.batch}"),
-            ("workers", self.workers >= 0, "at least 0"),
-            ("warmup", self.warmup.epochs < self.epochs, f"shorter than the run's {self.epochs} epochs"),
-            *((key, getattr(self, key) >= 1, "at least 1")
-              for key in ("epochs", "batch", "score_epochs", "checkpoint_steps")),
-        ):  # fmt: skip
-            if not ok:
-                raise UsageError(f"recipe {self.name}: {key} {short_repr(getattr(self, key))} must be {rule}")
-        if self.averaging is not None and self.averaging.start and self.network.start is None:
-            raise UsageError(
-                f"recipe {self.name}: averaging.start {self.averaging.start} must be 0 if weights start at random; "
-                "set network.start, or leave it out"
-            )
+    def rules(self) -> Rules:
+        task, shares, sides = self.task, [share for share, _ in self.sizes], [side for _, side in self.sizes]
+        for name in ("epochs", "batch", "score_epochs", "checkpoint_steps"):
+            yield name, getattr(self, name) >= 1, "at least 1"
+        yield "resolution", self.preprocessing.size == (self.resolution,) * 2, "the size that the preprocessing makes"
+        yield "loss", self.loss.task == task, f"one for {task}"
+        yield "augmentation", self.augmentation.task == task, f"one for {task}"
+        increasing = shares == sorted(set(shares)) and shares[:1] in ([], [0.0])
+        yield "sizes", increasing, "pairs of a share of the run, increasing from 0, and a side"
+        yield "sizes", all(8 <= side <= 4096 for side in sides), "pairs whose sides are 8 to 4096 pixels"
+        yield "sizes", not sides or task == "classification", "() except for classification"
+        yield "balanced", not self.balanced or task == "classification", "false except for classification"
+        yield "teacher", self.teacher is None or task == "classification", "null except for classification"
+        yield "lr", self.lr > 0, "above 0"
+        yield "weight_decay", self.weight_decay >= 0, "at least 0"
+        yield "sync_norm", not (self.sync_norm and self.network.fixed_norms), "false with fixed_norms"
+        yield "clip", self.clip is None or self.clip > 0, "above 0, or null"
+        yield "limit", self.limit is None or self.limit > 0, "above 0, or null"
+        yield "accumulate", self.accumulate >= 1 and self.batch % self.accumulate == 0, f"a divisor of the batch, {self.batch}"
+        yield "workers", self.workers >= 0, "at least 0"
+        yield "warmup", self.warmup.epochs < self.epochs, f"shorter than the run's {self.epochs} epochs"
+        keeps_start = self.averaging is not None and self.averaging.start > 0
+        rule = "without a start if weights start at random; set network.start, or leave averaging.start out"
+        yield "averaging", not keeps_start or self.network.start is not None, rule
 
     @property
     def task(self) -> Task:
@@ -242,13 +224,13 @@ class Recipe:
         return sides[-1] if sides else self.resolution
 
     def to_json(self) -> dict[str, Any]:
-        """JSON's types, as in a run's folder and in the model file."""
+        """JSON's types, as in a run's folder and in the model file: each value with its kind."""
         data: dict[str, Any] = settings.to_json(self)
         return data
 
     @classmethod
-    def from_json(cls, data: Any) -> Recipe:
-        """The reverse of `to_json`. UsageError names the setting that is wrong."""
+    def from_json(cls, data: object) -> Recipe:
+        """The reverse of `to_json`; settings with a default may be missing. UsageError names the setting that is wrong."""
         return settings.from_json(cls, data)
 
 
