@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from PIL import Image
 from support.models import PICTURE, detector, segmenter, toy
 from support.paths import ROOT
 
+import mobilenet
 from mobilenet import modelfile
+from mobilenet.zoo import published
 
 PACKAGE = ROOT / "src" / "mobilenet"
 DEVICE = ("numpy", "PIL", "safetensors", "click", "platformdirs", "tabulate")
@@ -195,11 +198,40 @@ def test_the_declared_dependencies_are_those_imported():
     assert third_party <= known
 
 
-def test_unknown_attributes_of_the_package():
-    import mobilenet
-
+def test_the_public_names_of_the_package():
     assert mobilenet.load is not None
     with pytest.raises(AttributeError, match="has no attribute 'laod'"):
         mobilenet.laod  # noqa: B018
     for name in mobilenet.__all__:
         assert getattr(mobilenet, name)
+        assert name in dir(mobilenet)
+    assert re.fullmatch(r"\d+\.\d+.*", mobilenet.__version__)
+
+
+def test_type_checkers_see_the_public_names_where_they_are_defined():
+    imports = {
+        alias.asname: node.module
+        for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    assert imports == mobilenet.HOMES
+
+
+def test_type_checkers_know_the_results_of_the_known_models(tmp_path):
+    """`load` names models whose task a type checker knows; the types it infers are those that the models have."""
+    pytest.importorskip("mypy")
+    results = {"classification": "Classification", "detection": "Detections", "segmentation": "Segmentation"}
+    code, types = ["import mobilenet", "from pathlib import Path", "reveal_type(mobilenet.load()('a.jpg'))"], ["Classification"]
+    for name in ("imagenet", "coco", "voc", "voc-small"):
+        code.append(f"reveal_type(mobilenet.load({name!r}, threads=1)('a.jpg'))")
+        types.append(results[published.find(name).task])
+    code.append("def label(predict: mobilenet.Predictor) -> str: return str(predict('a.jpg'))")
+    code.append("reveal_type(mobilenet.load(Path('m.safetensors'))('a.jpg'))")
+    (tmp_path / "calls.py").write_text("\n".join(code))
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", tmp_path / "calls.py"]
+    result = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    *known, unknown = re.findall(r'Revealed type is "(.*)"', result.stdout)
+    assert [each.rpartition(".")[2] for each in known] == types
+    assert unknown.count("|") == 2 or unknown.startswith("Union")

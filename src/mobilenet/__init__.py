@@ -1,34 +1,44 @@
-"""MobileNets from the paper to the device.
+"""MobileNets: networks, their weights, and the engine that runs them.
 
     import mobilenet
 
     predict = mobilenet.load("imagenet")
     print(predict("cat.jpg"))
 
-Everything is imported when it is first used, so that ``import mobilenet`` costs nothing.
+The names in `__all__`, `mobilenet.nn` and the recipes are public. Every other name is private and may change in any release.
+A name is imported when it is first used, so that ``import mobilenet`` costs nothing.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
+    from .limits import Limits as Limits, set_limits as set_limits
     from .network.heads import (
-        deeplabv3_mobilenet_v1,
-        deeplabv3_mobilenet_v2,
-        ssd_mobilenet_v2,
-        ssdlite_mobilenet_v1,
-        ssdlite_mobilenet_v2,
+        deeplabv3_mobilenet_v1 as deeplabv3_mobilenet_v1,
+        deeplabv3_mobilenet_v2 as deeplabv3_mobilenet_v2,
+        ssd_mobilenet_v2 as ssd_mobilenet_v2,
+        ssdlite_mobilenet_v1 as ssdlite_mobilenet_v1,
+        ssdlite_mobilenet_v2 as ssdlite_mobilenet_v2,
     )
-    from .network.mobilenet import mobilenet_v1, mobilenet_v2
-    from .predict.predictor import Predictor, load
-    from .tasks.results import Classification, Detections, Prediction, Segmentation
-    from .tasks.views import Views
+    from .network.mobilenet import mobilenet_v1 as mobilenet_v1, mobilenet_v2 as mobilenet_v2
+    from .predict.predictor import Predictor as Predictor, load as load
+    from .tasks.results import (
+        Classification as Classification,
+        Detections as Detections,
+        Prediction as Prediction,
+        Segmentation as Segmentation,
+    )
+    from .tasks.views import Views as Views
+
+    __version__: str
 
 HOMES = {
     "Classification": "tasks.results",
     "Detections": "tasks.results",
+    "Limits": "limits",
     "Prediction": "tasks.results",
     "Predictor": "predict.predictor",
     "Segmentation": "tasks.results",
@@ -38,29 +48,24 @@ HOMES = {
     "load": "predict.predictor",
     "mobilenet_v1": "network.mobilenet",
     "mobilenet_v2": "network.mobilenet",
+    "set_limits": "limits",
     "ssd_mobilenet_v2": "network.heads",
     "ssdlite_mobilenet_v1": "network.heads",
     "ssdlite_mobilenet_v2": "network.heads",
 }
-__all__ = [
-    "Classification",
-    "Detections",
-    "Prediction",
-    "Predictor",
-    "Segmentation",
-    "Views",
-    "deeplabv3_mobilenet_v1",
-    "deeplabv3_mobilenet_v2",
-    "load",
-    "mobilenet_v1",
-    "mobilenet_v2",
-    "ssd_mobilenet_v2",
-    "ssdlite_mobilenet_v1",
-    "ssdlite_mobilenet_v2",
-]
+"""Every public name and the module that defines it."""
+__all__ = list(HOMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     if name not in HOMES:
         raise AttributeError(f"module 'mobilenet' has no attribute {name!r}")
     return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

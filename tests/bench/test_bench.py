@@ -16,8 +16,7 @@ from mobilenet import modelfile
 from mobilenet.network.mobilenet import mobilenet_v2
 
 pytest.importorskip("mobilenet._core", reason="the native core is not built")
-from mobilenet.bench import measure as benching
-from mobilenet.bench import roofline
+from mobilenet.bench import measure as benching, roofline
 from mobilenet.engine.backends import planned_bytes
 
 NETWORK = mobilenet_v2(0.35, resolution=33, classes=10)

@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mobilenet.convert.readers import pickles, pth
 from mobilenet.convert.readers.pickles import CheckpointError

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mobilenet.engine.plan.layout import F32, Layout
 from mobilenet.engine.plan.memory import LINE, Buffer, aligned, place

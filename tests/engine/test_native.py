@@ -12,8 +12,7 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.networks import custom
 from support.weights import random_tensors, tolerance
 

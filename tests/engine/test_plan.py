@@ -6,8 +6,7 @@ from collections import defaultdict
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.networks import STYLES, networks
 
 from mobilenet.engine.plan.budget import candidates, choose

@@ -10,8 +10,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.models import PICTURE, toy
 from support.networks import STYLES, networks
 from support.weights import random_tensors

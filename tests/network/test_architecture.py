@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mobilenet.network import catalogue
 from mobilenet.network.layers import Add, Conv, Linear, padding_amounts, strided

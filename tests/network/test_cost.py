@@ -6,8 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mobilenet.network.cost import cost, save_figure
 from mobilenet.network.mobilenet import MOBILENET_V1_SHALLOW, mobilenet_v1, mobilenet_v2

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mobilenet.network.heads import ssdlite_mobilenet_v2
 from mobilenet.tasks import boxes

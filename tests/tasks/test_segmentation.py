@@ -9,8 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from support.models import LABELS, PAD, by_colour, halves, segmenter
 from support.weights import random_tensors, tolerance

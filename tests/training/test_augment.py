@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torchvision import tv_tensors
 
@@ -20,12 +19,12 @@ from mobilenet.training.input.augment import (
     ClassificationAugmentation,
     DetectionAugmentation,
     SegmentationAugmentation,
+    _InceptionColor as InceptionColor,
+    _saturated as saturated,
     drawing_from,
     evaluation_image,
     training,
 )
-from mobilenet.training.input.augment import _InceptionColor as InceptionColor
-from mobilenet.training.input.augment import _saturated as saturated
 from mobilenet.training.input.loading import normalized, one_thread
 from mobilenet.training.input.mix import mix
 from mobilenet.training.input.samples import to_image, to_tensor

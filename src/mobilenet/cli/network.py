@@ -12,8 +12,7 @@ import click
 
 from .. import modelfile
 from ..engine.backends import planned_bytes
-from ..network import catalogue
-from ..network import cost as ledgers
+from ..network import catalogue, cost as ledgers
 from .shell import command, json_option, resolution_option, set_option
 from .tables import ledger_table
 

@@ -13,8 +13,7 @@ from ..images.preprocessing import Preprocessing
 from ..modelfile import ModelFile, ModelFileError
 from ..network.layers import Network, Resolution, checked_resolution
 from ..network.quantization import Quantization
-from ..tasks import detection
-from ..tasks import labels as known_labels
+from ..tasks import detection, labels as known_labels
 from ..tensorfile import read_safetensors
 from . import libraries, slim
 from .config import Config, config_labels, config_preprocessing, config_settings, read_config

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
 from ..engine.backends import Backend, Executor, as_runtime, choose
 from ..errors import UsageError
 from ..images.open import open_image
 from ..modelfile import ModelFile, ModelFileError
 from ..tasks.classification import ClassificationDecoder
-from ..tasks.results import Decoder, Result
+from ..tasks.results import Classification, Decoder, Detections, Result, Segmentation
 from ..tasks.views import ONE_VIEW, Views
 from ..zoo.load import load_model
 
@@ -18,11 +18,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from PIL import Image
+    from typing_extensions import TypeVar as TypeVarWithDefault
 
     from ..images.open import Source
 
+    MakeExecutor = Callable[[ModelFile], Executor]
+    R_co = TypeVarWithDefault("R_co", bound=Result, covariant=True, default=Result)
+else:
+    R_co = TypeVar("R_co", covariant=True)
 
-class Predictor:
+
+class Predictor(Generic[R_co]):
     """A loaded model. ``predict("cat.jpg")`` opens an image, prepares it, runs the network and returns the result.
 
     Attributes:
@@ -33,20 +39,25 @@ class Predictor:
     Args:
         executor: a runtime, or any function of a (N, 3, H, W) float32 array that returns each output by name.
 
+    A type checker knows a predictor by its results: ``Predictor[Detections]``. ``Predictor`` alone returns any of them.
+
     Raises:
         ModelFileError: the model has no classes to predict.
         UsageError: `views` for a model that is no segmenter.
     """
 
-    def __init__(self, model: ModelFile, executor: Executor, views: Views = ONE_VIEW) -> None:
+    decode: Decoder[R_co]
+    average: Callable[..., R_co] | None
+
+    def __init__(self: Predictor[Result], model: ModelFile, executor: Executor, views: Views = ONE_VIEW) -> None:
         task = model.network.task
         if not model.labels:
             raise ModelFileError(f"{model.network.architecture} without a classifier cannot name images; it can be trained")
         if views != ONE_VIEW and task != "segmentation":
             raise UsageError(f"views {views}: only segmentation averages them, and this is {task}; leave them out")
         self.model, self.runtime, self.views = model, as_runtime(model.network, executor), views
-        self.decode: Decoder[Result] = ClassificationDecoder(model.labels)
-        self.average: Callable[..., Result] | None = None
+        self.decode = ClassificationDecoder(model.labels)
+        self.average = None
         if task == "detection":
             from ..tasks.detection import DetectionDecoder
 
@@ -57,7 +68,7 @@ class Predictor:
 
             self.average = SegmentationDecoder(model.preprocessing, model.labels, model.background).average
 
-    def __call__(self, image: Source) -> Result:
+    def __call__(self, image: Source) -> R_co:
         """The result for one image: a `Classification`, `Detections` or `Segmentation`, by the model's task.
 
         Args:
@@ -68,7 +79,7 @@ class Predictor:
         """
         return self.predict(open_image(image, copy=False))
 
-    def predict(self, image: Image.Image) -> Result:
+    def predict(self, image: Image.Image) -> R_co:
         """The result for an image that `open_image` has opened; saves opening it a second time."""
         if self.average is not None:
             return self.average(self.runtime, image, self.views)
@@ -80,15 +91,53 @@ class Predictor:
         return self.runtime.planned_bytes(self.model.network.resolution)
 
 
+@overload
+def load(
+    source: Literal["imagenet"] = ...,
+    backend: Backend | MakeExecutor = ...,
+    views: Views = ...,
+    *,
+    threads: int | None = ...,
+    memory_budget: int | None = ...,
+) -> Predictor[Classification]: ...
+@overload
+def load(
+    source: Literal["coco"],
+    backend: Backend | MakeExecutor = ...,
+    views: Views = ...,
+    *,
+    threads: int | None = ...,
+    memory_budget: int | None = ...,
+) -> Predictor[Detections]: ...
+@overload
+def load(
+    source: Literal["voc", "voc-small"],
+    backend: Backend | MakeExecutor = ...,
+    views: Views = ...,
+    *,
+    threads: int | None = ...,
+    memory_budget: int | None = ...,
+) -> Predictor[Segmentation]: ...
+@overload
+def load(
+    source: str | Path | ModelFile,
+    backend: Backend | MakeExecutor = ...,
+    views: Views = ...,
+    *,
+    threads: int | None = ...,
+    memory_budget: int | None = ...,
+) -> Predictor[Result]: ...
 def load(
     source: str | Path | ModelFile = "imagenet",
-    backend: Backend | Callable[[ModelFile], Executor] = "native",
+    backend: Backend | MakeExecutor = "native",
     views: Views = ONE_VIEW,
     *,
     threads: int | None = None,
     memory_budget: int | None = None,
-) -> Predictor:
+) -> Predictor[Result]:
     """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
+
+    A type checker knows the results of "imagenet", "coco", "voc" and "voc-small"; every other source may return any result.
 
     Args:
         backend: "native" (the engine; a quantized model runs on its numpy reference), "reference" (numpy; in integers if

@@ -19,8 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 
-from ...data import Classes, Mask, Objects, Records, Shapes, Split, Truth, coco_truth, open_records
-from ...data import Subset as SubsetOfRecords
+from ...data import Classes, Mask, Objects, Records, Shapes, Split, Subset as SubsetOfRecords, Truth, coco_truth, open_records
 from ...errors import MobilenetError, UsageError
 from ...images.open import ImageError
 from ...network.layers import Task
