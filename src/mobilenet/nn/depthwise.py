@@ -13,6 +13,7 @@ oneDNN (3.x, x86 with AVX-512) has quick kernels for plain depthwise layers, for
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 from typing import Any, cast
 
@@ -52,7 +53,7 @@ class _Strided(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return wanted_gradients(ctx, gradient, strided_input, plain_weight)
+        return wanted_gradients(ctx, gradient, strided_input, strided_weight)
 
 
 class _Dilated(_Strided):
@@ -84,6 +85,25 @@ def wanted_gradients(ctx: Any, gradient: Tensor, of_input: Part, of_weight: Part
 def plain_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
     found: Tensor = gradients(gradient, x, weight, stride, padding, dilation, (False, True, False))[1]
     return found
+
+
+def strided_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+    if not rounds_sums():
+        return plain_weight(gradient, x, weight, stride, padding, dilation)
+    return plain_weight(gradient.float(), x.float(), weight.float(), stride, padding, dilation).to(weight.dtype)
+
+
+@cache
+def rounds_sums() -> bool:
+    """Whether this CPU's kernel for the filters' gradient rounds sums on the way to bfloat16.
+
+    PyTorch's own kernel does, which runs where oneDNN has none. Two images contribute 257 and -256 here: 257 has nine binary
+    digits, so it survives only in a wider sum.
+    """
+    gradient = torch.zeros(2, 8, 17, 17)
+    gradient[0].flatten(1)[:, :257], gradient[1].flatten(1)[:, :256] = 1, -1
+    images, filters = torch.ones(2, 8, 35, 35).bfloat16(), torch.ones(8, 1, 3, 3).bfloat16()
+    return bool((plain_weight(gradient.bfloat16(), images, filters, (2, 2), (0, 0), (1, 1)) != 1).any())
 
 
 def strided_input(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
