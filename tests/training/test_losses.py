@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from torchvision import tv_tensors
 from torchvision.models.detection import _utils, ssd
 
+from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.network.heads import ssdlite_mobilenet_v2
 from mobilenet.nn import ssdlite_mobilenet_v2 as torch_ssdlite
 from mobilenet.tasks import boxes, detection
 from mobilenet.tasks.results import VOID
 from mobilenet.training import losses
+from mobilenet.training.objectives import objective_of
+from mobilenet.training.recipes.recipe import CrossEntropy, PixelCrossEntropy, Teacher
 
 K, SIZE = 5, (128, 128)
 NETWORK = ssdlite_mobilenet_v2(width=0.35, resolution=SIZE, classes=K, anchors="torchvision")
@@ -63,7 +66,7 @@ def test_cross_entropy_in_closed_form():
     assert soft["total"] == pytest.approx(-0.3 * log[0] - 0.7 * log[1], rel=1e-6)
     assert set(soft) == {"cross_entropy", "total"}
     with pytest.raises(ValueError, match="smoothing 1"):
-        losses.cross_entropy(logits, torch.tensor([0]), smoothing=1)
+        CrossEntropy(smoothing=1)
 
 
 def test_soft_targets_of_one_class_are_the_class():
@@ -95,7 +98,7 @@ def test_distillation_in_closed_form():
     assert torch.allclose(student.grad, expected.float(), atol=1e-6)
     assert losses.distillation(student, student, labels, weight=1.0)["total"].item() == pytest.approx(0, abs=1e-6)
     with pytest.raises(ValueError, match=r"weight 1.5"):
-        losses.distillation(student, teacher, labels, weight=1.5)
+        Teacher("imagenet", weight=1.5)
 
 
 # Segmentation ----------------------------------------------------------------------------------------------------------
@@ -120,8 +123,8 @@ def test_masks_of_only_void_have_no_loss():
     parts["total"].backward()
     assert parts["total"] == 0
     assert not logits.grad.any()
-    with pytest.raises(ValueError, match="2 class weights for 5 classes"):
-        losses.pixel_cross_entropy(logits, torch.zeros(1, 3, 3), (1.0, 2.0))
+    with pytest.raises(ValueError, match=r"loss\.weights: 2 for 5 classes"):
+        objective_of(PixelCrossEntropy((1.0, 2.0)), NETWORK, Preprocessing(size=(64, 64), fit="squash"), tuple("abcde"))
 
 
 def test_processes_that_divide_by_the_mean_count_get_the_loss_of_all_pixels():
@@ -297,7 +300,7 @@ def test_targets_of_a_dataset_fit_as_they_are():
 
 
 def test_matching_out_of_range_is_rejected():
-    with pytest.raises(ValueError, match="threshold must be above 0, at most 1"):
+    with pytest.raises(ValueError, match=r"matching\.threshold 0\.0: must be above 0 and at most 1"):
         losses.Matching("sigmoid", "yxhw", "first", threshold=0)
 
 

@@ -6,7 +6,6 @@ Letters: N images of a batch, K classes, A default boxes, B objects of an image,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision import ops
 
-from ..errors import UsageError
 from ..network.heads import detector_settings
 from ..network.layers import Network
+from ..settings import Rules, Settings
 from ..tasks.boxes import CODE_SCALES, MAX_LOG_SCALE
 from ..tasks.detection import Codes, Scores
 from ..tasks.results import VOID
@@ -44,8 +43,6 @@ def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Los
     logits (N, K) float; target (N,) int64, or (N, K) float with rows that sum to 1. `smoothing` spreads this share of the truth
     over all classes (arXiv 1512.00567, section 7). Computed in float32 whatever the type of the logits.
     """
-    if not 0 <= smoothing < 1:
-        raise UsageError(f"smoothing {smoothing!r}: must be at least 0 and below 1; for example 0.1")
     loss = F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
     return {"cross_entropy": loss, "total": loss}
 
@@ -59,10 +56,6 @@ def distillation(
     the size of the gradient as T grows. logits, teacher: (N, K) float logits; the teacher gets no gradient. target: as for
     `cross_entropy`.
     """
-    if not (0 <= weight <= 1 and temperature > 0):
-        raise UsageError(
-            f"distillation: weight {weight!r} must be 0 to 1, temperature {temperature!r} above 0; for example 0.5 and 1"
-        )
     truth = cross_entropy(logits, target, smoothing)["total"]
     student_log = F.log_softmax(logits.float() / temperature, dim=1)
     teacher_log = F.log_softmax(teacher.detach().float() / temperature, dim=1)
@@ -81,8 +74,6 @@ def pixel_cross_entropy(
     logits (N, K, H, W) float; masks (N, H, W) of any integer type, class indices or `VOID`. With `weights`, one for each class,
     the mean is weighted by the weights of the pixels' classes.
     """
-    if weights and len(weights) != logits.shape[1]:
-        raise UsageError(f"{len(weights)} class weights for {logits.shape[1]} classes: give one for each class, or none")
     target = masks.long()
     scale = torch.tensor(weights, dtype=torch.float32, device=logits.device) if weights else None
     total = F.cross_entropy(logits.float(), target, scale, ignore_index=VOID, reduction="sum")
@@ -97,8 +88,7 @@ def pixel_cross_entropy(
 Form = Literal["tensorflow", "torchvision"]
 
 
-@dataclass(frozen=True)
-class Matching:
+class Matching(Settings):
     """What differs between TensorFlow's and torchvision's form of SSD's loss.
 
     Attributes:
@@ -120,9 +110,10 @@ class Matching:
     min_negatives: int = 0
     duplicates: float | None = None
 
-    def __post_init__(self) -> None:
-        if not (0 < self.threshold <= 1 and self.negatives >= 0 and self.min_negatives >= 0):
-            raise UsageError(f"{self}: threshold must be above 0, at most 1; negatives and min_negatives at least 0")
+    def rules(self) -> Rules:
+        yield "threshold", 0 < self.threshold <= 1, "above 0 and at most 1"
+        yield "negatives", self.negatives >= 0, "at least 0"
+        yield "min_negatives", self.min_negatives >= 0, "at least 0"
 
 
 TENSORFLOW = Matching("sigmoid", "yxhw", "first", min_negatives=3, duplicates=0.99)
