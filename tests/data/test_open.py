@@ -90,10 +90,10 @@ LAYOUTS = {
 def test_every_layout_is_recognized_with_its_task_and_parts(name, tmp_path):
     write, content, task, parts = LAYOUTS[name]
     path = write(tmp_path / "data", content)
-    recognized = recognize(path)
-    assert recognized.layout.title == name.removeprefix("undivided ")
-    assert recognized.tasks == (task,)
-    assert recognized.open(task).splits == parts
+    layout = recognize(path)
+    assert layout.title == name.removeprefix("undivided ")
+    assert layout.tasks(path) == (task,)
+    assert layout(path, task).splits == parts
     if parts is None:
         assert len(open_records(path, task, "train")) == len(open_records(path, task, None)) >= 1
         with pytest.raises(UsageError, match="has no val images apart from the others; divide it into train and val"):
@@ -147,7 +147,7 @@ def test_an_archive_beside_class_folders_is_no_shard(tmp_path):
     """The download that the folders were unpacked from may still be there."""
     write_folders(tmp_path, ("train", "val"))
     write_shard(tmp_path / "pets.tar", 1)
-    assert recognize(tmp_path).layout.title == "class folders"
+    assert recognize(tmp_path).title == "class folders"
 
 
 def test_data_with_labels_for_two_tasks_serves_both(tmp_path):

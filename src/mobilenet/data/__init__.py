@@ -11,7 +11,7 @@ Training turns records into tensors (`training.input`), evaluation scores a pred
 
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
-from .open import Recognized, open_records, recognize
+from .open import open_records, recognize
 from .records import ListedRecords, Mask, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth, file_records
 from .shapes import Shapes
 
@@ -24,7 +24,6 @@ __all__ = [
     "Mask",
     "MaskFile",
     "Objects",
-    "Recognized",
     "Record",
     "Records",
     "Shapes",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -26,36 +25,23 @@ LAYOUTS: tuple[type[Layout], ...] = (HuggingFace, Coco, Voc, CsvList, Shards, Cl
 TASKS: tuple[Task, ...] = tuple(task for task in get_args(Task) if task != "features")
 
 
-@dataclass(frozen=True)
-class Recognized:
-    """The layout at a path, and the tasks that it has labels for, at least one."""
-
-    path: Path
-    layout: type[Layout]
-    tasks: tuple[Task, ...]
-
-    def open(self, task: Task) -> Layout:
-        """The data, read as far as its parts (`splits`)."""
-        return self.layout(self.path, task)
-
-
-def recognize(path: str | os.PathLike[str], task: Task | None = None) -> Recognized:
+def recognize(path: str | os.PathLike[str], task: Task | None = None) -> type[Layout]:
     """The layout of labeled images at a path, by preference one with labels for `task`.
 
     Raises UsageError if nothing is there, or no layout is recognized, or none has labels for `task`.
     """
     place = Path(path)
     remedy = f"give {needs(task)}"
-    layouts = [Recognized(place, layout, tasks) for layout in LAYOUTS if (tasks := layout.tasks(place))]
+    layouts = {layout: tasks for layout in LAYOUTS if (tasks := layout.tasks(place))}
     if not layouts:
         problem = "has no known layout of labeled images" if place.exists() else "is no folder and no file"
         raise UsageError(f"{path}: {problem}; {remedy}")
     if len(layouts) > 1:  # class folders are only what no other layout explains
-        layouts = [each for each in layouts if each.layout is not ClassFolders]
-    for each in layouts:
-        if task is None or task in each.tasks:
-            return each
-    raise UsageError(f"{path}: has labels for {layouts[0].tasks[0]}, not for {task}; {remedy}")
+        layouts.pop(ClassFolders, None)
+    for layout, tasks in layouts.items():
+        if task is None or task in tasks:
+            return layout
+    raise UsageError(f"{path}: has labels for {next(iter(layouts.values()))[0]}, not for {task}; {remedy}")
 
 
 def needs(task: Task | None) -> str:
@@ -96,7 +82,7 @@ def open_records(
         raise UsageError(unknown_name("split", split, SPLITS))
     if classes is not None and not isinstance(classes, Classes):
         classes = Classes.different(classes)
-    data = recognize(path, task).open(task)
+    data = recognize(path, task)(Path(path), task)
     records = data.read(_part(data, path, split), classes)
     if not len(records):
         raise UsageError(f"{path}: lists no images; give data that has some")
