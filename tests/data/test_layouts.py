@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mobilenet.data import MaskFile
+from mobilenet.data import MaskFile, coco_truth
 from mobilenet.images.open import ImageError
 from mobilenet.tasks.metrics import MeanAP
 from mobilenet.tasks.results import VOID, Detections
@@ -161,7 +161,7 @@ def test_coco_images_are_found_in_the_usual_folders(tmp_path, folder):
 
 def test_coco_truth_is_what_the_score_takes(tmp_path):
     dataset = open_dataset(coco(tmp_path, OBJECTS), "detection", "val")
-    truth = dataset.coco_truth()
+    truth = coco_truth(dataset.records)
     assert [entry["area"] for entry in truth["annotations"]] == [11.5, 2500]
     score = MeanAP(truth, range(2))
     score.add(Detections(np.array([[2, 3, 6, 8]], np.float32), np.ones(1, np.float32), np.array([1]), dataset.labels), 0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mobilenet.data import coco_truth
 from mobilenet.training.input import shapes
 
 
@@ -48,7 +49,5 @@ def test_shapes_for_classification_show_their_kind():
 
 def test_shapes_have_a_truth_for_the_score():
     dataset = shapes("detection", count=5, size=64)
-    truth = dataset.coco_truth()
+    truth = coco_truth(dataset.records)
     assert len(truth["annotations"]) == sum(len(dataset[i]["target"]["labels"]) for i in range(5))
-    with pytest.raises(ValueError, match="data for segmentation"):
-        shapes("segmentation", count=2).coco_truth()

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data import coco_truth
 from ..errors import UsageError, assert_never
 from ..images.preprocessing import Preprocessing
 from ..network.heads import detector_settings
 from ..network.layers import Network
+from ..predict.evaluate import score_of
 from ..tasks.classification import ClassificationDecoder
 from ..tasks.detection import Decoding, DetectionDecoder
-from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Score
+from ..tasks.metrics import MeanAP, Score
 from ..tasks.results import Decoder, Result
 from ..tasks.segmentation import SegmentationDecoder
 from . import losses
@@ -57,9 +59,9 @@ class Objective(ABC, Generic[L]):
     def truth(self, target: Any, index: int) -> Any:
         """What `Score.add` takes as the truth of a sample."""
 
-    @abstractmethod
     def metric(self, dataset: Dataset) -> Score[Any, Any]:
-        """A new metric, before any sample."""
+        """A new metric, before any sample: the one of ``mobilenet evaluate``."""
+        return score_of(dataset.records)
 
 
 @dataclass(eq=False)
@@ -77,9 +79,6 @@ class ClassificationObjective(Objective[CrossEntropy]):
 
     def truth(self, target: Tensor, index: int) -> int:
         return int(target)
-
-    def metric(self, dataset: Dataset) -> Accuracy:
-        return Accuracy()
 
 
 @dataclass(eq=False)
@@ -107,7 +106,7 @@ class DetectionObjective(Objective[BoxLoss]):
 
     def metric(self, dataset: Dataset) -> MeanAP:
         if self.ground_truth is None or self.ground_truth[0] is not dataset:
-            self.ground_truth = dataset, dataset.coco_truth()  # goes through all records, so it is kept
+            self.ground_truth = dataset, coco_truth(dataset.records)  # goes through all records, so it is kept
         return MeanAP(self.ground_truth[1], list(range(len(self.labels))))
 
 
@@ -125,9 +124,6 @@ class SegmentationObjective(Objective[PixelCrossEntropy]):
 
     def truth(self, target: Tensor, index: int) -> NDArray[np.uint8]:
         return np.asarray(target.numpy(), np.uint8)
-
-    def metric(self, dataset: Dataset) -> MeanIoU:
-        return MeanIoU(len(self.labels))
 
 
 def objective_of(

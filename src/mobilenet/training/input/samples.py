@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 
-from ...data import Classes, Mask, Objects, Records, Shapes, Split, Subset as SubsetOfRecords, Truth, coco_truth, open_records
+from ...data import Classes, Mask, Objects, Records, Shapes, Split, Subset as SubsetOfRecords, Truth, open_records
 from ...errors import MobilenetError, UsageError
 from ...images.open import ImageError
 from ...network.layers import Task
@@ -167,12 +167,6 @@ class Dataset(torch.utils.data.Dataset[Sample], Generic[T_co]):
             f"{len(failed)} images in a row cannot be read, from {failed[0][0]} ({failed[0][1]}) "
             f"to {failed[-1][0]}; check that the data is still there, or take them out"
         )
-
-    def coco_truth(self) -> dict[str, Any]:
-        """Detection: the objects as COCO's JSON, see `data.coco_truth`."""
-        if self.task != "detection":
-            raise UsageError(f"coco_truth of data for {self.task}: must be data for detection; score it by its own targets")
-        return coco_truth(self.records)
 
 
 class InMemory(Dataset[T_co]):

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar, cast
 
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from ...errors import UsageError
 from ...nn.blocks import replace_norms
+from ..losses import MeanOverProcesses, one_process
 from ..recipes.recipe import Precision
 
 T = TypeVar("T")
@@ -66,10 +66,10 @@ def gather(fabric: Fabric, value: T) -> list[T]:
     return values
 
 
-def mean_over(fabric: Fabric) -> Callable[[Tensor], Tensor]:
+def mean_over(fabric: Fabric) -> MeanOverProcesses:
     """The mean of a scalar tensor over all processes. Collective: every process must call it."""
     if fabric.world_size == 1:
-        return lambda count: count
+        return one_process
     return lambda count: cast(Tensor, fabric.all_reduce(count, reduce_op="mean"))
 
 
