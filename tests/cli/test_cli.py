@@ -70,7 +70,7 @@ def test_one_corrupt_file_among_others(model, folder):
     out, err = run("predict", folder / "one.png", folder / "nothing.png", folder / "two.jpg", "--model", model, status=1)
     assert "one.png" in out
     assert "two.jpg" in out
-    assert "2 of 3 pictures" in out
+    assert "2 of 3 images" in out
     assert "nothing.png" in err
 
 
@@ -78,7 +78,7 @@ def test_predict_table_threshold_and_globs(model, folder):
     out, _ = run("predict", f"{folder}/*.png", "--model", model)
     assert str(folder / "one.png") in out
     assert "two.jpg" not in out
-    assert "1 of 1 pictures" in out
+    assert "1 of 1 images" in out
     assert "MiB" in out
     out, _ = run("predict", folder / "one.png", "--model", model, "--json", "--threshold", 1)
     assert json.loads(out)[0]["predictions"] == []
@@ -158,7 +158,7 @@ def test_predict_masks(folder, tmp_path):
             assert prediction.keys() == {"label", "index", "score", "share"}
             assert (mask == prediction["index"]).mean() == pytest.approx(prediction["share"])
     assert all("mask" not in answer for answer in json.loads(run(*common, "--json")[0]))
-    assert "% of the picture" in run(*common)[0]
+    assert "% of the image" in run(*common)[0]
 
 
 def test_evaluate_of_every_layout(tmp_path):
@@ -170,7 +170,7 @@ def test_evaluate_of_every_layout(tmp_path):
     modelfile.write(segmenter(), tmp_path / "s.safetensors")
     score = json.loads(run("evaluate", "--model", tmp_path / "s.safetensors", "--data", data, "--json")[0])
     assert (score["task"], score["images"], score["metrics"].keys()) == ("segmentation", 1, {"mIoU", "pixel_accuracy"})
-    assert "1 pictures: mIoU 0." in run("evaluate", "--model", tmp_path / "s.safetensors", "--data", data)[0]
+    assert "1 images: mIoU 0." in run("evaluate", "--model", tmp_path / "s.safetensors", "--data", data)[0]
     modelfile.write(detector(), tmp_path / "d.safetensors")
     _, err = run("evaluate", "--model", tmp_path / "d.safetensors", "--data", data, status=2)
     assert "labels for segmentation, not for detection" in err
@@ -187,7 +187,7 @@ def test_evaluate(model, folder, tmp_path):
     assert score["metrics"] == {"top1": 1 / 3, "top5": 1.0}
     (data / "a" / "x.png").write_bytes(b"\x89PNG")
     out, err = run("evaluate", "--model", model, "--data", data, status=1)
-    assert "2 pictures" in out
+    assert "2 images" in out
     assert "x.png" in err
     pytest.importorskip("torch")
     out, _ = run("evaluate", "--model", model, "--data", data, "--backend", "torch", "--json", status=1)

@@ -14,17 +14,16 @@ from .shell import command, json_option, model_option, progress, say, threads_op
 
 @command
 @model_option
-@click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="Class folders, or a folder in the layout of COCO or VOC."
-)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder or file of labeled images.")
 @backend_option
 @threads_option
 @json_option
 def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:
     """Score a model on labeled images.
 
-    The layout of the folder tells what the labels are: class folders (named by WordNet id, label or index), COCO's
-    annotations beside folders of images, or VOC's JPEGImages and SegmentationClass.
+    The layout of the data is recognized. For a classifier: class folders (named by WordNet id, label or index), a CSV list,
+    WebDataset's tar shards, or a dataset of Hugging Face. For a detector: COCO's annotations beside folders of images, or
+    VOC's JPEGImages and Annotations. For a segmenter: VOC's JPEGImages and SegmentationClass.
     """
     predictor = load_predictor(model, backend, threads)
     from ..predict.evaluate import evaluate as score  # imports numpy, whose threads are limited now
@@ -34,7 +33,7 @@ def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if value is not None)
-        click.echo(f"{result.images} pictures: {metrics}")
+        click.echo(f"{result.images} images: {metrics}")
     for reason in result.failed:
         say(f"mobilenet: {reason}")
     if result.failed:

@@ -109,9 +109,9 @@ def print_answers(answers: Sequence[Answer]) -> None:
 def print_summary(predictor: Predictor, seconds: list[float], num_inputs: int) -> None:
     ordered, half = sorted(seconds), len(seconds) // 2  # statistics.median would import fractions: 10 ms
     median = 1e3 * (ordered[-half - 1] + ordered[half]) / 2
-    images, runtime = f"{len(seconds)} of {num_inputs} pictures", predictor.runtime.name
+    count, runtime = f"{len(seconds)} of {num_inputs} images", predictor.runtime.name
     activations = f"activations {predictor.activation_bytes() / 2**20:.2f} MiB"
-    click.echo(f"{images}, median {median:.1f} ms each ({runtime}); {activations}, process peak {process_peak()}")
+    click.echo(f"{count}, median {median:.1f} ms each ({runtime}); {activations}, process peak {process_peak()}")
 
 
 class Folder:

@@ -82,7 +82,7 @@ def prediction_line(prediction: Prediction) -> str:
         x0, y0, x1, y1 = prediction.box
         line += f"  x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
     if prediction.share is not None:
-        line += f"  on {prediction.share * 100:.1f} % of the picture"
+        line += f"  on {prediction.share * 100:.1f} % of the image"
     return line
 
 

@@ -22,7 +22,7 @@ def recipe_names() -> list[str]:
 
 @command
 @click.argument("recipe")
-@click.option("--data", help="Labeled images: class folders, CSV, COCO or VOC, with the splits train and val.")
+@click.option("--data", help="Folder or file of labeled images, divided into train and val, as for `evaluate`.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint; start anew if there is none.")
 @click.option("--smoke", is_flag=True, help="Shrink the recipe to seconds: a few small images, one epoch.")
