@@ -136,7 +136,7 @@ def real(shared, tmp_path_factory):
     def load(name: str) -> ModelFile:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MOBILENET_WEIGHTS", str(shared / "weights"))
-            patch.setattr("mobilenet.zoo.carriers.TIMEOUT", 2)
+            patch.setattr("mobilenet.zoo.download.TOTAL_TIMEOUT", 4)
             try:
                 return load_model(name)
             except FetchError as error:
