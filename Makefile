@@ -8,7 +8,7 @@ LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-h
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test check native sanitize figures docs wheel sdist reproducible sbom lock clean
+.PHONY: demo test check native sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -34,6 +34,12 @@ native: $(TESTS)/ready
 # The native core under the address, undefined-behavior and thread sanitizers.
 sanitize: $(TESTS)/ready
 	$(TESTS)/bin/python native/tests/sanitize.py
+
+# Every fuzzing harness for SECONDS, with a fresh seed that is printed; docs/fuzzing.md.
+SECONDS ?= 60
+fuzz: $(TESTS)/ready
+	-$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/fuzz.txt
+	$(TESTS)/bin/python fuzz/run.py --seconds $(SECONDS)
 
 # The measurements behind the README's tables, and the tables.
 figures: $(TESTS)/ready

@@ -1,4 +1,4 @@
-"""What is fuzzed: every reader of files from strangers, with seeds it accepts.
+"""What is fuzzed: every reader of files from strangers, with seeds that it accepts.
 
 A target gets the bytes as a file. It may return, or refuse with a `MobilenetError` of one short line; any other exception, a
 crash, more memory or more time than the driver allows is a failure.
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))  # for tests/support: the writers of small files
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "fuzz")]  # for tests/support: the writers of small files
 
-MAX_MESSAGE = 500
+MAX_MESSAGE = 800  # characters, the path of the file included
 
 
 class Target(NamedTuple):
@@ -25,12 +25,14 @@ class Target(NamedTuple):
         file: the name under which the bytes are stored.
         read: gets the path.
         seeds: makes inputs that the reader accepts, for a corpus to start from.
+        needs: the optional package that it reads with, or nothing.
     """
 
     name: str
     file: str
     read: Callable[[Path], object]
     seeds: Callable[[], Iterator[bytes]]
+    needs: str = ""
 
 
 def check(target: Target, data: bytes, folder: Path) -> bool:
@@ -38,12 +40,30 @@ def check(target: Target, data: bytes, folder: Path) -> bool:
     from mobilenet.errors import MobilenetError
 
     path = folder / target.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a file that is mapped into memory is replaced, not written into
     path.write_bytes(data)
     try:
         target.read(path)
     except MobilenetError as error:
-        text = str(error)
+        text = str(error).replace(str(folder), "")
         assert len(text) <= MAX_MESSAGE, f"a message of {len(text)} characters: {text[:200]}"
         assert text.isprintable(), f"a message that is not one printable line: {text!r}"
         return False
     return True
+
+
+def named(name: str) -> Target:
+    return next(target for target in TARGETS if target.name == name)
+
+
+def all_targets() -> tuple[Target, ...]:
+    return TARGETS
+
+
+import data_targets  # noqa: E402
+import weight_targets  # noqa: E402
+
+TARGETS: tuple[Target, ...] = tuple(
+    Target(*fields) for fields in (*weight_targets.TARGETS, *data_targets.TARGETS)
+)

