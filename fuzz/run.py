@@ -46,7 +46,10 @@ def build() -> str:
     if subprocess.run(compiled, capture_output=True, check=False).returncode:
         return "clang++ has no libFuzzer (on Debian: apt install libclang-rt-dev)"
     options = ["-DCMAKE_CXX_COMPILER=clang++", "-DMOBILENET_FUZZ=ON", f"-DMOBILENET_SANITIZE={SANITIZERS}"]
-    for command in (["cmake", "-S", ROOT, "-B", WORK / "native", "-G", "Ninja", *options], ["cmake", "--build", WORK / "native"]):
+    for command in (
+        ["cmake", "-S", ROOT, "-B", WORK / "native", "-G", "Ninja", *options],
+        ["cmake", "--build", WORK / "native"],
+    ):
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(done.stdout + done.stderr)

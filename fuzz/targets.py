@@ -14,7 +14,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "fuzz")]  # for tests/support: the writers of small files
 
-MAX_MESSAGE = 800  # characters, the path of the file included
+MAX_MESSAGE = 1000  # characters, without the folder
 
 
 class Target(NamedTuple):
@@ -64,6 +64,4 @@ def all_targets() -> tuple[Target, ...]:
 import data_targets  # noqa: E402
 import weight_targets  # noqa: E402
 
-TARGETS: tuple[Target, ...] = tuple(
-    Target(*fields) for fields in (*weight_targets.TARGETS, *data_targets.TARGETS)
-)
+TARGETS: tuple[Target, ...] = tuple(Target(*fields) for fields in (*weight_targets.TARGETS, *data_targets.TARGETS))

@@ -31,11 +31,12 @@ def read_model(path: Path) -> None:
 
 
 def model_seeds() -> Iterator[bytes]:
+    from support.quantized import quantized
+    from support.weights import random_tensors
+
     from mobilenet import modelfile
     from mobilenet.images.preprocessing import Preprocessing
     from mobilenet.modelfile import ModelFile
-    from support.quantized import quantized
-    from support.weights import random_tensors
 
     network = small_network()
     preprocessing = Preprocessing(size=(32, 32), fit="squash")
@@ -75,7 +76,9 @@ def graph(path: Path) -> None:
 def pth_seeds() -> Iterator[bytes]:
     """Both containers of a state dict of two tensors, and one in a checkpoint."""
     storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x06tQ"
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0(K\x02K\x03t(K\x03K\x01t\x89ccollections\nOrderedDict\n)RtR"
+    tensor = (
+        b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0(K\x02K\x03t(K\x03K\x01t\x89ccollections\nOrderedDict\n)RtR"
+    )
     state = b"}(X\x01\0\0\0a" + tensor + b"X\x01\0\0\0b" + tensor + b"u"
     six = struct.pack("<6f", *range(6))
     for root in (state, b"}(X\x0a\0\0\0state_dict" + state + b"X\x05\0\0\0epochK\x03u"):

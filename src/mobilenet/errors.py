@@ -6,17 +6,24 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 MAX_REPR = 80  # characters of a value that a message shows
+MAX_MESSAGE = 1000  # characters of a message
 MAX_NAMES = 100  # known names that a message lists
 
 
 class MobilenetError(ValueError):
     """The base of every error that this package raises on purpose: one line with the value, the rule and the remedy.
 
+    Whatever a message quotes from a file, it is one printable line of at most `MAX_MESSAGE` characters: the middle of a longer
+    one is left out.
+
     Attributes:
         status: the command line's exit status: 1 if a file or a download failed, 2 if an argument is wrong.
     """
 
     status = 1
+
+    def __init__(self, *parts: str) -> None:
+        super().__init__(*map(_one_line, parts))
 
 
 class UsageError(MobilenetError):
@@ -43,6 +50,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _escape(c.encode("utf-16-be", "surrogatepass")) for c in text)
+
+
+def _one_line(text: str) -> str:
+    text, half = printable(text), MAX_MESSAGE // 2 - 3
+    return text if len(text) <= MAX_MESSAGE else f"{text[:half]} ... {text[-half:]}"
 
 
 def _escape(units: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Every input that fuzzing has kept, read again: without Atheris and without clang. docs/fuzzing.md says where they come from."""
+"""Every input that fuzzing has kept, read again without Atheris and without clang; see docs/fuzzing.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.limits import bounded
 from support.paths import ROOT
 
 sys.path.insert(0, str(ROOT / "fuzz"))
-import targets  # noqa: E402
+import targets
 
 FUZZ = ROOT / "fuzz"
 MEGABYTE = 2**20

@@ -80,7 +80,7 @@ def _read(file: Path) -> tuple[dict[int, str], dict[int, str], dict[int, list[En
                 area, crowd = float(entry.get("area", width * height)), bool(entry.get("iscrowd", 0))
                 category = int(entry["category_id"])
                 entries[int(entry["image_id"])].append(([x, y, x + width, y + height], category, crowd, area))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: no COCO annotations can be read from it ({error!r:.200}); get the file again") from error
     return dict(sorted(images.items())), dict(sorted(categories.items())), entries
 

@@ -50,7 +50,7 @@ class CsvList(Layout):
 
     def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[int]:
         names = sorted({row["label"] for row in self.rows})
-        if all(name.isdecimal() for name in names):
+        if all(name.isdecimal() and len(name) < 20 for name in names):
             names.sort(key=int)
         numbers = {name: i for i, name in enumerate(names)} if classes is None else classes.numbers(names, self.path)
         rows = [row for row in self.rows if split is None or row["split"] in SPLITS[split]]

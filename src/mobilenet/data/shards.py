@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from ..errors import short_repr
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
 from .records import ListedRecords, Section
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "ppm")
+MAX_INDEX = 1_000_000  # of a class
 MAX_LABEL = 1 << 20  # bytes of a label's file
 
 
@@ -93,7 +95,7 @@ def _index(shard: Path) -> list[tuple[str, Section, int | str]]:
                     assert file is not None
                     text = file.read(MAX_LABEL).decode("utf-8")
                     labels[name] = _label(text if suffix == "cls" else json.loads(text)["label"])
-    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
+    except (OSError, tarfile.TarError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{shard}: is no tar file with images and labels ({error}); write it without compression and holes"
         ) from error
@@ -101,6 +103,10 @@ def _index(shard: Path) -> list[tuple[str, Section, int | str]]:
 
 
 def _label(label: object) -> int | str:
+    if isinstance(label, str) and label.strip().isdecimal() and len(label) < 20:
+        label = int(label)
+    if isinstance(label, int) and label > MAX_INDEX:
+        raise ValueError(f"label {short_repr(label)}: must be at most {MAX_INDEX}, or a name")
     if isinstance(label, bool) or not isinstance(label, (int, str)) or (isinstance(label, int) and label < 0):
-        raise ValueError(f"label {label!r}: must be a number from 0 or a name")
-    return int(label) if isinstance(label, int) or label.strip().isdecimal() else label.strip()
+        raise ValueError(f"label {short_repr(label)}: must be a number from 0 or a name")
+    return label if isinstance(label, int) else label.strip()

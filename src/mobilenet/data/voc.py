@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import UsageError, unknown_name
+from ..errors import UsageError, short_repr, unknown_name
 from ..network.layers import Task
 from ..tasks.labels import VOC
 from .classes import Classes
@@ -89,7 +89,7 @@ def _read_objects(path: Path, classes: Classes) -> Objects:
             name = str(entry.findtext("name")).strip()
             frame = entry.find("bndbox")
             if frame is None:
-                raise ValueError(f"{name} has no bndbox")
+                raise ValueError(f"{short_repr(name)} has no bndbox")
             x0, y0, x1, y1 = (float(str(frame.findtext(key))) for key in ("xmin", "ymin", "xmax", "ymax"))
             number = classes.number(name)
             if number is None:

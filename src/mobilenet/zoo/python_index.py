@@ -119,10 +119,16 @@ def links(page: str, connection: Connection) -> Iterator[Link]:
         listed = json_links(answer.content)
     else:
         parser = Anchors()
-        parser.feed(answer.content.decode("utf-8", "replace"))
+        try:
+            parser.feed(answer.content.decode("utf-8", "replace"))
+        except (AssertionError, ValueError, RecursionError) as error:  # html.parser asserts that declarations are known
+            raise DownloadError(f"its page of the package does not parse ({error!r:.80})") from error
         listed = parser.links
     for link in listed:
-        yield link._replace(url=with_user(urljoin(base, link.url), page))
+        try:
+            yield link._replace(url=with_user(urljoin(base, link.url), page))
+        except ValueError:  # no address at all, for example http://[
+            continue
 
 
 def json_links(content: bytes) -> list[Link]:
