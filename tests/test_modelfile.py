@@ -8,9 +8,11 @@ import json
 import os
 import pickle
 import random
+import stat
 import struct
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from support.small import small
 from support.weights import random_tensors
 
 from mobilenet import modelfile, tensors
-from mobilenet.files import WriteError
+from mobilenet.files import WriteError, write_atomically
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v2
@@ -260,3 +262,31 @@ def test_tensors_of_a_file_are_its_memory(tmp_path):
     for same in (copy.deepcopy(read), pickle.loads(pickle.dumps(read))):
         assert same.network == read.network
         np.testing.assert_array_equal(same.tensors[name], read.tensors[name])
+
+
+def test_the_umask_holds_and_no_other_thread_sees_it_change(tmp_path):
+    """`os.umask` changes the whole process's: a file that another thread made at that moment was open to everybody."""
+    before = os.umask(0o077)
+    stop, modes = threading.Event(), set[int]()
+
+    def make_files() -> None:
+        while not stop.is_set():
+            path = tmp_path / "other"
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666))
+            modes.add(stat.S_IMODE(path.stat().st_mode))
+            path.unlink()
+
+    other = threading.Thread(target=make_files)
+    other.start()
+    try:
+        for _ in range(300):
+            write_atomically(tmp_path / "file", b"content")
+    finally:
+        stop.set()
+        other.join()
+        os.umask(before)
+    assert modes == {0o600}
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+    write_atomically(tmp_path / "file", b"content")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~before
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

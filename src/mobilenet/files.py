@@ -19,30 +19,26 @@ class WriteError(MobilenetError):
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Replaces `path` with `content` in one step, after the bytes are on disk."""
-    from tempfile import mkstemp
+    """Replaces `path` with `content` in one step, after the bytes are on disk.
 
+    The system applies the process's umask, as to a file of `open`.
+    """
     try:
         folder, name = os.path.split(path)
-        handle, temporary = mkstemp(dir=folder or ".", prefix=f".{name}.")
+        temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(temporary, flags, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~current_umask())
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists and has room") from error
-
-
-def current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
 
 
 def digest(path: Path) -> str:

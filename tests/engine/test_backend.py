@@ -64,6 +64,23 @@ def test_settings_that_nothing_honors(backend, given, monkeypatch):
         mobilenet.load(toy(), backend=backend, **given)
 
 
+@pytest.mark.parametrize("value", [0, -1, "2", 2.0, True])
+@pytest.mark.parametrize("name", ["threads", "memory_budget"])
+@pytest.mark.parametrize("chosen", ["native", "reference", lambda model: Reference(model.network, model.tensors)])
+def test_counts_are_integers_of_at_least_one(chosen, name, value):
+    with pytest.raises(UsageError, match=rf"^{name} {re.escape(repr(value))}: must be an integer of at least 1, or None"):
+        mobilenet.load(toy(), backend=chosen, **{name: value})
+
+
+def test_more_threads_than_cores_are_warned_of(monkeypatch):
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    monkeypatch.setattr(backend, "available_cores", lambda: 2)
+    with pytest.warns(RuntimeWarning, match="3 threads on 2 cores wait for each other; 2 would be faster"):
+        assert mobilenet.load(toy(), threads=3).runtime.threads == 3
+    with warnings.catch_warnings(action="error") if sys.version_info >= (3, 11) else contextlib.nullcontext():
+        mobilenet.load(toy(), threads=2)
+
+
 def test_few_images_run_on_one_thread():
     pytest.importorskip("mobilenet._core", reason="the native core is not built")
     counts = [backend.choose(toy(), num_images=count).threads for count in (backend.FEW_IMAGES, backend.FEW_IMAGES + 1, None)]

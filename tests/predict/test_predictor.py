@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.cli import run
 from support.models import PICTURE, toy
 from support.weights import random_tensors
 
@@ -14,12 +16,14 @@ import mobilenet
 from mobilenet import modelfile
 from mobilenet.engine.fold import fold
 from mobilenet.engine.reference import Reference
+from mobilenet.errors import UsageError
 from mobilenet.images.open import ImageError, open_image
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 from mobilenet.predict import predictor
 from mobilenet.tasks.results import Classification
+from mobilenet.zoo import load as zoo_load
 
 
 def test_every_kind_of_picture(tmp_path):
@@ -61,6 +65,61 @@ def test_files_and_names(tmp_path):
         mobilenet.load(toy(), backend="numba")
     with pytest.raises(ModelFileError, match="without a classifier"):
         mobilenet.load(toy(classes=None))
+
+
+@pytest.fixture
+def shadowed(tmp_path, monkeypatch):
+    """A working folder with folders and files called like known models; the known models themselves are toys."""
+    for name in ("coco", "imagenet", "timm"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "voc").write_bytes(b"no model")
+    modelfile.write(toy(), tmp_path / "timm" / "mobilenetv2_050.lamb_in1k")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(zoo_load, "convert_published", lambda entry, report: replace(toy(), provenance={"name": entry.name}))
+
+
+@pytest.mark.parametrize("name", ["imagenet", "coco", "voc", "timm/mobilenetv2_050.lamb_in1k"])
+def test_a_name_means_the_known_model_whatever_the_working_folder_holds(name, shadowed):
+    assert mobilenet.load(name).model.provenance["name"] == name
+    assert zoo_load.load_model(name).provenance["name"] == name
+
+
+def test_what_looks_like_a_path_is_a_file(shadowed, tmp_path):
+    for target in ("imagenet.safetensors", "imagenet/model"):
+        modelfile.write(toy(), target)
+    for source in ("imagenet.safetensors", "./imagenet.safetensors", "imagenet/model", str(tmp_path / "imagenet" / "model")):
+        assert "name" not in mobilenet.load(source).model.provenance
+    for source in ("./imagenet", Path("imagenet")):
+        with pytest.raises(ModelFileError, match=r"imagenet: cannot be read \(Is a directory\)"):
+            mobilenet.load(source)
+
+
+@pytest.mark.parametrize("name", ["imagnet", "model", "timm/mobilenetv2_51.lamb_in1k", "runs/model"])
+def test_an_unknown_name_names_the_nearest_and_how_to_give_a_file(name, shadowed):
+    (Path(name).parent / "model").write_bytes(b"x") if name == "model" else None
+    with pytest.raises(
+        UsageError, match=r"no model is called .*(nearest|known): .*a file is given as \./FILE or FILE\.saf"
+    ) as error:
+        mobilenet.load(name)
+    assert "\n" not in str(error.value)
+
+
+def test_torch_modules_load_by_name_too(shadowed):
+    nn = pytest.importorskip("mobilenet.nn", reason="torch is not installed")
+    assert nn.load("coco").network == toy().network
+    with pytest.raises(UsageError, match="no model is called 'cocoo'; nearest: coco"):
+        nn.load("cocoo")
+
+
+@pytest.mark.parametrize("command", [["predict", "p.png"], ["bench", "--layers"], ["evaluate", "--data", "data"]])
+def test_every_command_means_the_known_model(command, shadowed):
+    PICTURE.save("p.png")
+    for label in "abc":
+        Path("data", label).mkdir(parents=True)
+        PICTURE.save(f"data/{label}/p.png")
+    run(*command)
+    run(*command, "--model", "coco")
 
 
 def test_a_damaged_cached_conversion_is_made_again(imagenet, monkeypatch, tmp_path):

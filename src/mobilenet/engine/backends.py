@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
-from ..errors import UsageError
+from ..errors import UsageError, short_repr
 from ..tensors import built
 from .cores import available_cores, threads_asked_for
 
@@ -92,8 +92,11 @@ def choose(
         num_images: how many images will come, if that is known.
 
     Raises:
-        UsageError: no such backend; `threads` or `memory_budget` for a runtime that cannot honor it.
+        UsageError: no such backend; `threads` or `memory_budget` that is no integer above 0, or for a runtime that cannot
+            honor it.
     """
+    check_count("threads", threads, "leave it out for all cores")
+    check_count("memory_budget", memory_budget, "give a number of bytes, for example 2_000_000")
     if callable(backend):
         refuse_settings("a caller's own backend", threads, memory_budget)
         return as_runtime(model.network, backend(model))
@@ -103,7 +106,9 @@ def choose(
         model = model.dequantized()
     if backend == "native" and model.quantization is None:
         if built():
-            return native(model.network, model.tensors, threads or default_threads(num_images), memory_budget)
+            warn_of_more_threads_than_cores(threads)
+            threads = default_threads(num_images) if threads is None else threads
+            return native(model.network, model.tensors, threads, memory_budget)
         warn_of_the_reference()
     refuse_settings("the numpy reference", threads, memory_budget)
     if model.quantization is not None:
@@ -157,6 +162,25 @@ def refuse_settings(runtime: str, threads: int | None, memory_budget: int | None
         )
     if threads is not None and os.environ.get(NUMPY_THREADS[0]) != str(threads):
         raise UsageError(f"threads {threads}: {runtime} has as many as OMP_NUM_THREADS says when numpy is loaded; leave it out")
+
+
+def check_count(name: str, value: object, remedy: str) -> None:
+    """UsageError unless `value` is None or an integer above 0."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise UsageError(f"{name} {short_repr(value)}: must be an integer of at least 1, or None; {remedy}")
+
+
+def warn_of_more_threads_than_cores(threads: int | None) -> None:
+    """Threads that share a core wait for each other: every step takes as long as its slowest thread."""
+    if threads is None or threads <= (cores := available_cores()):
+        return
+    import warnings
+
+    warnings.warn(
+        f"{threads} threads on {cores} {'core' if cores == 1 else 'cores'} wait for each other; {cores} would be faster",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def warn_of_the_reference() -> None:

@@ -17,6 +17,7 @@ from ..errors import UsageError, assert_never
 from ..network import mobilenet as architecture
 from ..network.cost import cost
 from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, Resolution
+from ..zoo.load import load_model
 from .blocks import Block, ConvNorm, head_deviation, initialise
 
 if TYPE_CHECKING:
@@ -168,12 +169,14 @@ def mobilenet_v2(
     return module(architecture.mobilenet_v2(**settings), dropout, norm_momentum, initialisation)
 
 
-def load(path: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> TorchNetwork:
-    """The torch module of a model file, in evaluation mode; of a quantised one with the numbers its integers stand for.
+def load(source: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> TorchNetwork:
+    """The torch module of a known model or a model file, in evaluation mode; a quantized one has the numbers that its integers
+    stand for.
 
-    Raises `modelfile.ModelFileError`.
+    Raises:
+        MobilenetError: as `mobilenet.load`.
     """
-    model = modelfile.read(path).dequantized()
+    model = load_model(source).dequantized()
     net = module(model.network, dropout, norm_momentum)
     net.load_arrays(model.tensors)
     return net.eval()

@@ -12,14 +12,34 @@ from ..modelfile import ModelFile, ModelFileError
 from .cache import Report, converted_file
 from .published import Published
 
+SUFFIX = ".safetensors"
+
+
+def is_file(source: str | Path) -> bool:
+    """Whether `source` is a model file's path. A text is one only if it looks like one, whatever lies in the working folder:
+    it ends in .safetensors, or it has a separator and is not the name of a hub's model.
+
+    >>> is_file("imagenet"), is_file("./imagenet"), is_file("imagenet.safetensors")
+    (False, True, True)
+    """
+    if not isinstance(source, str) or source.endswith(SUFFIX):
+        return True
+    if os.sep not in source and (os.altsep is None or os.altsep not in source):
+        return False
+    from .published import models
+
+    return source not in models() and (source.startswith((".", "~")) or os.path.isabs(source) or os.path.exists(source))
+
 
 def load_model(source: str | Path, report: Report = lambda line: None) -> ModelFile:
     """The content of a model file, or of a known model: fetched, verified and converted on first use, then cached.
 
+    A name always means the known model, and a file in the working folder is given as ``./file`` (see `is_file`).
+
     Raises:
         MobilenetError: an unknown name, a damaged file, a failed download.
     """
-    if os.fspath(source).endswith(".safetensors") or os.path.exists(source):
+    if is_file(source):
         return modelfile.read(source)
     from ..zoo import published
 

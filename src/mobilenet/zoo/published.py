@@ -295,5 +295,6 @@ def classifier(
 def find(name: str) -> Published:
     """The model called `name`. Raises UsageError, with the nearest names, if there is none."""
     if name not in models():
-        raise UsageError(unknown_name("model", name, models()) + "; 'mobilenet models' lists all")
+        problem = unknown_name("model", name, models())
+        raise UsageError(f"{problem}; 'mobilenet models' lists all; a file is given as ./FILE or FILE.safetensors")
     return models()[name]
