@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from support.weights import random_tensors
 import mobilenet
 from mobilenet.engine import backends as backend
 from mobilenet.engine.reference import Reference
+from mobilenet.errors import UsageError
 from mobilenet.network.cost import cost
 from mobilenet.network.mobilenet import mobilenet_v2
 
@@ -77,8 +79,7 @@ def test_more_threads_than_cores_are_warned_of(monkeypatch):
     monkeypatch.setattr(backend, "available_cores", lambda: 2)
     with pytest.warns(RuntimeWarning, match="3 threads on 2 cores wait for each other; 2 would be faster"):
         assert mobilenet.load(toy(), threads=3).runtime.threads == 3
-    with warnings.catch_warnings(action="error") if sys.version_info >= (3, 11) else contextlib.nullcontext():
-        mobilenet.load(toy(), threads=2)
+    mobilenet.load(toy(), threads=2)  # a warning would be an error here
 
 
 def test_few_images_run_on_one_thread():
