@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.cli import run
-from support.models import PICTURE, toy
+from support.models import PICTURE, detector, segmenter, toy
 from support.weights import random_tensors
 
 import mobilenet
@@ -22,7 +23,8 @@ from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 from mobilenet.predict import predictor
-from mobilenet.tasks.results import Classification
+from mobilenet.predict.evaluate import evaluate
+from mobilenet.tasks.results import Classification, OutputError
 from mobilenet.zoo import load as zoo_load
 
 
@@ -224,3 +226,61 @@ def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
 def test_preprocessing_of_a_model_is_its_own():
     a, b = toy(), replace(toy(), preprocessing=Preprocessing(size=(32, 32), fit="squash", mean=(0.5,) * 3, std=(0.5,) * 3))
     assert not np.array_equal(mobilenet.load(a)(PICTURE).scores, mobilenet.load(b)(PICTURE).scores)
+
+
+def overflowing(model):
+    """The same model with finite weights whose products are not."""
+    layer = model.network.heads.classes[0]
+    tensors = {name: np.array(value) for name, value in model.tensors.items()}
+    for name, value in tensors.items():
+        if name.startswith(f"{layer}.") and name.endswith("weight"):
+            value.fill(3e38)
+    return replace(model, tensors=tensors)
+
+
+@pytest.mark.parametrize("task", ["classification", "detection", "segmentation"])
+@pytest.mark.parametrize("backend", ["native", "reference", "torch"])
+def test_answers_that_are_no_numbers_are_errors(task, backend, tmp_path):
+    model = overflowing({"classification": toy, "detection": detector, "segmentation": segmenter}[task]())
+    modelfile.write(model, tmp_path / "m.safetensors")  # the weights themselves are finite
+    if backend == "torch":
+        backend = pytest.importorskip("mobilenet.nn", reason="torch is not installed").executor
+    with np.errstate(all="ignore"):
+        predict = mobilenet.load(tmp_path / "m.safetensors", backend)
+        with pytest.raises(
+            OutputError, match=r"^output '\w+(\.\w+)?' holds NaN or infinity: the weights overflow on this image"
+        ):
+            predict(PICTURE)
+        PICTURE.save(tmp_path / "p.png")
+        with pytest.raises(OutputError, match=r"p\.png: output "):
+            predict(tmp_path / "p.png")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_one_value_that_is_no_number_is_enough(value, kind):
+    answer = np.zeros((1, 3), kind)
+    answer[0, 1] = value
+    with pytest.raises(OutputError, match="output 'classifier' holds NaN or infinity"):
+        mobilenet.load(toy(), lambda model: lambda images: {"classifier": answer})(PICTURE)
+
+
+def test_the_other_images_are_done(tmp_path, monkeypatch):
+    """One image of a folder overflows: it is named, and the others are answered and scored."""
+    from mobilenet.cli import predict as command
+
+    def run_network(images):
+        return {"classifier": np.full((1, 3), np.nan if images.mean() > 0 else 1.0, np.float32)}
+
+    for label, color in (("a", "black"), ("b", "white"), ("c", "black")):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (40, 40), color).save(tmp_path / label / f"{label}.png")
+    loaded = mobilenet.load(toy(), lambda model: run_network)
+    score = evaluate(loaded, tmp_path)
+    assert (score.images, len(score.failed)) == (2, 1)
+    assert "b.png: output 'classifier' holds NaN" in score.failed[0]
+    monkeypatch.setattr(command, "load_predictor", lambda *arguments: loaded)
+    out, err = run("predict", tmp_path, "--json", status=1)
+    assert [Path(answer["input"]).name for answer in json.loads(out)] == ["a.png", "c.png"]
+    assert err.count("\n") == 1
+    assert "b.png: output 'classifier' holds NaN or infinity" in err

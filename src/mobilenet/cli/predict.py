@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ..errors import printable
+from ..errors import MobilenetError, printable
 from ..images.find import find_inputs
 from ..images.open import ImageError, open_image
-from ..tasks.results import Prediction, Result, Segmentation
+from ..tasks.results import OutputError, Prediction, Result, Segmentation
 from .predictor import backend_option, load_predictor
 from .shell import command, json_option, model_option, print_json, process_peak, progress, say, threads_option
 from .tables import prediction_line
@@ -63,9 +63,9 @@ def predict(
 
     An INPUT is an image file, a folder, or a quoted pattern such as 'photos/*.jpg'.
     """
-    errors: list[ImageError] = []
+    errors: list[MobilenetError] = []
 
-    def report(error: ImageError) -> None:
+    def report(error: MobilenetError) -> None:
         errors.append(error)
         say(f"mobilenet: {error}")
 
@@ -87,6 +87,8 @@ def predict(
             answers.append(Answer(path, task, predictions, mask))
         except ImageError as error:
             report(error)
+        except OutputError as error:
+            report(OutputError(error.name, str(path)))
     if as_json:
         print_json([answer.to_json() for answer in answers])
     else:

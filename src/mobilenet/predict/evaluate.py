@@ -13,12 +13,13 @@ from ..images.open import ImageError
 from ..modelfile import ModelFile
 from ..network.layers import Task
 from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics, Score
+from ..tasks.results import OutputError
 from .predictor import Predictor
 
 
 @dataclass
 class Evaluation:
-    """`metrics` over `images` images. `failed` names every image that could not be opened, with the reason."""
+    """`metrics` over `images` images. `failed` names every image that could not be opened or answered, with the reason."""
 
     task: Task
     images: int
@@ -51,11 +52,14 @@ def evaluate(
         except ImageError as error:
             failed.append(str(error))
             continue
+        except OutputError as error:
+            failed.append(str(OutputError(error.name, record.name)))
+            continue
         except ValueError as error:
             raise UsageError(f"{record.name}: {error}") from error
         images += 1
     if not images:
-        raise DataError(f"{data}: none of its {len(records)} images could be opened; the first: {failed[0]}")
+        raise DataError(f"{data}: none of its {len(records)} images could be opened and answered; the first: {failed[0]}")
     return Evaluation(records.task, images, score.metrics(), failed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
@@ -10,7 +11,7 @@ from ..errors import UsageError
 from ..images.open import open_image
 from ..modelfile import ModelFile, ModelFileError
 from ..tasks.classification import ClassificationDecoder
-from ..tasks.results import Classification, Decoder, Detections, Result, Segmentation
+from ..tasks.results import Classification, Decoder, Detections, OutputError, Result, Segmentation, check_finite
 from ..tasks.views import ONE_VIEW, Views
 from ..zoo.load import load_model
 
@@ -76,14 +77,22 @@ class Predictor(Generic[R_co]):
 
         Raises:
             ImageError: the image cannot be opened.
+            OutputError: the network's outputs for it hold NaN or infinity.
         """
-        return self.predict(open_image(image, copy=False))
+        opened = open_image(image, copy=False)
+        try:
+            return self.predict(opened)
+        except OutputError as error:
+            if not isinstance(image, (str, os.PathLike)):
+                raise
+            raise OutputError(error.name, os.fspath(image)) from None
 
     def predict(self, image: Image.Image) -> R_co:
         """The result for an image that `open_image` has opened; saves opening it a second time."""
         if self.average is not None:
             return self.average(self.runtime, image, self.views)
         outputs = self.runtime(self.model.preprocessing.batch(image))
+        check_finite(outputs)
         return self.decode(outputs, 0, image.size)
 
     def activation_bytes(self) -> int:

@@ -5,23 +5,49 @@ Letters: K classes, N detections, H rows, W columns.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import printable
+from ..errors import MobilenetError, printable
+from ..tensors import bounds
 from ..values import Value
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..tensors import Floats
+    from ..tensors import Floats, Plain
 
 VOID = 255
 """In a mask: a pixel that belongs to no class. Scores and losses leave it out."""
+
+
+class OutputError(MobilenetError):
+    """A network's answer for an image holds NaN or infinity."""
+
+    def __init__(self, name: str, image: str = "") -> None:
+        self.name = name
+        super().__init__(
+            f"{image}{': ' if image else ''}output {name!r} holds NaN or infinity: the weights overflow on this image; "
+            "the model file is damaged or its training diverged, make it again"
+        )
+
+
+def check_finite(outputs: Mapping[str, Any]) -> None:
+    """OutputError if a value of an output is NaN or infinite: no score, box or mask that is made of it would mean anything."""
+    for name, output in outputs.items():
+        values: Plain = output
+        if not isinstance(output, memoryview):
+            import numpy as np
+
+            values = np.ascontiguousarray(output, np.float32)
+        low, high = bounds(values)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise OutputError(name)
 
 
 class Prediction(Value):
