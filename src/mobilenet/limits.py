@@ -8,8 +8,9 @@ or, for the command line and for processes started elsewhere, ``MOBILENET_LIMITS
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from .errors import UsageError, short_repr, unknown_name
+from .errors import MobilenetError, UsageError, short_repr, unknown_name
 from .values import Value
 
 VARIABLE = "MOBILENET_LIMITS"
@@ -19,29 +20,37 @@ class Limits(Value):
     """Limits of one process. All are integers of at least 1.
 
     Attributes:
-        max_image_pixels: of an image, decoded. 50 million pixels take 150 MB as RGB and up to 350 MB while they are decoded.
+        max_image_pixels: width times height of an image. 65 million, the photos of most cameras and phones, take 260 MB as RGB.
         max_image_bytes: of an image file, or of an image in an archive.
-        max_image_scans: of a progressive JPEG. Every scan visits all pixels again; cameras and editors write about ten.
+        max_decoder_bytes: that an image takes at once while it is decoded and converted, estimated from its format and mode:
+            WebP needs five times as much as a baseline JPEG.
+        max_image_scans: of a JPEG. Every scan visits all pixels again; progressive files of cameras and editors have about ten.
         max_resized_pixels: of an image on its way to the network's input, when its shorter side has the size asked for.
         max_side: of a network's input, in pixels, that a model file may ask for.
         max_madds: multiply-adds for one image that a model file may ask for.
-        max_tensor_bytes: of all tensors of a model, as they lie in memory.
-        max_json_bytes: of a JSON document: a header, a recipe, annotations.
-        max_json_depth: of nested lists and objects in JSON.
-        max_candidates: boxes of one class that a detector's file may let compete.
+        max_activation_bytes: of one tensor between two layers, for one image, that a model file may ask for.
+        max_tensor_bytes: of all tensors of a file of weights, as they lie in memory.
+        max_json_bytes: of a JSON document that describes a model: a header, a configuration, a graph. While it is read,
+            Python holds up to 30 times as much.
+        max_json_depth: of lists and objects inside one another in such a document.
+        max_annotation_bytes: of a file of labels: COCO's JSON (its largest has 470 million), VOC's XML, a CSV list.
+        max_candidates: scores on one image, boxes times classes, that a detector's file may let compete.
         max_detections: on one image that a detector's file may ask for.
     """
 
-    max_image_pixels: int = 50_000_000
+    max_image_pixels: int = 65_000_000
     max_image_bytes: int = 256 * 2**20
+    max_decoder_bytes: int = 512 * 2**20
     max_image_scans: int = 100
-    max_resized_pixels: int = 100_000_000
+    max_resized_pixels: int = 65_000_000
     max_side: int = 4096
     max_madds: int = 500_000_000_000
+    max_activation_bytes: int = 2**30
     max_tensor_bytes: int = 2**30
-    max_json_bytes: int = 256 * 2**20
+    max_json_bytes: int = 8 * 2**20
     max_json_depth: int = 64
-    max_candidates: int = 10_000
+    max_annotation_bytes: int = 512 * 2**20
+    max_candidates: int = 2_000_000
     max_detections: int = 1_000
 
     def __post_init__(self) -> None:
@@ -92,8 +101,44 @@ def changed(before: Limits, changes: dict[str, int]) -> Limits:
 
 
 def over_limit(name: str, value: object) -> str:
-    """The end of a refusal: which limit was passed and how to raise it."""
+    """The end of a refusal: the value, which limit it passed, and how to raise that."""
     return (
         f"{short_repr(value)} is past the limit {name} of {getattr(limits(), name)}; if you trust the file, raise it with "
         f"mobilenet.set_limits({name}=...) or {VARIABLE}={name}=..."
     )
+
+
+class TooLarge(MobilenetError):
+    """A file asks for more than one of the limits allows."""
+
+
+def check_limit(name: str, value: int, subject: str, error: type[MobilenetError] = TooLarge) -> None:
+    """Raises `error` if `value` is past the limit `name`; `subject` is what messages call that of which it is the size."""
+    if value > getattr(limits(), name):
+        raise error(f"{subject}: {over_limit(name, value)}")
+
+
+def parse_json(content: str | bytes) -> Any:
+    """A JSON document of at most `max_json_bytes` bytes and `max_json_depth` lists and objects inside one another.
+
+    Raises:
+        TooLarge: it is larger or deeper.
+        ValueError: it is no JSON.
+    """
+    import json
+
+    check_limit("max_json_bytes", len(content), "JSON of this size")
+    allowed = limits().max_json_depth
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        raise TooLarge(f"JSON as deep as this: {over_limit('max_json_depth', 'over 900')}") from None
+    level: list[Any] = [value]
+    for depth in range(allowed + 1):
+        containers = [item for item in level if isinstance(item, (dict, list))]
+        if not containers:
+            return value
+        if depth == allowed:
+            break
+        level = [item for each in containers for item in (each.values() if isinstance(each, dict) else each)]
+    raise TooLarge(f"JSON as deep as this: {over_limit('max_json_depth', f'over {allowed}')}")

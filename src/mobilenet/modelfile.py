@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .errors import UsageError, short_repr
 from .files import write_atomically
 from .images.preprocessing import WHOLE_IMAGE_FITS, Preprocessing
+from .limits import TooLarge, check_limit, parse_json
 from .network import catalogue
 from .network.layers import Network
 from .tasks.results import VOID
@@ -203,7 +204,9 @@ def read(path: str | Path) -> ModelFile:
 
     def entry(key: str, parse: Callable[[Any], T]) -> T:
         try:
-            return parse(json.loads(metadata[key]))
+            return parse(parse_json(metadata[key]))
+        except TooLarge as error:
+            raise ModelFileError(f"{path}: metadata {key!r}, {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
             problem = "is missing" if isinstance(error, KeyError) else f"does not parse: {error}"
             raise ModelFileError(f"{path}: metadata {key!r} {problem}; the file is damaged, make it again") from error
@@ -223,6 +226,8 @@ def read(path: str | Path) -> ModelFile:
         from .tasks.detection import Decoding
 
         decoding = entry("decoding", Decoding.from_json)
+    preprocessing = entry("preprocessing", Preprocessing.from_json)
+    _check_limits(path, network, preprocessing, decoding)
     try:
         return ModelFile(
             network=network,
@@ -230,7 +235,7 @@ def read(path: str | Path) -> ModelFile:
             labels=entry("labels", parse_texts),
             label_ids=entry("label_ids", parse_texts),
             background=entry("background", lambda data: None if data is None else int(data)),
-            preprocessing=entry("preprocessing", Preprocessing.from_json),
+            preprocessing=preprocessing,
             provenance=entry("provenance", dict[str, Any]),
             metrics=entry("metrics", dict[str, Any]),
             decoding=decoding,
@@ -239,6 +244,24 @@ def read(path: str | Path) -> ModelFile:
     except ModelFileError as error:
         message = str(error)
         raise ModelFileError(message if message.startswith(str(path)) else f"{path}: {message}") from error
+
+
+def _check_limits(path: str | Path, network: Network, preprocessing: Preprocessing, decoding: Decoding | None) -> None:
+    """ModelFileError if a file asks for more than the limits: a small one may ask for any size of image."""
+
+    def check(name: str, value: int, subject: str) -> None:
+        check_limit(name, value, f"{path}, {subject}", ModelFileError)
+
+    for size in {network.resolution, preprocessing.size}:
+        check("max_side", max(*size, preprocessing.resize or 1), "side of its images in pixels")
+        shapes = network.shapes(size)
+        check("max_activation_bytes", 4 * max(shape.elements for shape in shapes.values()), "bytes of its largest activation")
+        madds = sum(layer.madds([shapes[name] for name in layer.inputs]) for layer in network.layers)
+        check("max_madds", madds, "multiply-adds for one image")
+        if decoding is not None:
+            check("max_detections", decoding.most, "detections on one image")
+            scores = sum(shapes[name].elements for name in network.heads.classes)
+            check("max_candidates", scores, "scores on one image")
 
 
 def parse_texts(data: object) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from .errors import MobilenetError
+from .limits import check_limit
 from .tensors import FORMATS, Tensors
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_HEADER = 16 * 2**20  # bytes; a model file's header has tens of kilobytes
 DTYPES = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
 """What the format calls the types that model files use."""
 CODES = {DTYPES[name]: code for name, code in FORMATS.items()}
@@ -41,7 +41,10 @@ def read_safetensors(path: str | Path) -> tuple[Tensors, dict[str, str]]:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
-            header_fits = size >= 8 and length <= min(size - 8, MAX_HEADER)
+            header_fits = size >= 8 and length <= size - 8
+            if header_fits:
+                check_limit("max_json_bytes", length, f"{path}, bytes of its header", ModelFileError)
+                check_limit("max_tensor_bytes", size - 8 - length, f"{path}, bytes of its tensors", ModelFileError)
             if header_fits and (content := _read_well_formed(file, length, size)):
                 return content
     except OSError as error:

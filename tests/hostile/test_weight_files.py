@@ -13,10 +13,10 @@ import pytest
 from safetensors.numpy import save_file
 from support.limits import bounded
 
-from mobilenet.convert.config import MAX_CONFIG
+from mobilenet import limits
 from mobilenet.convert.convert import convert
 from mobilenet.convert.libraries import LAYOUTS
-from mobilenet.convert.readers import tfjs
+from mobilenet.limits import Limits
 from mobilenet.network.mobilenet import mobilenet_v2
 
 SAME = {"padding": {"s": "U0FNRQ=="}}
@@ -124,7 +124,7 @@ def tfjs_json(folder: Path) -> Path:
         (tfjs_channels_from_nothing, "have no elements", 5 * MEGABYTE),
         (tfjs_groups_of_one_shard, "names a shard twice", 20 * MEGABYTE),
         (tfjs_empty_shards, "must be plain names", 100 * MEGABYTE),
-        (tfjs_json, f"larger than {tfjs.MAX_JSON} bytes", 2 * tfjs.MAX_JSON),
+        (tfjs_json, "past the limit max_json_bytes", 20 * MEGABYTE),
     ],
 )
 def test_tfjs(tmp_path, generator, words, max_bytes):
@@ -133,12 +133,12 @@ def test_tfjs(tmp_path, generator, words, max_bytes):
 
 def test_tfjs_groups_share_one_limit(tmp_path, monkeypatch):
     """Groups that each stay below the limit, and together pass it."""
-    monkeypatch.setattr(tfjs, "MAX_WEIGHTS", 100)
+    monkeypatch.setattr(limits, "_in_force", [Limits(max_tensor_bytes=100)])
     groups = [{"paths": [f"shard{i}"], "weights": [weight(f"w{i}", 20)]} for i in range(2)]
     for i in range(2):
         (tmp_path / f"shard{i}").write_bytes(bytes(80))
     path = tfjs_model(tmp_path, [], groups)
-    assert "take over 100 bytes" in refusal(path, 5, 5 * MEGABYTE)
+    assert "160 is past the limit max_tensor_bytes of 100" in refusal(path, 5, 5 * MEGABYTE)
 
 
 def unmatched_tensors(folder: Path) -> Path:
@@ -161,7 +161,7 @@ def test_a_large_configuration(tmp_path):
     network = mobilenet_v2(0.35, classes=10)
     save_file({o.source: np.zeros(o.shape, np.float32) for o in LAYOUTS[0].origins(network)}, tmp_path / "w.safetensors")
     (tmp_path / "config.json").write_text("[" + "[]," * (7 * MEGABYTE) + "[]]")
-    assert f"larger than {MAX_CONFIG} bytes" in refusal(tmp_path / "w.safetensors", 10, 50 * MEGABYTE)
+    assert "past the limit max_json_bytes" in refusal(tmp_path / "w.safetensors", 10, 50 * MEGABYTE)
 
 
 def keras_external_group(h5py, file, folder: Path) -> None:

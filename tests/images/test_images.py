@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 from support.images import noise, photo
 
+from mobilenet import limits
 from mobilenet.images import open as images
 from mobilenet.images.find import find_inputs
 from mobilenet.images.open import ImageError, decode_image, open_image
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.images.write import write_image
+from mobilenet.limits import Limits
 
 
 def encoded(image, kind, **options):
@@ -242,7 +244,7 @@ def test_bytes_open_as_files_do(tmp_path):
         (encoded(photo(), "PNG")[:100], "damaged"),
         (png(60000, 60000, 1, 0, b""), "60000x60000"),
     ):
-        with pytest.raises(ImageError, match=f"'a.tar/x': .*{reason}"):
+        with pytest.raises(ImageError, match=f"'a.tar/x'.*{reason}"):
             decode_image(content, "a.tar/x")
 
 
@@ -334,7 +336,7 @@ def test_cut_files_open_whole_or_not_at_all(tmp_path, name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files_open_or_are_refused(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(images, "MAX_PIXELS", 10**6)  # a damaged header may ask for much
+    monkeypatch.setattr(limits, "_in_force", [Limits(max_image_pixels=10**6)])  # a damaged header may ask for much
     kind, options = FILES[name]
     data, path, dice = encoded(photo(40, 30), kind, **options), tmp_path / "damaged", random.Random(name)
     for _ in range(60):
@@ -347,25 +349,24 @@ def test_damaged_files_open_or_are_refused(tmp_path, monkeypatch, name):
 
 
 def test_bombs_are_refused_from_the_header(tmp_path):
-    for width, height in ((60000, 60000), (2**31 - 1, 2**31 - 1), (1, images.MAX_PIXELS + 1)):
+    for width, height in ((60000, 60000), (2**31 - 1, 2**31 - 1), (1, 65_000_001)):
         (tmp_path / "bomb.png").write_bytes(png(width, height, 1, 0, bytes(10**6)))
         message = refusal(tmp_path / "bomb.png")
         assert f"{width}x{height}" in message
-        assert "178,956,970" in message
+        assert "limit max_image_pixels of 65000000" in message
         assert "bomb.png" in message
 
 
 def test_large_photos_open_without_a_warning(tmp_path, monkeypatch):
-    assert images.MAX_PIXELS > 100e6
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns past this and refuses past its double
-    monkeypatch.setattr(images, "MAX_PIXELS", 2000)
+    monkeypatch.setattr(limits, "_in_force", [Limits(max_image_pixels=2000)])
     for kind in ("PNG", "TIFF", "GIF", "JPEG", "WEBP"):
         (tmp_path / "x").write_bytes(encoded(photo(44, 44), kind))
         opened = open_image(tmp_path / "x")
         for fit in ({"fit": "central_fraction", "fraction": 1}, {"fit": "center_crop", "resize": 44}, {"fit": "squash"}):
             assert Preprocessing(size=(40, 40), **fit)(opened).shape == (3, 40, 40)
         (tmp_path / "x").write_bytes(encoded(photo(45, 45), kind))
-        assert "2,000" in refusal(tmp_path / "x") or kind == "WEBP"  # its decoder has Pillow's own limit first
+        assert "of 2000" in refusal(tmp_path / "x") or kind == "WEBP"  # its decoder has Pillow's own limit first
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 

@@ -129,7 +129,7 @@ def test_preprocessing_takes_rgb_pictures_only():
 
 
 def test_a_strip_that_would_fill_the_memory_is_refused():
-    with pytest.raises(ImageError, match="1x3000000: too long"):
+    with pytest.raises(ImageError, match="limit max_resized_pixels"):
         IMAGENET_TORCHVISION(Image.new("RGB", (1, 3_000_000)))
 
 

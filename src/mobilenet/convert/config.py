@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..images.preprocessing import Interpolation, Preprocessing
+from ..limits import TooLarge, check_limit, parse_json
 from ..modelfile import ModelFileError
 
-MAX_CONFIG = 4 * 2**20  # bytes; ImageNet's names take 60 kB. Python holds up to 30 times as much while it reads
 RESAMPLE: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 SETTINGS = {
     "layer_norm_eps": "epsilon",
@@ -36,15 +35,15 @@ def read_config(path: Path) -> Config:
 def read_json(path: Path) -> Config:
     try:
         with path.open("rb") as file:
-            content = file.read(min(os.fstat(file.fileno()).st_size, MAX_CONFIG) + 1)
-        if len(content) > MAX_CONFIG:
-            raise ModelFileError(f"{path}: is larger than {MAX_CONFIG} bytes; move it away")
-        config = json.loads(content.decode())
+            check_limit("max_json_bytes", os.fstat(file.fileno()).st_size, f"{path}, bytes", ModelFileError)
+            config = parse_json(file.read())
     except FileNotFoundError:
         return {}
     except ModelFileError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except TooLarge as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    except (OSError, ValueError) as error:
         raise ModelFileError(f"{path}: cannot be read as JSON ({error}); mend it or move it away") from error
     return config if isinstance(config, dict) else {}
 

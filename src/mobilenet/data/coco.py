@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import UsageError
+from ..limits import check_limit
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
@@ -70,6 +71,7 @@ class Coco(Layout):
 def _read(file: Path) -> tuple[dict[int, str], dict[int, str], dict[int, list[Entry]]]:
     """(file names by image id, names by category id, both in the order of ids; objects by image id)."""
     try:
+        check_limit("max_annotation_bytes", file.stat().st_size, f"{file}, bytes", DataError)
         content = json.loads(file.read_text("utf-8"))
         images = {int(entry["id"]): str(entry["file_name"]) for entry in content["images"]}
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
@@ -80,6 +82,8 @@ def _read(file: Path) -> tuple[dict[int, str], dict[int, str], dict[int, list[En
                 area, crowd = float(entry.get("area", width * height)), bool(entry.get("iscrowd", 0))
                 category = int(entry["category_id"])
                 entries[int(entry["image_id"])].append(([x, y, x + width, y + height], category, crowd, area))
+    except DataError:
+        raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: no COCO annotations can be read from it ({error!r:.200}); get the file again") from error
     return dict(sorted(images.items())), dict(sorted(categories.items())), entries

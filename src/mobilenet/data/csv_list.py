@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import unknown_name
+from ..limits import check_limit
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
@@ -30,6 +31,7 @@ class CsvList(Layout):
     def __init__(self, path: Path, task: Task) -> None:
         self.path = path
         try:
+            check_limit("max_annotation_bytes", path.stat().st_size, f"{path}, bytes", DataError)
             with path.open(encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.DictReader(file, strict=True))
         except (OSError, csv.Error, UnicodeDecodeError) as error:

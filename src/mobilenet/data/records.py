@@ -17,6 +17,7 @@ from PIL import Image
 
 from ..images.masks import read_mask
 from ..images.open import ImageError, decode_image, open_image
+from ..limits import check_limit
 from ..network.layers import Task
 
 
@@ -31,6 +32,7 @@ class Section:
     def read(self, name: str) -> bytes:
         """The bytes. Raises ImageError, which calls them `name`, if the file does not hold that many."""
         try:
+            check_limit("max_image_bytes", self.length, f"{name!r}, bytes", ImageError)
             with open(self.path, "rb") as file:
                 size = file.seek(0, 2)
                 if self.start + self.length > size:  # checked before memory of that size is asked for

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from ..errors import short_repr
+from ..limits import parse_json
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, Layout, Split
@@ -94,7 +94,7 @@ def _index(shard: Path) -> list[tuple[str, Section, int | str]]:
                     file = archive.extractfile(member)
                     assert file is not None
                     text = file.read(MAX_LABEL).decode("utf-8")
-                    labels[name] = _label(text if suffix == "cls" else json.loads(text)["label"])
+                    labels[name] = _label(text if suffix == "cls" else parse_json(text)["label"])
     except (OSError, tarfile.TarError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{shard}: is no tar file with images and labels ({error}); write it without compression and holes"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import UsageError, short_repr, unknown_name
+from ..limits import check_limit
 from ..network.layers import Task
 from ..tasks.labels import VOC
 from .classes import Classes
@@ -82,6 +83,7 @@ class Voc(Layout):
 def _read_objects(path: Path, classes: Classes) -> Objects:
     boxes, labels, difficult = list[list[float]](), list[int](), list[bool]()
     try:
+        check_limit("max_annotation_bytes", path.stat().st_size, f"{path}, bytes", DataError)
         text = path.read_text("utf-8")
         if "<!" in text:  # entities could expand without end; VOC's files have none
             raise ValueError("holds a document type or a comment")
@@ -97,6 +99,8 @@ def _read_objects(path: Path, classes: Classes) -> Objects:
             boxes.append([x0 - 1, y0 - 1, x1, y1])
             labels.append(number)
             difficult.append(str(entry.findtext("difficult", "0")).strip() == "1")
+    except DataError:
+        raise
     except (OSError, ValueError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: no objects can be read from it ({error}); correct it, or give the classes") from error
     return Objects.of(boxes, labels, difficult)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import sys
@@ -10,11 +11,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
 from ..errors import MobilenetError, short_repr
+from ..limits import check_limit, limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,11 +24,16 @@ if TYPE_CHECKING:
 
     Source = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
-MAX_PIXELS = 178_956_970
-"""The largest image that is opened: 0.7 GB when decoded. Past it Pillow's own warning becomes an error."""
+REFUSED_FORMATS = frozenset({
+    "BUFR", "GRIB", "HDF5", "MPEG", "WMF",  # Pillow recognizes the first four but cannot decode them, and WMF only on Windows
+    "EPS",  # a program that Ghostscript runs
+    "IPTC",  # a container of any format, EPS among them
+    "BLP", "ICNS",  # containers of images that may be larger than they say
+    "FITS",  # may be a gzip file that Pillow unpacks whole
+})  # fmt: skip
 
-REFUSED_FORMATS = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"})
-"""Pillow recognizes the first four but cannot decode them, and WMF only on Windows; EPS is a program that Ghostscript runs."""
+DECODER_BYTES = {"WEBP": 20, "AVIF": 16, "JPEG2000": 20, "TIFF": 8}
+"""Bytes for each pixel that the decoder of a format takes beside the image itself; the others work line by line."""
 
 UPRIGHT = {  # EXIF orientation -> the operation that undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,8 +63,8 @@ def open_image(source: Source, copy: bool = True) -> Image.Image:
         copy: if false, the result may share the pixels of a Pillow image; then neither may be changed in place.
 
     Raises:
-        ImageError: there is no file, or it holds no image or a damaged one; it has more than `MAX_PIXELS` pixels; the mode
-            has no fixed range (32-bit integers, floats); an array has another shape or type.
+        ImageError: there is no file, or it holds no image or a damaged one; it is past a limit (see
+            `limits.Limits`); the mode has no fixed range (32-bit integers, floats); an array has another shape or type.
     """
     if sys.modules.get("numpy"):  # without it there can be no array
         import numpy as np
@@ -86,15 +93,63 @@ def decode_image(content: bytes, name: str) -> Image.Image:
 def open_header(file: IO[bytes], name: str) -> Image.Image:
     """The image in a file before its pixels are decoded. Every image file is opened here.
 
-    Unlike Pillow's `Image.open` it leaves out the formats in `REFUSED_FORMATS`; it refuses images of more than `MAX_PIXELS`
-    pixels where Pillow warns; and it maps no file into memory, since a file may change while the image is in use.
+    Unlike Pillow's `Image.open` it leaves out the formats in `REFUSED_FORMATS`; it refuses what is past the limits, where
+    Pillow warns at most; and it maps no file into memory, since a file may change while the image is in use.
+
+    Raises ImageError, or any other exception of a decoder for a damaged header.
     """
+    check_limit("max_image_bytes", file.seek(0, 2), f"{name}, bytes", ImageError)
+    file.seek(0)
     image = _identify(file, name)
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(
-            f"{name}: {image.width}x{image.height} is past the limit of {MAX_PIXELS:,} pixels; scale it down first"
-        )
+    width, height = _decoded_size(image)
+    check_limit("max_image_pixels", width * height, f"{name}, {width}x{height} pixels", ImageError)
+    scans = 1
+    if image.format in ("JPEG", "MPO") and not _is_one_scan(file):
+        from .jpeg import count_scans
+
+        scans = count_scans(file, limits().max_image_scans)
+        check_limit("max_image_scans", scans, f"{name}, scans", ImageError)
+    needed = width * height * _bytes_per_pixel(image, scans)
+    check_limit("max_decoder_bytes", needed, f"{name}, bytes to decode {width}x{height}", ImageError)
     return image
+
+
+def _is_one_scan(file: IO[bytes]) -> bool:
+    """Whether a JPEG file is sequential with all components in its first scan: the decoder visits the pixels once then."""
+    file.seek(2)
+    kind = components = 0
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] not in (0xFF, 0, 0xD8, 0xD9):
+        body = int.from_bytes(head[2:], "big") - 2
+        if head[1] == 0xDA:
+            return kind in (0xC0, 0xC1) and file.read(1) == bytes([components])
+        if 0xC0 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC):
+            frame = file.read(max(body, 0))
+            kind, components = head[1], frame[5] if len(frame) > 5 else 0
+        else:
+            file.seek(max(body, 0), 1)
+    return False
+
+
+def _decoded_size(image: Image.Image) -> tuple[int, int]:
+    """The size of the image that will be decoded. An icon's table may name another one."""
+    if image.format != "ICO":
+        return image.size
+    from PIL import BmpImagePlugin, PngImagePlugin
+
+    icon: Any = image
+    file = icon.ico.buf
+    file.seek(icon.ico.entry[icon.ico.getentryindex(icon.size)].offset)
+    is_png = file.read(8) == b"\x89PNG\r\n\x1a\n"
+    file.seek(-8, 1)
+    return (PngImagePlugin.PngImageFile if is_png else BmpImagePlugin.DibImageFile)(file).size
+
+
+def _bytes_per_pixel(image: Image.Image, scans: int) -> int:
+    """An upper bound for what decoding, converting to RGB and turning upright take at once."""
+    own = 1 if image.mode in ("1", "L", "P") else 4
+    coefficients = 2 * len(image.getbands()) if scans > 1 else 0  # of a JPEG in several scans, all are kept
+    converted = 0 if image.mode == "RGB" else 4 if image.mode in ("1", "L") else 8  # 8: a layer with alpha, and white below it
+    return own + max(DECODER_BYTES.get(str(image.format), 0), coefficients, converted)
 
 
 def _identify(file: IO[bytes], name: str) -> Image.Image:
@@ -165,7 +220,7 @@ def _upright_rgb(image: Image.Image, name: str, copy: bool) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ImageError(f"{name}: mode {image.mode} has no fixed range of values; scale it to 8 bits first")
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
         rgb = Image.new("RGB", image.size, "white")
         rgb.paste(layer, mask=layer)
     elif image.mode != "RGB":
@@ -179,10 +234,10 @@ def _upright_rgb(image: Image.Image, name: str, copy: bool) -> Image.Image:
 
 
 def _load(image: Image.Image) -> None:
-    if image.width * image.height * 2 <= MAX_PIXELS:
+    if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or math.inf):
         image.load()
         return
-    with warnings.catch_warnings():  # not thread-safe, so only for sizes at which decoders warn of a bomb; it is checked above
+    with warnings.catch_warnings():  # not thread-safe, so only for sizes at which decoders warn of a bomb; its size was checked
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image.load()
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from ..errors import UsageError
+from ..limits import check_limit
 from ..network.layers import LARGEST_SIDE
 from ..settings import Rules, Settings
 from ..tensors import planes
-from .open import MAX_PIXELS, ImageError, check_rgb
+from .open import ImageError, check_rgb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,8 +167,8 @@ IMAGENET_TORCHVISION = Preprocessing(size=(224, 224), fit="center_crop", resize=
 def _scaled(size: tuple[int, int], shorter: int) -> tuple[int, int]:
     width, height = size  # torchvision's arithmetic, with its truncation
     scaled = (shorter, int(shorter * height / width)) if width <= height else (int(shorter * width / height), shorter)
-    if scaled[0] * scaled[1] > MAX_PIXELS:
-        raise ImageError(f"{width}x{height}: too long to resize its shorter side to {shorter}; cut a part out of it first")
+    subject = f"{width}x{height} with its shorter side resized to {shorter}, pixels"
+    check_limit("max_resized_pixels", scaled[0] * scaled[1], subject, ImageError)
     return scaled
 
 

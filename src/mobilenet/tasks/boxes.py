@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -153,9 +154,24 @@ def nms_by_class(
         classes: (N,) ints.
         max_boxes: the largest number of indices, of each class and of all together; None for no limit.
     """
-    indices = [np.empty(0, np.intp)]
-    for number in np.unique(classes):
-        members = np.flatnonzero(classes == number)
-        indices.append(members[nms(boxes[members], scores[members], threshold, max_boxes)])
-    joined = np.concatenate(indices)
-    return joined[np.argsort(-scores[joined], kind="stable")][:max_boxes]
+    order = np.lexsort((-scores, classes))  # stable: class by class, best first
+    starts = np.flatnonzero(np.diff(classes[order], prepend=-1 if not len(classes) else classes[order[0]] - 1))
+    groups = np.split(order, starts[1:]) if len(order) else []
+    sorted_boxes = [boxes[group] for group in groups]
+    alive = [np.ones(len(group), bool) for group in groups]
+    # The best box of each class waits in a heap, so that no more boxes are compared with the others than are returned.
+    heap = [(-scores[group[0]], number, 0) for number, group in enumerate(groups)]
+    heapify(heap)
+    selected: list[int] = []
+    while heap and (max_boxes is None or len(selected) < max_boxes):
+        _, number, first = heappop(heap)
+        selected.append(groups[number][first])
+        following = alive[number][first + 1 :]
+        rest = first + 1 + np.flatnonzero(following)
+        own = sorted_boxes[number]
+        alive[number][rest[iou(own[first : first + 1], own[rest])[0] > threshold]] = False
+        remaining = np.flatnonzero(following)
+        if len(remaining):
+            first += 1 + int(remaining[0])
+            heappush(heap, (-scores[groups[number][first]], number, first))
+    return np.array(selected, np.intp)

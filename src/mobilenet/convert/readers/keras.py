@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MobilenetError
+from ...limits import check_limit
 
 if TYPE_CHECKING:
     import h5py
@@ -52,7 +53,9 @@ def read_keras(path: Path) -> dict[str, NDArray[np.generic]]:
 
 def arrays(file: h5py.File, path: Path, budget: int) -> dict[str, NDArray[np.generic]]:
     datasets = dict(stored(file, path))
-    if sum(item.size * item.dtype.itemsize for item in datasets.values()) > budget:
+    size = sum(item.size * item.dtype.itemsize for item in datasets.values())
+    check_limit("max_tensor_bytes", size, f"{path}, bytes of weights", KerasError)
+    if size > budget:
         raise KerasError(f"{path}: claims more than {budget} bytes of weights, far more than the file holds; fetch it again")
     tensors: dict[str, NDArray[np.generic]] = {}
     for name, item in datasets.items():

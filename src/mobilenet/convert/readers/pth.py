@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...limits import check_limit
 from .pickles import MAX_PICKLE, CheckpointError, Storage, TensorView, damaged, interpreted, raw_dtype, refused, show
 
 MAX_NAME = 1024  # characters of a tensor's name
@@ -63,6 +64,7 @@ def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str
             raise refused("is the tar form of torch before 0.1.10, not read here")
         else:
             raise damaged(f"begins with {head!r}, but a checkpoint is a zip or a pickle by torch.save")
+        check_limit("max_tensor_bytes", len(data), "bytes", CheckpointError)
         budget = MAX_COPIES * len(data) + SPARE
         arrays = {}
         for name, tensor in state_dict(root, entry).items():

@@ -4,14 +4,14 @@ Everything is checked before it is used: shards are plain names of files beside 
 as many bytes as the manifest says, node names are unique and inputs exist. Quantized shards are refused: this family publishes
 none.
 
-Weights take as much memory as the shards, the JSON at most 30 times its size (`MAX_JSON`), and time is linear in both.
+Weights take as much memory as the shards, the JSON at most 30 times its size, and time is linear in both. `limits.Limits`
+bounds both sizes.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 import os
 import reprlib
@@ -24,9 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MobilenetError
+from ...limits import TooLarge, check_limit, limits, parse_json
 
-MAX_JSON = 8 * 2**20  # bytes; the published model's has half a million
-MAX_WEIGHTS = 2**28  # bytes, the shards of all groups together; the family's largest model has under 40 million
 MAX_LIST = 20_000  # nodes, weights, groups, or the shards of all groups together
 MAX_RANK = 8
 DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "?"}
@@ -61,13 +60,15 @@ def read_tfjs(path: str | os.PathLike[str]) -> TfjsGraph:
         TfjsError: anything else is wrong with it or with a shard.
     """
     path = Path(path)
-    content = read_limited(path, MAX_JSON)
+    if path.is_file():
+        check_limit("max_json_bytes", path.stat().st_size, f"{path}, bytes", TfjsError)
+    content = read_limited(path, limits().max_json_bytes)
     try:
-        model = json.loads(content)
+        model = parse_json(content)
         nodes = parse_nodes(model["modelTopology"]["node"])
         weights = read_weights(entries(model["weightsManifest"]), path.parent)
-    except RecursionError as error:
-        raise TfjsError(f"{path}: nested too deep; fetch it again") from error
+    except TooLarge as error:
+        raise TfjsError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, TfjsError):
             raise TfjsError(f"{path}: {error}; fetch it again") from error
@@ -119,10 +120,10 @@ class Weight(NamedTuple):
 
 
 def read_weights(groups: list[dict[str, Any]], folder: Path) -> dict[str, NDArray[np.generic]]:
-    """The weights of all groups of the manifest; `MAX_WEIGHTS` bytes in all, each shard named once."""
+    """The weights of all groups of the manifest; `max_tensor_bytes` in all, each shard named once."""
     weights: dict[str, NDArray[np.generic]] = {}
     shards: set[str] = set()
-    budget = MAX_WEIGHTS
+    budget = limits().max_tensor_bytes
     for group in groups:
         paths = group["paths"]
         if not isinstance(paths, list) or len(paths) > MAX_LIST or not all(is_plain_name(path) for path in paths):
@@ -168,7 +169,7 @@ def group_layout(group: Mapping[str, Any], known: Mapping[str, object], budget: 
         layout[name] = Weight(tuple(shape), dtype, size)
         size += math.prod(shape) * dtype.itemsize
         if size > budget:
-            raise TfjsError(f"its weights up to {name!r:.80} take over {MAX_WEIGHTS} bytes")
+            check_limit("max_tensor_bytes", limits().max_tensor_bytes + size - budget, f"weights up to {name!r:.80}, bytes")
     return layout, size
 
 

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MobilenetError
+from ...limits import check_limit
 from ...network.layers import Activation
 from .flatbuffers import Flatbuffer, FlatbufferError, Table
 
 MAGIC = b"TFL3"
-MAX_FILE = 2**30  # bytes; the family's largest is under 30 MB
 MAX_LIST = 10_000  # tensors, operators, buffers; the family's largest model has under 600
 MAX_NAME = 8192  # bytes; names of fused tensors list every part
 MAX_RANK = 8
@@ -111,8 +111,7 @@ def read_tflite(path: str | os.PathLike[str]) -> TFLiteGraph:
     if path.exists() and not path.is_file():
         raise TFLiteError(f"{path}: is not a regular file; name the .tflite file itself")
     with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > MAX_FILE:
-            raise TFLiteError(f"{path}: is larger than {MAX_FILE} bytes; this is no MobileNet")
+        check_limit("max_tensor_bytes", os.fstat(file.fileno()).st_size, f"{path}, bytes", TFLiteError)
         data = file.read()
     return parse_tflite(data, str(path))
 
