@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
@@ -101,7 +101,7 @@ def open_header(file: IO[bytes], name: str) -> Image.Image:
     check_limit("max_image_bytes", file.seek(0, 2), f"{name}, bytes", ImageError)
     file.seek(0)
     image = _identify(file, name)
-    width, height = _decoded_size(image)
+    width, height = image.size
     check_limit("max_image_pixels", width * height, f"{name}, {width}x{height} pixels", ImageError)
     scans = 1
     if image.format in ("JPEG", "MPO") and not _is_one_scan(file):
@@ -130,18 +130,17 @@ def _is_one_scan(file: IO[bytes]) -> bool:
     return False
 
 
-def _decoded_size(image: Image.Image) -> tuple[int, int]:
-    """The size of the image that will be decoded. An icon's table may name another one."""
-    if image.format != "ICO":
-        return image.size
-    from PIL import BmpImagePlugin, PngImagePlugin
+def _check_icon(file: IO[bytes], name: str) -> None:
+    """An icon's image may be larger than its table says, and Pillow decodes it at once."""
+    from PIL import BmpImagePlugin, IcoImagePlugin, PngImagePlugin
 
-    icon: Any = image
-    file = icon.ico.buf
-    file.seek(icon.ico.entry[icon.ico.getentryindex(icon.size)].offset)
+    file.seek(0)
+    icon = IcoImagePlugin.IcoFile(file)
+    file.seek(icon.entry[icon.getentryindex(icon.entry[0].dim)].offset)
     is_png = file.read(8) == b"\x89PNG\r\n\x1a\n"
     file.seek(-8, 1)
-    return (PngImagePlugin.PngImageFile if is_png else BmpImagePlugin.DibImageFile)(file).size
+    width, height = (PngImagePlugin.PngImageFile if is_png else BmpImagePlugin.DibImageFile)(file).size
+    check_limit("max_image_pixels", width * height, f"{name}, {width}x{height} pixels", ImageError)
 
 
 def _bytes_per_pixel(image: Image.Image, scans: int) -> int:
@@ -163,6 +162,8 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
             try:
                 verdict = accept is None or accept(prefix)
                 if verdict and not isinstance(verdict, str):  # a str is the reason why this build of Pillow cannot read it
+                    if kind == "ICO":
+                        _check_icon(file, name)
                     file.seek(0)
                     return factory(file, "")
             except (SyntaxError, IndexError, TypeError, struct.error):  # as in Pillow's own loop: not this format
