@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.datasets import open_dataset
 
 from mobilenet.data import MaskFile, coco_truth
 from mobilenet.images.open import ImageError
 from mobilenet.tasks.metrics import MeanAP
 from mobilenet.tasks.results import VOID, Detections
-from mobilenet.training.input import CorruptImage, ImagesLost, InMemory, open_dataset
+from mobilenet.training.input import CorruptImage, ImagesLost, InMemory
 
 
 def write_image(path, color=(200, 30, 60), size=(12, 10)):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.datasets import shapes
 
 from mobilenet.data import coco_truth
-from mobilenet.training.input import shapes
 
 
 def test_shapes_are_a_function_of_seed_split_and_index():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
+from support.datasets import open_dataset, shapes
 
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.training.input import (
@@ -17,8 +18,6 @@ from mobilenet.training.input import (
     Loader,
     LoaderSettings,
     SegmentationAugmentation,
-    open_dataset,
-    shapes,
 )
 from mobilenet.training.input.loading import one_thread
 

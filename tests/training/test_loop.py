@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
 from PIL import Image  # noqa: E402
+from support.datasets import shapes  # noqa: E402
 from support.training_runs import ROWS, log_of, tiny, tiny_detector, tiny_segmenter  # noqa: E402
 
 from mobilenet import modelfile, nn  # noqa: E402
@@ -21,7 +22,6 @@ from mobilenet.cli.main import main  # noqa: E402
 from mobilenet.images.preprocessing import Preprocessing  # noqa: E402
 from mobilenet.predict.evaluate import evaluate  # noqa: E402
 from mobilenet.predict.predictor import Predictor  # noqa: E402
-from mobilenet.training.input import shapes  # noqa: E402
 from mobilenet.training.optim.optimizer import AdamW, RMSProp  # noqa: E402
 from mobilenet.training.optim.schedule import Warmup  # noqa: E402
 from mobilenet.training.recipes.recipe import GeneratedShapes, NetworkSpec, Teacher  # noqa: E402

@@ -1,6 +1,6 @@
 """Labeled images for training and for evaluation in the loop: datasets, augmentation, batches. Needs torch and torchvision.
 
-    dataset = open_dataset("imagenette160", "classification", split="train")
+    dataset = Dataset(open_records("imagenette160", "classification", split="train"))
     settings = LoaderSettings(batch=64, workers=2, seed=0, epoch=0)
     for batch in Loader(dataset, ClassificationAugmentation(), preprocessing, settings):
         batch["image"], batch["target"]
@@ -19,9 +19,6 @@ from .samples import (
     InMemory,
     Sample,
     Target,
-    open_dataset,
-    shapes,
-    subset,
 )
 
 __all__ = [
@@ -39,7 +36,4 @@ __all__ = [
     "Sample",
     "SegmentationAugmentation",
     "Target",
-    "open_dataset",
-    "shapes",
-    "subset",
 ]

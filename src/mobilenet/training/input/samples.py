@@ -5,8 +5,7 @@ Letters: N samples, H rows, W columns, B boxes.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, overload
@@ -19,10 +18,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 
-from ...data import Classes, Mask, Objects, Records, Shapes, Split, Subset as SubsetOfRecords, Truth, open_records
+from ...data import Mask, Objects, Records, Truth
 from ...errors import MobilenetError, UsageError
 from ...images.open import ImageError
-from ...network.layers import Task
 from ...tasks.results import VOID
 
 MAX_UNREADABLE = 256
@@ -210,23 +208,6 @@ class InMemory(Dataset[T_co]):
     def open(self, index: int) -> tuple[Image.Image, T_co]:
         image, target = self.read(index)
         return to_image(image), target
-
-
-def open_dataset(
-    path: str | os.PathLike[str], task: Task, split: Split | None = "train", classes: Classes | Sequence[str] | None = None
-) -> Dataset:
-    """The labeled images of a folder or file, see `data.open_records`."""
-    return Dataset(open_records(path, task, split, classes))
-
-
-def shapes(task: Task, split: Split = "train", count: int = 4096, size: int = 128, seed: int = 0) -> Dataset:
-    """Images of shapes drawn on the fly, see `data.Shapes`."""
-    return Dataset(Shapes(task, split, count, size, seed))
-
-
-def subset(dataset: Dataset[T_co], count: int) -> Dataset[T_co]:
-    """`count` samples of a dataset, evenly spread over it: for trying a recipe out."""
-    return Dataset(SubsetOfRecords(dataset.records, count))
 
 
 # Tensors -----------------------------------------------------------------------------------------------------------------
