@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import torch
 import torch.utils.data
@@ -25,7 +25,7 @@ from ...images.preprocessing import Preprocessing
 from ...settings import require
 from .augment import Augmentation, ClassificationAugmentation, drawing_from, evaluation_image, training
 from .mix import mix, mixes
-from .samples import Dataset, DetectionTarget, ImagesLost, MaskTarget, Target
+from .samples import Dataset, DetectionTarget, ImagesLost, Target
 
 SampleKey = tuple[int, int]
 """(dataset index, repeat): a repeated sample gets a different augmentation."""
@@ -76,7 +76,7 @@ class LoaderSettings:
         ))  # fmt: skip
 
 
-BatchTarget = Tensor | list[DetectionTarget] | list[MaskTarget]
+BatchTarget = Tensor | list[Target]
 
 
 class Batch(TypedDict):
@@ -174,7 +174,7 @@ class Loader:
         workers = self.settings.workers
         fork = workers > 0 and sys.platform == "linux"  # a forked worker shares what is kept in memory
         source = iter(torch.utils.data.DataLoader(
-            cast(Any, self.changes),
+            self.changes,
             batch_sampler=self.steps,
             num_workers=workers,
             collate_fn=partial(_collated, one_size=self.trains),
@@ -253,7 +253,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _Changes:
+class _Changes(torch.utils.data.Dataset[Changed | ImagesLost]):
     """The dataset as the workers see it: samples read and changed by key."""
 
     def __init__(
@@ -312,12 +312,13 @@ def _collated(samples: Sequence[Changed | ImagesLost], one_size: bool) -> Batch 
         failed += sample["failed"]
         if sample["image"] is not None:
             shown.append(sample)
-    images, targets = [sample["image"] for sample in shown], [sample["target"] for sample in shown]
-    stacked = bool(targets) and isinstance(targets[0], Tensor) and (one_size or targets[0].ndim == 0)
-    target: Any = torch.stack(cast(list[Tensor], targets)) if stacked else targets
+    images = [sample["image"] for sample in shown if sample["image"] is not None]
+    targets = [sample["target"] for sample in shown if sample["target"] is not None]
+    tensors = [target for target in targets if isinstance(target, Tensor)]
+    stacked = bool(tensors) and (one_size or tensors[0].ndim == 0)
     return {
-        "image": torch.stack(cast(list[Tensor], images)) if shown else torch.empty(0, 3, 1, 1),
-        "target": target,
+        "image": torch.stack(images) if images else torch.empty(0, 3, 1, 1),
+        "target": torch.stack(tensors) if stacked else targets,
         "index": torch.tensor([sample["index"] for sample in shown], dtype=torch.int64),
         "size": [sample["size"] for sample in shown],
         "failed": failed,
