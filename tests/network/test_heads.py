@@ -292,13 +292,13 @@ def test_heads_begin_as_in_the_sources():
 
     torch.manual_seed(0)
     for source, cut in (("tensorflow", 0.8796), ("pytorch", 1.0)):
-        net = nn.ssdlite_mobilenet_v2(initialisation=source)
+        net = nn.ssdlite_mobilenet_v2(initialization=source)
         for name in ("extra_1.reduce", "class_1.predict"):
             assert net.get_parameter(f"{name}.conv.weight").std().item() == pytest.approx(0.03 * cut, rel=0.01)
         assert not net.get_parameter("box_0.predict.conv.bias").any()
-        logits = nn.deeplabv3_mobilenet_v2(initialisation=source, classes=200).get_parameter("logits.conv.weight")
+        logits = nn.deeplabv3_mobilenet_v2(initialization=source, classes=200).get_parameter("logits.conv.weight")
         assert logits.std().item() == pytest.approx(0.01 * cut, rel=0.02)
-    backbone = nn.ssdlite_mobilenet_v2(initialisation="tensorflow").get_parameter("layer_19.conv.weight")
+    backbone = nn.ssdlite_mobilenet_v2(initialization="tensorflow").get_parameter("layer_19.conv.weight")
     assert backbone.std().item() == pytest.approx(0.09 * 0.8796, rel=0.01)
 
 

@@ -1,4 +1,4 @@
-"""Quantised model files: exact round trips, equal bytes for equal content, and everything wrong in one named by its tensor."""
+"""Quantized model files: exact round trips, equal bytes for equal content, and everything wrong in one named by its tensor."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def changed(part: str, name: str, value: object):
     ("change", "words"),
     [
         (changed("activations", "layer_3.depthwise", None), "no activation for 'layer_3.depthwise'"),
-        (changed("activations", "layer_99", Affine(1.0, 0)), "activation for 'layer_99', which the network has not"),
+        (changed("activations", "layer_99", Affine(1.0, 0)), "activation for 'layer_99', which the network does not have"),
         (changed("activations", "pool", Affine(0.0, 0)), "scale of activation 'pool' must be a float above 0"),
         (changed("activations", "pool", Affine(float("inf"), 0)), "scale of activation 'pool' must be a float above 0"),
         (changed("activations", "pool", Affine(0.1, 0)), "must be a float32's value"),
@@ -96,7 +96,7 @@ def changed(part: str, name: str, value: object):
         (changed("zero_points", WEIGHT, -129), f"zero point of weight '{WEIGHT}' is -129"),
     ],
 )
-def test_quantisation_that_does_not_fit(change, words):
+def test_quantization_that_does_not_fit(change, words):
     broken = model()
     change(broken)
     with pytest.raises(ModelFileError, match=words):
@@ -124,8 +124,8 @@ def metadata(path, change) -> None:
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
-    found = json.loads(header["__metadata__"]["quantization"])
-    header["__metadata__"]["quantization"] = json.dumps(change(found))
+    entry = json.loads(header["__metadata__"]["quantization"])
+    header["__metadata__"]["quantization"] = json.dumps(change(entry))
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
@@ -175,19 +175,19 @@ def test_folded_networks_have_biases_and_no_norm():
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
-def test_the_predictor_runs_integers_and_dequantised_only_when_asked(dtype):
-    quantised = model(dtype)
-    predict = mobilenet.load(quantised)
-    scale, _ = quantised.quantization.activations["classifier"]
-    (logits,) = predict.runtime(quantised.preprocessing(PICTURE)[None])["classifier"]
+def test_the_predictor_runs_integers_and_dequantized_only_when_asked(dtype):
+    quantized_model = model(dtype)
+    predict = mobilenet.load(quantized_model)
+    scale, _ = quantized_model.quantization.activations["classifier"]
+    (logits,) = predict.runtime(quantized_model.preprocessing(PICTURE)[None])["classifier"]
     steps = logits / np.float32(scale)
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
-    real = mobilenet.load(quantised, backend="dequantized")
+    real = mobilenet.load(quantized_model, backend="dequantized")
     assert isinstance(real.runtime, Reference)
-    (other,) = real.runtime(quantised.preprocessing(PICTURE)[None])["classifier"]
+    (other,) = real.runtime(quantized_model.preprocessing(PICTURE)[None])["classifier"]
     assert not np.array_equal(logits, other)
     np.testing.assert_allclose(logits, other, atol=8 * scale)  # some steps: every layer rounds
-    assert quantised.dequantized().dequantized().quantization is None
+    assert quantized_model.dequantized().dequantized().quantization is None
     assert predict(PICTURE).scores.sum() == pytest.approx(1, abs=1e-6)
 
 

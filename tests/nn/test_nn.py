@@ -1,4 +1,4 @@
-"""The torch modules: names, taps, heads, initialisation, memory formats, and the compilers."""
+"""The torch modules: names, taps, heads, initialization, memory formats, and the compilers."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def test_new_head_keeps_the_backbone():
     assert deep.get_parameter("layer_1.conv.weight") is not net.get_parameter("layer_1.conv.weight")
 
 
-def test_initialisation_as_in_the_sources():
+def test_initialization_as_in_the_sources():
     torch.manual_seed(0)
-    theirs = nn.mobilenet_v2(initialisation="tensorflow").get_parameter("layer_19.conv.weight")
+    theirs = nn.mobilenet_v2(initialization="tensorflow").get_parameter("layer_19.conv.weight")
     assert theirs.abs().max() <= 0.18
     assert theirs.std().item() == pytest.approx(0.09 * 0.8796, rel=0.01)  # a normal cut at two deviations
     ours = nn.mobilenet_v2()
@@ -105,7 +105,7 @@ def test_initialisation_as_in_the_sources():
     assert ours.get_parameter("classifier.weight").std().item() == pytest.approx(0.01, rel=0.01)
     assert not ours.get_parameter("classifier.bias").any()
     assert (ours.get_parameter("layer_3.expand.norm.weight") == 1).all()
-    for wrong in ({"initialisation": "keras"}, {"dropout": 1}, {"norm_momentum": 0}):
+    for wrong in ({"initialization": "keras"}, {"dropout": 1}, {"norm_momentum": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             nn.mobilenet_v2(**wrong)
 

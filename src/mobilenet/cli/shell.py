@@ -44,9 +44,7 @@ def command(function: Callable[..., None]) -> click.Command:
 
 def status(error: Exception) -> int:
     """The exit status for an error: its own, or 1 for one of the system."""
-    if isinstance(error, MobilenetError):
-        return error.status
-    return 2 if type(error) is ValueError else 1
+    return error.status if isinstance(error, MobilenetError) else 1
 
 
 def print_json(value: object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import short_repr
+from ..errors import UsageError, short_repr
 from ..limits import parse_json
 from ..network.layers import Task
 from .classes import Classes
@@ -87,7 +87,7 @@ def _index(shard: Path) -> list[tuple[str, Section, int | str]]:
                 if not member.isfile() or not stem:
                     continue
                 if member.issparse():  # its size is only claimed: the bytes are not all in the archive
-                    raise ValueError(f"{member.name} is sparse")
+                    raise UsageError(f"{member.name} is sparse")
                 if suffix.lower() in SUFFIXES:
                     images[name] = f"{name}.{suffix}", Section(str(shard), member.offset_data, member.size)
                 elif suffix in ("cls", "json"):
@@ -106,7 +106,7 @@ def _label(label: object) -> int | str:
     if isinstance(label, str) and label.strip().isdecimal() and len(label) < 20:
         label = int(label)
     if isinstance(label, int) and label > MAX_INDEX:
-        raise ValueError(f"label {short_repr(label)}: must be at most {MAX_INDEX}, or a name")
+        raise UsageError(f"label {short_repr(label)}: must be at most {MAX_INDEX}, or a name")
     if isinstance(label, bool) or not isinstance(label, (int, str)) or (isinstance(label, int) and label < 0):
-        raise ValueError(f"label {short_repr(label)}: must be a number from 0 or a name")
+        raise UsageError(f"label {short_repr(label)}: must be a number from 0 or a name")
     return label if isinstance(label, int) else label.strip()

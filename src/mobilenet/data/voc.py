@@ -86,16 +86,16 @@ def _read_objects(path: Path, classes: Classes) -> Objects:
         check_limit("max_annotation_bytes", path.stat().st_size, f"{path}, bytes", DataError)
         text = path.read_text("utf-8")
         if "<!" in text:  # entities could expand without end; VOC's files have none
-            raise ValueError("holds a document type or a comment")
+            raise UsageError("holds a document type or a comment")
         for entry in ElementTree.fromstring(text).iter("object"):
             name = str(entry.findtext("name")).strip()
             frame = entry.find("bndbox")
             if frame is None:
-                raise ValueError(f"{short_repr(name)} has no bndbox")
+                raise UsageError(f"{short_repr(name)} has no bndbox")
             x0, y0, x1, y1 = (float(str(frame.findtext(key))) for key in ("xmin", "ymin", "xmax", "ymax"))
             number = classes.number(name)
             if number is None:
-                raise ValueError(unknown_name("class", name, classes.labels))
+                raise UsageError(unknown_name("class", name, classes.labels))
             boxes.append([x0 - 1, y0 - 1, x1, y1])
             labels.append(number)
             difficult.append(str(entry.findtext("difficult", "0")).strip() == "1")

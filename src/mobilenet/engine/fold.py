@@ -1,4 +1,4 @@
-"""Batch normalization folded into the convolution before it: inference needs one weight and one bias a layer."""
+"""Batch normalization folded into the convolution before it: inference needs one weight and one bias per layer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Folded(NamedTuple):
 def fold(network: Network, tensors: Mapping[str, Floats]) -> dict[str, Folded]:
     """Weight and bias of every layer that has them, by layer name.
 
-    y = gamma (conv(x) - mean) / sqrt(var + epsilon) + beta is a convolution again. The factors are made in float64; a
-    product with them is rounded once, so that folding itself costs at most one rounding of each weight. The native core
-    does the same while it packs weights (`BatchNorm` in native/core/weights.cc), to the same bits.
+    y = gamma (conv(x) - mean) / sqrt(var + epsilon) + beta is again a convolution. The factors are computed in float64 and
+    their products are rounded once, so folding costs at most one rounding of each weight. The native core computes the same
+    bits while it packs weights (`BatchNorm` in native/core/weights.cc).
     """
     folded = {}
     for layer in network.layers:

@@ -1,4 +1,4 @@
-"""The specification: a network interpreted in numpy, layer by layer, written to be read.
+"""The specification: numpy runs a network layer by layer, in code that is written to be read.
 
 Tensors are (N, C, H, W) float32. Every faster engine is tested against this one.
 """
@@ -46,7 +46,7 @@ class Reference:
         self.network, self.folded = network, fold(network, tensors)
 
     def planned_bytes(self, resolution: Resolution) -> int:
-        """Bytes of activations for one image, layer by layer: nothing is planned here."""
+        """Bytes of activations for one image if layers run one after the other; this runtime plans no memory."""
         return cost(self.network, resolution).layerwise_bytes
 
     def __call__(self, images: Plain) -> dict[str, Floats]:
@@ -62,7 +62,7 @@ class Reference:
 
 
 def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], padding: Padding) -> Floats:
-    """The layer's output (N, C', H', W') of its inputs (N, C, H, W), or (N, K) of a linear layer."""
+    """Inputs (N, C, H, W) -> the layer's output (N, C', H', W'), or (N, K) for a linear layer."""
     match layer:
         case Add():
             return inputs[0] + inputs[1]
@@ -87,7 +87,7 @@ def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], 
 
 
 def convolve(x: Floats, weight: Floats, layer: Conv, padding: Padding) -> Floats:
-    """A sum over the kernel's positions: each sees the image shifted, and is a product over channels."""
+    """The sum over the kernel's positions: each multiplies the shifted image by one matrix of channels."""
     n, _, h, w = x.shape
     k, s, d = layer.kernel, layer.stride, layer.dilation
     rows, columns = strided(h, s), strided(w, s)

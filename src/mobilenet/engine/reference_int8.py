@@ -1,8 +1,8 @@
-"""The specification of integer inference: a quantised network in numpy, in TFLite's own arithmetic, to the last bit.
+"""The specification of integer inference: a quantized network in numpy, bit for bit as TFLite's reference kernels compute it.
 
-What its reference kernels compute, written to be read. Activations are (N, C, H, W) int32 that hold int8 or uint8 values;
-real = scale * (integer - zero point). Sums of products are made by float matrix products, which are exact as long as every
-partial sum stays below 2^24 in float32 or 2^53 in float64; `exact_float` picks the narrowest. Everything after a sum is
+The code is written to be read. Activations are (N, C, H, W) int32 that hold int8 or uint8 values;
+real = scale * (integer - zero point). Sums of products are float matrix products, which are exact if every partial sum stays
+below 2^24 in float32 or 2^53 in float64; `exact_float` chooses the narrower type that suffices. Everything after a sum is
 integer arithmetic: a scale becomes a 31-bit fraction and a shift.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import assert_never
+from ..errors import UsageError, assert_never
 from ..network.cost import cost
 from ..network.layers import (
     Activation,
@@ -46,14 +46,20 @@ RESIZE_SHIFT = 10  # bits of an int8 blend's weights
 
 
 class Multiplier(NamedTuple):
-    """A positive real as fraction * 2^(exponent - 31), the fraction from 2^30 to 2^31; arrays, (1,) or one a channel."""
+    """A positive real as fraction * 2^(exponent - 31), the fraction from 2^30 to 2^31; arrays (1,) or (channels,)."""
 
     fraction: Wide
     exponent: Wide
 
 
 class Weights(NamedTuple):
-    """A layer's weights less their zero point, in a float that sums them exactly, its biases and its multiplier back."""
+    """A layer's parameters, ready to run.
+
+    Attributes:
+        weight: minus its zero point, in the float type that sums it exactly.
+        bias: in the accumulator's scale.
+        multiplier: from the accumulator to the output's integers.
+    """
 
     weight: NDArray[Any]
     bias: Wide
@@ -61,10 +67,10 @@ class Weights(NamedTuple):
 
 
 class Int8Reference:
-    """Runs the quantised `network` with the tensors and the quantisation of a model file.
+    """Runs the quantized `network` with the tensors and the quantization of a model file.
 
     `Int8Reference(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name as real numbers:
-    {"classifier": (N, K)} float32 logits, all of them multiples of the output's scale. `integers` is the same before that.
+    {"classifier": (N, K)} float32 logits, all of them multiples of the output's scale. `integers` returns integers.
     """
 
     name, precision, threads = "int8 reference", "int8", None
@@ -82,13 +88,13 @@ class Int8Reference:
             )
 
     def planned_bytes(self, resolution: Resolution) -> int:
-        """Bytes of activations for one image, layer by layer: nothing is planned here."""
+        """Bytes of activations for one image if layers run one after the other; this runtime plans no memory."""
         return cost(self.network, resolution).layerwise_bytes
 
     def __call__(self, images: Plain) -> dict[str, Floats]:
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
-            raise ValueError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+            raise UsageError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
         outputs = {}
         for name, value in self.integers(quantize(images, self.quantization, "input")).items():
             scale, zero_point = self.quantization.activations[self.network[name].name]
@@ -97,15 +103,15 @@ class Int8Reference:
         return outputs
 
     def integers(self, images: Integers, keep: bool = False) -> dict[str, Integers]:
-        """Each output by name for the integers of pictures, (N, 3, H, W); with `keep` every layer's, by its name."""
+        """Quantized images (N, 3, H, W) -> each output by name; with `keep`, the output of every layer by its name."""
         network, last_use = self.network, self.network.last_use()
-        values, kept = {"input": images}, {}
+        values, history = {"input": images}, dict[str, Integers]()
         for index, layer in enumerate(network.layers):
             values[layer.name] = self.run_layer(layer, [values[name] for name in layer.inputs])
             if keep:
-                kept[layer.name] = values[layer.name]
+                history[layer.name] = values[layer.name]
             values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
-        return kept if keep else {name: values[network[name].name] for name in network.outputs}
+        return history if keep else {name: values[network[name].name] for name in network.outputs}
 
     def run_layer(self, layer: Layer, inputs: list[Integers]) -> Integers:
         quantization = self.quantization
@@ -140,12 +146,12 @@ class Int8Reference:
 
 
 def exact_float(bound: int) -> type[np.floating[Any]]:
-    """The narrowest float in which sums of integers are exact whose partial sums stay within `bound`."""
+    """The narrowest float type in which sums of integers are exact if their partial sums stay within `bound`."""
     return np.float32 if bound < 2**24 else np.float64
 
 
 def quantize(images: Floats, quantization: Quantization, name: str) -> Integers:
-    """Real numbers to the integers of the tensor `name`, to the nearest, halves away from zero."""
+    """Real numbers -> integers of the tensor `name`, rounded to the nearest, halves away from zero."""
     scale, zero_point = quantization.activations[name]
     real = images / np.float32(scale)
     whole = np.trunc(real + np.copysign(np.float32(0.5), real)) + zero_point
@@ -157,7 +163,7 @@ def clamped(x: NDArray[Any], limits: tuple[int, int]) -> Integers:
 
 
 def fixed_point(real: NDArray[np.float64]) -> Multiplier:
-    """Positive reals as 31-bit fractions, the nearest, halves away from zero; below 2^-32 they become 0."""
+    """Positive reals -> 31-bit fractions, rounded to the nearest, halves away from zero; below 2^-32 they become 0."""
     fraction, exponent = np.frexp(real)
     whole = np.floor(fraction * 2**31 + 0.5).astype(np.int64)
     carried = whole == 2**31
@@ -168,9 +174,9 @@ def fixed_point(real: NDArray[np.float64]) -> Multiplier:
 def multiply(x: Wide, multiplier: Multiplier) -> Wide:
     """`x` (N, C, H, W), 32-bit values, times the multiplier of each channel, in place.
 
-    First the product's upper half, rounded to the nearest with halves up; then the shift, rounded to the nearest with halves
-    away from zero: twice, as the kernels do. Adding half before a shift rounds halves up, and one less for a negative
-    number rounds them down.
+    TFLite's kernels round twice, and so does this: the upper half of the product to the nearest with halves up, then the shift
+    to the nearest with halves away from zero. Adding half before a shift rounds halves up; adding one less to a negative number
+    rounds them down.
     """
     fraction, exponent = (part[:, None, None] for part in multiplier)
     left, right = np.maximum(exponent, 0), np.maximum(-exponent, 0)
@@ -187,7 +193,7 @@ def multiply(x: Wide, multiplier: Multiplier) -> Wide:
 
 
 def activation_limits(activation: Activation, result: Affine, limits: tuple[int, int]) -> tuple[int, int]:
-    """The integers that the activation allows, within those there are."""
+    """The range of integers that the activation allows, within the type's own `limits`."""
     low, high = limits
     if activation in ("relu", "relu6"):
         low = max(low, result.zero_point)
@@ -197,7 +203,7 @@ def activation_limits(activation: Activation, result: Affine, limits: tuple[int,
 
 
 def convolve(x: NDArray[Any], weight: NDArray[Any], layer: Conv, network: Network) -> NDArray[Any]:
-    """Sums of products, exact; `x` (N, C, H, W) less its zero point, so that padding is 0."""
+    """Exact sums of products; `x` (N, C, H, W) minus its zero point, so that padding is 0."""
     n, _, h, w = x.shape
     k, s, d = layer.kernel, layer.stride, layer.dilation
     rows, columns = strided(h, s), strided(w, s)
@@ -217,7 +223,7 @@ def convolve(x: NDArray[Any], weight: NDArray[Any], layer: Conv, network: Networ
 
 
 def add(a: Integers, b: Integers, sources: list[Affine], result: Affine, limits: tuple[int, int]) -> Integers:
-    """Both inputs, 20 bits finer, on twice the larger scale; then their sum on the output's."""
+    """Both inputs, 20 bits finer, on twice the larger scale; then their sum on the output's scale."""
     common = 2.0 * max(source.scale for source in sources)
     total = np.zeros(a.shape, np.int64)
     for x, source in zip((a, b), sources, strict=True):
@@ -238,8 +244,8 @@ def requantize(x: Integers, source: Affine, result: Affine, limits: tuple[int, i
 def pool(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -> Integers:
     """The mean over rows and columns.
 
-    Where the scale stays it is the integers' own mean (AVERAGE_POOL_2D), halves away from zero. Where it changes, the sum is
-    scaled by multiplier / count, its fraction cut down to an integer (MEAN).
+    If input and output have the same scale, it is the mean of the integers, halves away from zero (AVERAGE_POOL_2D). Otherwise
+    the sum is multiplied by multiplier / count, whose fraction is rounded down (MEAN).
     """
     count = x.shape[2] * x.shape[3]
     sums = x.astype(np.int64).sum(axis=(2, 3), keepdims=True)
@@ -266,7 +272,7 @@ def resize_unsigned(x: Integers, size: tuple[int, ...], corners: Corners) -> Int
 
 
 def float_taps(size: int, target: int, corners: Corners) -> tuple[Wide, Wide, Floats]:
-    """Pixel before, pixel after, weight of the one after, with positions in float32."""
+    """(pixel before, pixel after, weight of the pixel after) of each output position, computed in float32."""
     places = np.arange(target, dtype=np.float32)
     if corners == "aligned":
         places *= np.float32(size - 1) / np.float32(target - 1) if target > 1 else np.float32(size) / np.float32(target)
@@ -290,7 +296,7 @@ def resize_signed(x: Integers, size: tuple[int, ...], corners: Corners) -> Integ
 
 
 def integer_taps(size: int, target: int, corners: Corners) -> tuple[Wide, Wide, Wide]:
-    """Pixel before, pixel after, weight of the one after in 1024ths, with positions in 1024ths too."""
+    """(pixel before, pixel after, weight of the pixel after) of each output position, in 1024ths."""
     one = 1 << RESIZE_SHIFT
     span, steps = (size - 1, target - 1) if corners == "aligned" and target > 1 else (size, target)
     step = (one * span + steps // 2) // steps

@@ -1,6 +1,6 @@
 """A network and its weights as an ONNX graph, written straight from the network's description.
 
-Needs the `onnx` package (`pip install onnx`) and nothing else. Batch normalisation is folded into the weights.
+Needs the `onnx` package (`pip install onnx`) and nothing else. Batch normalization is folded into the weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one torch building block: convolution, batch normalisation, activation, in either padding style."""
+"""The one torch building block: convolution, batch normalization, activation, in either padding style."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import UsageError
 from ..network.layers import Conv, Linear, Network, Padding, padding_amounts
 from .depthwise import DepthwiseConv2d
 
 
 class ConvNorm(nn.Module):
-    """What `network.Conv` describes, with parameters ``conv.weight``, ``norm.weight`` and so on.
+    """The layer that a `network.layers.Conv` describes, with parameters ``conv.weight``, ``norm.weight`` and so on.
 
     (N, in, H, W) float -> (N, out, ceil(H / stride), ceil(W / stride)); keeps channels-last.
     """
@@ -21,7 +22,7 @@ class ConvNorm(nn.Module):
     def __init__(self, layer: Conv, padding: Padding, norm_momentum: float) -> None:
         super().__init__()
         reach = (layer.kernel - 1) * layer.dilation
-        # SAME depends on the picture's size only where there is a stride; otherwise both styles pad alike.
+        # TensorFlow's SAME padding depends on the image's size only if there is a stride; otherwise both styles pad alike.
         self.padding_style: Padding = padding if layer.stride > 1 else "pytorch"
         depthwise = 1 < layer.groups == layer.in_channels == layer.out_channels
         self.conv = (DepthwiseConv2d if depthwise else nn.Conv2d)(
@@ -52,21 +53,21 @@ class ConvNorm(nn.Module):
 
 
 class FixedNorm(nn.BatchNorm2d):
-    """Batch norm that keeps to its running statistics in training too; scale and shift still learn."""
+    """Batch norm that uses its running statistics in training too; scale and shift still learn."""
 
     @classmethod
     def like(cls, norm: nn.BatchNorm2d) -> FixedNorm:
         """The same parameters and statistics."""
-        made = cls(norm.num_features, norm.eps, norm.momentum)
-        made._parameters, made._buffers = norm._parameters, norm._buffers
-        return made
+        fixed = cls(norm.num_features, norm.eps, norm.momentum)
+        fixed._parameters, fixed._buffers = norm._parameters, norm._buffers
+        return fixed
 
     def train(self, mode: bool = True) -> FixedNorm:
         return super().train(False)
 
 
 def replace_norms(net: nn.Module, make: Callable[[nn.BatchNorm2d], nn.Module]) -> None:
-    """Puts what `make` makes of it in the place of every batch norm of `net`."""
+    """Replaces every batch norm of `net` by what `make` returns for it."""
     for part in list(net.modules()):
         for name, child in part.named_children():
             if isinstance(child, nn.BatchNorm2d):
@@ -78,14 +79,16 @@ class Block(nn.Module):
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, source: str, deviation: float | None = None) -> None:
-    """Fresh parameters as the named source draws them; a `deviation` of a head's own goes before the source's.
+def initialize(module: nn.Module, source: str, deviation: float | None = None) -> None:
+    """Draws fresh parameters in place. Batch norm starts at scale 1, shift 0.
 
-    "pytorch": torchvision's, He normal over fan-out for convolutions and N(0, 0.01) for linear layers. "tensorflow":
-    TensorFlow-slim's, N(0, 0.09) cut at two standard deviations for both. Batch norm starts at scale 1, shift 0.
+    Args:
+        source: whose distribution to draw from. "pytorch" is torchvision's: He normal over fan-out for convolutions, N(0, 0.01)
+            for linear layers. "tensorflow" is TensorFlow-slim's: N(0, 0.09) cut at two standard deviations for both.
+        deviation: the standard deviation of a head, instead of the source's.
     """
     if source not in ("pytorch", "tensorflow"):
-        raise ValueError(f"initialisation {source!r}: must be 'pytorch' or 'tensorflow'")
+        raise UsageError(f"initialization {source!r}: must be 'pytorch' or 'tensorflow'")
     for part in module.modules():
         if isinstance(part, (nn.Conv2d, nn.Linear)):
             if source == "tensorflow":
@@ -104,7 +107,7 @@ def initialise(module: nn.Module, source: str, deviation: float | None = None) -
 
 
 def head_deviation(layer: Conv | Linear, network: Network) -> float | None:
-    """Standard deviation of a head layer's first weights; None for the backbone and if the head has none of its own.
+    """The standard deviation of a head layer's initial weights; None for the backbone, and for a head without one of its own.
 
     0.03 for SSD's extras and predictors (TensorFlow's configuration and torchvision agree), 0.01 for DeepLab's logits.
     """

@@ -1,4 +1,4 @@
-"""A `Network` value as a torch module: the layers are walked as they stand, so every setting of the value holds here too."""
+"""A `Network` as a torch module that runs the network's layers one by one, so every setting of a network works in torch too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..network import mobilenet as architecture
 from ..network.cost import cost
 from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, Resolution
 from ..zoo.load import load_model
-from .blocks import Block, ConvNorm, head_deviation, initialise
+from .blocks import Block, ConvNorm, head_deviation, initialize
 
 if TYPE_CHECKING:
     from ..tensors import Plain
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 class TorchNetwork(nn.Module):
     """Runs `network` in torch. Parameters carry the canonical names (``layer_3.expand.conv.weight``).
 
-    Input: (N, 3, H, W) float, RGB, normalised as the model file says; any H and W. Output: logits (N, K) of a
-    classifier, (N, K, H, W) of a segmenter, or (N, C, H', W') of the one output; a dict of them by name where there are
-    several (a detector's ``box_0.predict``, ``class_0.predict`` and on), or after `taps`.
+    Input: (N, 3, H, W) float, RGB, normalized as the model file says; any H and W. Output: logits (N, K) of a
+    classifier, (N, K, H, W) of a segmenter, or (N, C, H', W') of any other single output. Several outputs (a detector's
+    ``box_0.predict``, ``class_0.predict``, ...) and the outputs of `taps` are a dict by name.
 
     Args:
-        network: the value to run.
+        network: the network to run.
         parts: the module of every convolution and linear layer, by layer name; they may be shared with another network.
         dropout: probability of zeroing a feature before the classifier or a segmenter's logits, in training only; the
-            paper's code has 0.2 for the one and 0.1 for the other. A detector has none.
+            paper's code has 0.2 for a classifier and 0.1 for a segmenter. A detector has none.
         named: return a dict even for a single output.
     """
 
@@ -77,7 +77,7 @@ class TorchNetwork(nn.Module):
                 case _:
                     assert_never(layer)
             values[layer.name] = y
-            for name in layer.inputs:  # a tensor nobody reads any more must not stay alive
+            for name in layer.inputs:  # free each tensor after its last use
                 if self.last_use[name] == index:
                     values.pop(name, None)
         outputs = {name: values[self.network[name].name] for name in self.network.outputs}
@@ -90,27 +90,27 @@ class TorchNetwork(nn.Module):
     def taps(self, *names: str) -> TorchNetwork:
         """A feature extractor: same parameters, nothing beyond the deepest tap, a dict {name: (N, C, H', W')}.
 
-        Names are layers or blocks: ``net.taps("layer_15.expand", "layer_18")``. Unknown names raise ValueError.
+        Names are layers or blocks: ``net.taps("layer_15.expand", "layer_18")``. Raises UsageError for unknown names.
         """
         return TorchNetwork(self.network.until(*names), self.parts(), self.dropout, named=True).train(self.training)
 
     def with_classes(self, classes: int, dropout: float | None = None) -> TorchNetwork:
-        """The same backbone, its parameters shared, under fresh outputs for `classes` classes, whatever the task."""
+        """The same backbone with shared parameters, and fresh outputs for `classes` classes; for every task."""
         network = self.network.with_classes(classes)
         like, parts = next(self.parameters()), self.parts()
         for layer in network.layers:
             if isinstance(layer, (Conv, Linear)) and layer.name in network.heads.classes:
                 parts[layer.name] = fresh_part(layer, network.padding, 0.1).to(like.device, like.dtype)
-                initialise(parts[layer.name], "pytorch", head_deviation(layer, network))
+                initialize(parts[layer.name], "pytorch", head_deviation(layer, network))
         return TorchNetwork(network, parts, self.dropout if dropout is None else dropout).train(self.training)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Parameters and running statistics by canonical name, float32: what a model file holds."""
+        """Parameters and running statistics by canonical name, float32, as a model file stores them."""
         state = self.state_dict()
         return {name: state[name].detach().to("cpu", torch.float32).contiguous().numpy() for name in self.network.tensors()}
 
     def load_arrays(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Takes every parameter and statistic from `tensors`; KeyError or RuntimeError names what is missing or misshapen."""
+        """Copies every parameter and statistic from `tensors`. KeyError for a missing one, RuntimeError for a wrong shape."""
         state = {name: torch.from_numpy(np.array(tensors[name])) for name in self.network.tensors()}
         counters = {name: value for name, value in self.state_dict().items() if name.endswith("num_batches_tracked")}
         self.load_state_dict({**counters, **state})
@@ -120,19 +120,19 @@ def module(
     network: Network,
     dropout: float = 0.2,
     norm_momentum: float = 0.1,
-    initialisation: str = "pytorch",
+    initialization: str = "pytorch",
     zero_residuals: bool = False,
 ) -> TorchNetwork:
-    """A freshly initialised torch module of any `Network`.
+    """A freshly initialized torch module of any `Network`.
 
     Args:
-        network: the value.
+        network: the network to build.
         dropout: before the classifier or a segmenter's logits, in training.
         norm_momentum: weight of the newest batch in batch norm's running statistics, in torch's sense: 0.1 is PyTorch's,
             0.003 is TensorFlow-slim's decay of 0.997.
-        initialisation: "pytorch" or "tensorflow", see `blocks.initialise`; heads as `blocks.head_deviation` says.
-        zero_residuals: let each block that has a shortcut begin as the shortcut alone: the last batch norm before the sum
-            has scale 0 (arXiv 1706.02677, section 5.1; not in the paper, whose blocks all begin at scale 1).
+        initialization: "pytorch" or "tensorflow", see `blocks.initialize`; heads as `blocks.head_deviation` says.
+        zero_residuals: start the last batch norm before each sum at scale 0, so that a block with a shortcut starts as the
+            shortcut alone (arXiv 1706.02677, section 5.1; in the paper every block starts at scale 1).
     """
     if not 0 < norm_momentum <= 1:
         raise UsageError(f"norm_momentum {norm_momentum!r}: must be above 0 and at most 1; TensorFlow's decay 0.997 is 0.003")
@@ -140,11 +140,11 @@ def module(
     for layer in network.layers:
         if isinstance(layer, (Conv, Linear)):
             parts[layer.name] = fresh_part(layer, network.padding, norm_momentum)
-            initialise(parts[layer.name], initialisation, head_deviation(layer, network))
+            initialize(parts[layer.name], initialization, head_deviation(layer, network))
     for name in [layer.inputs[-1] for layer in network.layers if zero_residuals and isinstance(layer, Add)]:
         norm = parts[name].get_submodule("norm")
         if not isinstance(norm, nn.BatchNorm2d):
-            raise UsageError(f"zero_residuals: {name} has no batch norm whose scale could be 0; leave it out")
+            raise UsageError(f"zero_residuals: {name} has no batch norm to start at 0; leave zero_residuals out")
         nn.init.zeros_(norm.weight)
     return TorchNetwork(network, parts, dropout)
 
@@ -156,17 +156,17 @@ def fresh_part(layer: Conv | Linear, padding: Padding, norm_momentum: float) -> 
 
 
 def mobilenet_v1(
-    *, dropout: float = 0.001, norm_momentum: float = 0.1, initialisation: str = "pytorch", **settings: Any
+    *, dropout: float = 0.001, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: Any
 ) -> TorchNetwork:
     """MobileNetV1 in torch; `settings` are those of `architecture.mobilenet_v1` (width, resolution, classes, ...)."""
-    return module(architecture.mobilenet_v1(**settings), dropout, norm_momentum, initialisation)
+    return module(architecture.mobilenet_v1(**settings), dropout, norm_momentum, initialization)
 
 
 def mobilenet_v2(
-    *, dropout: float = 0.2, norm_momentum: float = 0.1, initialisation: str = "pytorch", **settings: Any
+    *, dropout: float = 0.2, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: Any
 ) -> TorchNetwork:
     """MobileNetV2 in torch; `settings` are those of `architecture.mobilenet_v2` (width, resolution, classes, ...)."""
-    return module(architecture.mobilenet_v2(**settings), dropout, norm_momentum, initialisation)
+    return module(architecture.mobilenet_v2(**settings), dropout, norm_momentum, initialization)
 
 
 def load(source: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> TorchNetwork:

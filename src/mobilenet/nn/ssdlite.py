@@ -11,16 +11,16 @@ from ..network import heads
 from .network import TorchNetwork, module
 
 
-def ssdlite_mobilenet_v1(*, norm_momentum: float = 0.1, initialisation: str = "pytorch", **settings: Any) -> TorchNetwork:
+def ssdlite_mobilenet_v1(*, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: Any) -> TorchNetwork:
     """SSDLite on MobileNetV1; `settings` are those of `heads.ssdlite_mobilenet_v1` (width, resolution, classes, ...)."""
-    return module(heads.ssdlite_mobilenet_v1(**settings), 0.0, norm_momentum, initialisation)
+    return module(heads.ssdlite_mobilenet_v1(**settings), 0.0, norm_momentum, initialization)
 
 
-def ssdlite_mobilenet_v2(*, norm_momentum: float = 0.1, initialisation: str = "pytorch", **settings: Any) -> TorchNetwork:
+def ssdlite_mobilenet_v2(*, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: Any) -> TorchNetwork:
     """SSDLite on MobileNetV2; `settings` are those of `heads.ssdlite_mobilenet_v2` (width, resolution, classes, ...)."""
-    return module(heads.ssdlite_mobilenet_v2(**settings), 0.0, norm_momentum, initialisation)
+    return module(heads.ssdlite_mobilenet_v2(**settings), 0.0, norm_momentum, initialization)
 
 
-def ssd_mobilenet_v2(*, norm_momentum: float = 0.1, initialisation: str = "pytorch", **settings: Any) -> TorchNetwork:
+def ssd_mobilenet_v2(*, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: Any) -> TorchNetwork:
     """SSD on MobileNetV2; `settings` are those of `heads.ssd_mobilenet_v2` (width, resolution, classes, extras, ...)."""
-    return module(heads.ssd_mobilenet_v2(**settings), 0.0, norm_momentum, initialisation)
+    return module(heads.ssd_mobilenet_v2(**settings), 0.0, norm_momentum, initialization)
