@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from pathlib import Path
+
 import pytest
 
 from mobilenet import limits as module
 from mobilenet.errors import UsageError
 from mobilenet.limits import Limits, limits, over_limit, parse_limits, set_limits
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +55,27 @@ def test_a_refusal_names_the_limit_and_both_remedies():
     assert text.startswith("99999 is past the limit max_side of 4096")
     assert "mobilenet.set_limits(max_side=...)" in text
     assert "MOBILENET_LIMITS=max_side=..." in text
+
+
+def documented() -> dict[str, str]:
+    """The limits of the docstring, each with its sentence on one line."""
+    text = (Limits.__doc__ or "").partition("Attributes:\n")[2]
+    entries = re.split(r"\n        (?=max_)", "\n" + text.rstrip())[1:]
+    pairs = (entry.partition(": ") for entry in entries)
+    return {name.strip(): " ".join(sentence.split()) for name, _, sentence in pairs}
+
+
+def test_the_page_has_the_table_of_the_docstring():
+    """If this fails, put what it prints into docs/limits.md."""
+    rows = [f"| `{name}` | {getattr(Limits(), name):,} | {text} |" for name, text in documented().items()]
+    table = "\n".join(["| Limit | Default | Of what |", "|---|---:|---|", *rows])
+    assert table in (ROOT / "docs" / "limits.md").read_text("utf-8"), table
+
+
+def test_every_limit_is_documented_and_read():
+    source = "".join(
+        path.read_text("utf-8") for path in (ROOT / "src" / "mobilenet").rglob("*.py") if path.name != "limits.py"
+    ) + inspect.getsource(module.parse_json)
+    for name in Limits.__dataclass_fields__:
+        assert name in documented()
+        assert f'"{name}"' in source or f"limits().{name}" in source, name
