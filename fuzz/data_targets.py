@@ -154,12 +154,17 @@ def package_seeds() -> Iterator[bytes]:
 
 
 def index_page(path: Path) -> None:
-    from mobilenet.zoo.python_index import Connection, is_archive, json_links, links
+    """The page as a server's answer: opening even a file's address takes a connection's certificates, and most of the time."""
+    from unittest import mock
+
+    from mobilenet.zoo import python_index
+    from mobilenet.zoo.download import Answer, Connection
 
     content = path.read_bytes()
-    listed = json_links(content) if content.startswith(b"{") else links(path.as_uri(), Connection())
-    for link in listed:
-        is_archive(link, "toy", "1.0", "00")
+    answer = Answer(content, "https://user:word@host/simple/toy/", "x+json" if content.startswith(b"{") else "text/html")
+    with mock.patch.object(python_index, "download", return_value=answer):
+        for link in python_index.links(answer.url, Connection()):
+            python_index.is_archive(link, "toy", "1.0", "00")
 
 
 def index_seeds() -> Iterator[bytes]:

@@ -116,6 +116,9 @@ void Workers::start() {
       pool->close();
       throw std::runtime_error("thread " + std::to_string(thread + 1) + " of " + std::to_string(threads_) +
                                " cannot be started: " + error.what() + "; use fewer threads");
+    } catch (...) {  // no memory for a thread's handle
+      pool->close();
+      throw;
     }
   }
   arrived_ = 0;

@@ -88,6 +88,11 @@ class Native:
             runner.run(program.native, images, list(outputs.values()), seconds)
         except RuntimeError as error:  # a thread that cannot be started
             raise MobilenetError(str(error)) from None
+        except MemoryError:
+            height, width = images.shape[2:]
+            raise MobilenetError(
+                f"images of {height}x{width}: no memory for their activations; give smaller ones, or a memory_budget"
+            ) from None
         finally:
             self._runners.append(runner)
         return outputs

@@ -198,7 +198,7 @@ def read_member(archive: bytes, member: str) -> bytes:
             return content.read(MAX_FILE + 1)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         file = tar.extractfile(member)
-        if file is None:
+        if file is None or tar.getmember(member).issparse():  # its size is only claimed
             raise KeyError(member)
         return file.read(MAX_FILE + 1)
 

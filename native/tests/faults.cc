@@ -1,0 +1,146 @@
+// Fails the k-th allocation or thread start of loading, preparing and running a program, for every k: one exception, nothing
+// hangs or leaks, and the same runner then gives the right bits.
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <new>
+
+#include "net.h"
+
+#ifdef INJECT  // sanitizers have allocators and threads of their own
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace {
+
+std::atomic<long> countdown{-1};  // calls until one fails; negative: none fails
+std::atomic<long> live{0};        // allocations by `new` that have not been freed
+
+bool fails() {
+  long left = countdown.load();
+  while (left >= 0 && !countdown.compare_exchange_weak(left, left - 1)) {
+  }
+  return left == 0;
+}
+
+void* allocated(std::size_t bytes) {
+  void* place = fails() ? nullptr : std::malloc(bytes ? bytes : 1);
+  if (!place) throw std::bad_alloc();
+  ++live;
+  return place;
+}
+
+void freed(void* place) {
+  if (place) --live;
+  std::free(place);
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return allocated(bytes); }
+void* operator new[](std::size_t bytes) { return allocated(bytes); }
+void operator delete(void* place) noexcept { freed(place); }
+void operator delete[](void* place) noexcept { freed(place); }
+void operator delete(void* place, std::size_t) noexcept { freed(place); }
+void operator delete[](void* place, std::size_t) noexcept { freed(place); }
+
+extern "C" {
+
+void* __real_calloc(std::size_t count, std::size_t size);
+void* __wrap_calloc(std::size_t count, std::size_t size) { return fails() ? nullptr : __real_calloc(count, size); }
+
+void* __real_mmap(void* place, std::size_t bytes, int protection, int flags, int file, off_t offset);
+void* __wrap_mmap(void* place, std::size_t bytes, int protection, int flags, int file, off_t offset) {
+  return fails() ? MAP_FAILED : __real_mmap(place, bytes, protection, flags, file, offset);
+}
+
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
+  using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  static const Create real = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+  return fails() ? EAGAIN : real(thread, attributes, start, argument);
+}
+
+}  // extern "C"
+
+namespace {
+
+using namespace mobilenet;
+
+// Calls `work` with its k-th allocation or thread start failing, for k from 0 until none fails; `after` follows each failure.
+template <class Work, class After>
+long every_failure(Work work, After after) {
+  for (long k = 0;; ++k) {
+    const long before = live;
+    countdown = k;
+    bool refused = false;
+    try {
+      work();
+    } catch (const std::bad_alloc&) {
+      refused = true;
+    } catch (const std::runtime_error&) {
+      refused = true;
+    }
+    const bool injected = countdown.exchange(-1) < 0;
+    check(refused == injected, "a failure is an exception, and there is no other exception");
+    after();
+    const long left_behind = live - before;
+    check(left_behind <= 0,
+          "failure " + std::to_string(k) + " leaves " + std::to_string(left_behind) + " allocations behind");
+    if (!injected) return k;
+  }
+}
+
+void faults(const Kernels& kernels) {
+  constexpr int kSide = 7, kThreads = 3;
+  const std::vector<float> image = noise(3 * kSide * kSide, 11);
+  std::vector<float> expected(40);
+  float* places[] = {expected.data()};
+  const Net net(kernels);
+  {
+    const Program program = net.program(kernels, 1, kSide);
+    Runner runner(1);
+    runner.prepare(program);
+    runner.run(program, image.data(), places, nullptr);
+  }
+  long total = every_failure(
+      [&] {
+        const Net another(kernels);
+        const Program program = another.program(kernels, kThreads, kSide);
+      },
+      [] {});
+  const Program program = net.program(kernels, kThreads, kSide);
+  std::vector<float> result(40);
+  float* outputs[] = {result.data()};
+  std::unique_ptr<Runner> runner;
+  total += every_failure(
+      [&] {
+        runner.reset();  // in its place: a runner of the failure before has been used by `after`
+        runner = std::make_unique<Runner>(kThreads);
+        runner->prepare(program);
+        runner->run(program, image.data(), outputs, nullptr);
+        runner.reset();
+      },
+      [&] {
+        if (!runner) runner = std::make_unique<Runner>(kThreads);
+        for (int i = 0; i < 2; ++i) {
+          std::fill(result.begin(), result.end(), 0.0f);
+          runner->prepare(program);
+          runner->run(program, image.data(), outputs, nullptr);
+          check(std::memcmp(result.data(), expected.data(), 40 * sizeof(float)) == 0, "the next call is right");
+        }
+        runner.reset();
+      });
+  std::printf("%s: %ld failures injected, all clean\n", kernels.name, total);
+}
+
+}  // namespace
+
+int main() {
+  alarm(100);  // a hang ends the test
+  for (const std::string& isa : mobilenet::available_isas()) faults(mobilenet::kernels_for(isa));
+}
+#else
+int main() {}
+#endif
