@@ -22,7 +22,7 @@ class Reader {
   Reader(const void* bytes, std::size_t size) : at_(static_cast<const unsigned char*>(bytes)), left_(size) {}
 
   const unsigned char* take(std::size_t bytes) {
-    require(bytes <= left_, "it ends too early");
+    require(bytes <= left_, "the bytes end too early");
     const unsigned char* taken = at_;
     at_ += bytes, left_ -= bytes;
     return taken;
@@ -145,7 +145,7 @@ Step read_step(FieldReader fields, std::index_sequence<Kinds...>) {
 }
 
 void read_head(Reader& reader) {
-  require(std::memcmp(reader.take(4), kMagic, 4) == 0, "these bytes are none");
+  require(std::memcmp(reader.take(4), kMagic, 4) == 0, "the bytes do not begin with its mark");
   const int version = reader.word(), packing = reader.word();
   require(version == kProgramVersion && packing == kPackingVersion,
           [&] { return "format " + std::to_string(version) + ", packing " + std::to_string(packing) + ": this build reads " +

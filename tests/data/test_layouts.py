@@ -407,7 +407,7 @@ def test_open_dataset_names_value_rule_and_remedy(tmp_path):
         ((tmp_path, "classification", "vall"), "no split is called 'vall'; nearest: val"),
         ((tmp_path, "classification", "train", ("a", "a")), "must be different names"),
         ((tmp_path, "classification"), "holds no class folders"),
-        ((tmp_path, "segmentation"), "has labels for classification, not for segmentation; give a folder with VOC's"),
+        ((tmp_path, "segmentation"), "has no known layout of labels for segmentation; give a folder with VOC's"),
     ):
         with pytest.raises(ValueError, match=message):
             open_dataset(*arguments)

@@ -180,7 +180,7 @@ def test_bytes_that_are_no_whole_program_are_refused():
 @pytest.mark.parametrize(
     ("word", "value", "message"),
     [
-        (0, 0, "these bytes are none"),
+        (0, 0, "the bytes do not begin with its mark"),
         (1, 2, "format 2, packing 1: this build reads 1 and 1; make the program again"),
         (2, 9, "format 1, packing 9"),
         (4, 7, "number type 7 is unknown"),

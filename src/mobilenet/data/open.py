@@ -36,6 +36,8 @@ def recognize(path: str | os.PathLike[str], task: Task | None = None) -> type[La
     if not layouts:
         problem = "has no known layout of labeled images" if place.exists() else "is no folder and no file"
         raise UsageError(f"{path}: {problem}; {remedy}")
+    if layouts.keys() == {ClassFolders} and task not in (None, *layouts[ClassFolders]):
+        raise UsageError(f"{path}: has no known layout of labels for {task}; {remedy}")
     if len(layouts) > 1:  # class folders are only what no other layout explains
         layouts.pop(ClassFolders, None)
     for layout, tasks in layouts.items():
@@ -46,7 +48,7 @@ def recognize(path: str | os.PathLike[str], task: Task | None = None) -> type[La
 
 def needs(task: Task | None) -> str:
     """What data for a task may be, for messages."""
-    shapes = [shape for layout in reversed(LAYOUTS) for of, shape in layout.needs.items() if task in (None, of)]
+    shapes = [shape for layout in reversed(LAYOUTS) for served, shape in layout.needs.items() if task in (None, served)]
     return ", or ".join(dict.fromkeys(shapes))
 
 
@@ -70,7 +72,7 @@ def open_records(
         task: "classification", "detection" or "segmentation"; the data must have labels for it.
         split: "train", "val" or "test". Data that is not divided is used whole for "train" and refused for the others unless
             its own name says so: a score on training images proves nothing. None is the part to score on: "val", or the only
-            part, or all of data that is not divided. (Class folders under ``val`` are named directly instead.)
+            part, or all of data that is not divided. Class folders are the exception: for None give ``FOLDER/val`` itself.
         classes: the classes whose indices the truths are, with the labels; otherwise the data's own, in the order of names
             (COCO: of category ids). Data with a class beyond these is refused; a class without images is not.
 

@@ -1,4 +1,4 @@
-"""The choice of a runtime: what runs a model, in which precision and on how many threads. It is made here and nowhere else.
+"""The choice of a runtime: what runs a model, in which precision and on how many threads, for `load` and for the commands.
 
 Neither the native core nor numpy is imported before it is chosen.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Backend = Literal["native", "reference", "dequantized"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 FEW_IMAGES = 5
-"""So few images are done before more threads have paid for themselves."""
+"""Up to this many images, starting more threads costs more than it saves."""
 NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -145,7 +145,8 @@ def default_threads(num_images: int | None = None) -> int:
 def limit_numpy(backend: str, threads: int | None) -> None:
     """Sets the threads of numpy's linear algebra, for a program: they are read when numpy is loaded, so call this before.
 
-    Beside the native engine they would be idle, so one is left; a numpy backend takes every core by default.
+    With "native" it is one: beside the engine more would be idle, and a quantized model's numpy reference was seen to be faster
+    on one as well. Other backends keep every core by default.
     """
     threads_asked_for()  # the user's own OMP_NUM_THREADS, read before this function replaces it
     if threads is None and backend == "native" and built():
