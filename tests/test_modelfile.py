@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib.util
 import json
 import os
@@ -25,6 +26,7 @@ from mobilenet.files import WriteError, write_atomically
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v2
+from mobilenet.tensorfile import CHECKSUM, read_safetensors
 from mobilenet.tensors import Tensors
 
 
@@ -290,3 +292,50 @@ def test_the_umask_holds_and_no_other_thread_sees_it_change(tmp_path):
     write_atomically(tmp_path / "file", b"content")
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~before
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_every_flipped_bit_is_noticed_or_does_no_harm(content, tmp_path):
+    """Of the header, of the tensors, of the checksum itself."""
+    path, generator = tmp_path / "m.safetensors", random.Random(0)
+    length = 8 + int.from_bytes(content[:8], "little")
+    places = [*range(8 * 50), *(generator.randrange(8 * length) for _ in range(400))]
+    places += [generator.randrange(8 * length, 8 * len(content)) for _ in range(400)]
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            back = modelfile.read(path)
+        except ModelFileError:
+            continue
+        assert place < 8 * (8 + len(CHECKSUM)), "only the name of the checksum may go"
+        assert back.labels == small().labels
+        assert all(np.array_equal(back.tensors[name], value) for name, value in small().tensors.items())
+
+
+def test_the_digest_of_the_tensors_is_in_the_file(content, tmp_path):
+    (tmp_path / "m.safetensors").write_bytes(content)
+    length = int.from_bytes(content[:8], "little")
+    _, metadata = read_safetensors(tmp_path / "m.safetensors")
+    assert metadata["sha256"] == hashlib.sha256(content[8 + length :]).hexdigest()
+    assert metadata["checksum"].encode() == content[8 + len(CHECKSUM) :][:64]
+
+
+def test_files_of_before_have_no_checksum(content, tmp_path):
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    del header["__metadata__"]["checksum"], header["__metadata__"]["sha256"]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    (tmp_path / "m.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+    assert modelfile.read(tmp_path / "m.safetensors").labels == small().labels
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 64, 1000])
+def test_the_checksum_is_the_same_without_the_core(size, monkeypatch):
+    content = random.Random(size).randbytes(size)
+    with_core = tensors.checksum(content)
+    monkeypatch.setattr(tensors, "built", lambda: False)
+    assert tensors.checksum(content) == tensors.checksum(memoryview(content)) == with_core
+    if size:
+        assert tensors.checksum(content[:-1] + bytes([content[-1] ^ 128])) != with_core

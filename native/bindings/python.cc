@@ -9,6 +9,8 @@
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <stdexcept>
@@ -101,6 +103,23 @@ std::pair<float, float> bounds_of(Array values) {
   return {both.least, both.largest};
 }
 
+// Two sums modulo 2^64 of the bytes as little-endian words of 8, the last filled up with zeros: of the words, and of the
+// first sum after each word, which tells their order. A word that changes always changes the first.
+std::pair<std::uint64_t, std::uint64_t> checksum_of(Bytes bytes) {
+  std::uint64_t sum = 0, of_sums = 0;
+  const auto add = [&](const std::uint8_t* from, std::size_t count) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, from, count);
+    sum += word;
+    of_sums += sum;
+  };
+  const std::size_t size = bytes.size();
+  std::size_t i = 0;
+  for (; i + 8 <= size; i += 8) add(bytes.data() + i, 8);
+  if (i < size) add(bytes.data() + i, size - i);
+  return {sum, of_sums};
+}
+
 void fill_planes(Bytes pixels, Array levels, Result target) {
   require(levels.size() == kPlanes * kLevels, "levels " + shape_of(levels) + ": must be (3, 256)");
   require(pixels.size() == target.size() && pixels.size() % kPlanes == 0,
@@ -181,6 +200,7 @@ NB_MODULE(_core, m) {
         "The instruction set that `name` selects; the best if it is empty.");
 
   m.def("bounds", &bounds_of, "values"_a, "The least and the largest of float32 values; both NaN if any is.");
+  m.def("checksum", &checksum_of, "bytes"_a, "Two sums of 64 bits that tell whether bytes have changed by accident.");
   m.def("planes", &fill_planes, "pixels"_a, "levels"_a, "target"_a,
         "Planes of float32 from pixels of three bytes, each looked up in its color's 256 levels.");
 

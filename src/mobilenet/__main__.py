@@ -1,15 +1,21 @@
 """The entry point of the command ``mobilenet`` and of ``python -m mobilenet``."""
 
-import atexit
-import gc
+import sys
 
 
 def run() -> None:
-    gc.set_threshold(100_000, 50, 50)  # imports and loading make many objects and hardly any garbage
-    atexit.register(gc.freeze)  # the collection at exit would visit all of them for nothing
-    from .cli.main import main
+    """Runs the command. Ctrl-C ends it without a traceback at any moment."""
+    try:
+        import atexit
+        import gc
 
-    main(prog_name="mobilenet")
+        gc.set_threshold(100_000, 50, 50)  # imports and loading make many objects and hardly any garbage
+        atexit.register(gc.freeze)  # the collection at exit would visit all of them for nothing
+        from .cli.main import main
+
+        main(prog_name="mobilenet")
+    except KeyboardInterrupt:  # while modules are imported: click sees only those that come after
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Tensors have the canonical names of `Network.tensors` and are float32. Metadata keys: ``mobilenet`` (the format's version),
 ``network``, ``labels``, ``label_ids``, ``background``, ``preprocessing``, ``provenance``, ``metrics``, and ``decoding`` of a
-detector. Training writes the file that the engine reads: there is no export step between the two.
+detector; `tensorfile` adds ``checksum``, which every reading compares, and ``sha256`` of the tensors. Training writes the file
+that the engine reads: there is no export step between the two.
 
 A quantized model also has the key ``quantization`` (`Quantization.to_json`): its weights are int8 or uint8, its biases int32,
 and beside each ``x.weight`` stands ``x.weight.scale``, float32, one number or one for each output channel.

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from .errors import MobilenetError
 from .limits import check_limit
-from .tensors import FORMATS, Tensors
+from .tensors import FORMATS, Tensors, checksum
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
 """What the format calls the types that model files use."""
+CHECKSUM, NO_CHECKSUM = b'{"__metadata__":{ "checksum":"', b"0" * 64
+"""How the header of a file with a checksum begins. No other writer sets this blank, so its files are not taken for damaged."""
 CODES = {DTYPES[name]: code for name, code in FORMATS.items()}
 
 
@@ -70,7 +72,8 @@ def _read_well_formed(file: IO[bytes], length: int, size: int) -> tuple[Tensors,
     """
     tensors: list[tuple[int, int, str, str, tuple[int, ...]]] = []
     try:
-        header = json.loads(file.read(length))
+        text = file.read(length)
+        header = json.loads(text)
         metadata = header.pop("__metadata__", {})
         for name, entry in header.items():
             (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
@@ -91,23 +94,39 @@ def _read_well_formed(file: IO[bytes], length: int, size: int) -> tuple[Tensors,
     if position != size - 8 - length or sys.byteorder != "little" or any(len(shape) > 4 for *_, shape in tensors):
         return None
     data: Any = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))[8 + length :]
+    if text.startswith(CHECKSUM):  # a file of before, or of another writer, has none in this place
+        written = text[len(CHECKSUM) : len(CHECKSUM) + len(NO_CHECKSUM)]
+        if file_checksum(text.replace(written, NO_CHECKSUM, 1), data) != written:
+            raise ModelFileError(f"{file.name}: is damaged, its checksum is not the one it was written with; make it again")
     return Tensors({name: data[begin:end].cast(code, shape) for begin, end, name, code, shape in tensors}), metadata
 
 
 def to_safetensors(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], names: Iterable[str]) -> bytes:
     """The bytes of a file with the tensors `names`, in this order. Unlike the library's, equal content gives equal bytes.
 
+    Two metadata are added: ``checksum``, of the whole file, which every reading compares, and ``sha256``, of the tensors' bytes
+    in the file's order, by which people compare weights.
+
     Raises UnicodeEncodeError if a text has a lone surrogate.
     """
-    header: dict[str, Any] = {"__metadata__": metadata}
-    data = []
-    position = 0
+    from hashlib import sha256
+
+    header: dict[str, Any] = {}
+    data = bytearray()
     for name in names:
         tensor = tensors[name]
-        data.append(tensor.astype(tensor.dtype.newbyteorder("<")).tobytes())
-        end = position + tensor.nbytes
-        header[name] = {"dtype": DTYPES[tensor.dtype.name], "shape": tensor.shape, "data_offsets": [position, end]}
-        position = end
+        begin = len(data)
+        data += tensor.astype(tensor.dtype.newbyteorder("<")).tobytes()
+        header[name] = {"dtype": DTYPES[tensor.dtype.name], "shape": tensor.shape, "data_offsets": [begin, len(data)]}
+    own = {"checksum": NO_CHECKSUM.decode(), "sha256": sha256(data).hexdigest()}
+    header = {"__metadata__": {**own, **metadata}, **header}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text = CHECKSUM + text[len(CHECKSUM) - 1 :]
     text += b" " * (-len(text) % 8)  # so that the data is aligned
-    return b"".join([len(text).to_bytes(8, "little"), text, *data])
+    text = text.replace(NO_CHECKSUM, file_checksum(text, data), 1)
+    return b"".join([len(text).to_bytes(8, "little"), text, data])
+
+
+def file_checksum(header: bytes, data: Any) -> bytes:
+    """What follows `CHECKSUM` in a header: the checksums of the header with `NO_CHECKSUM` in its place, and of the data."""
+    return f"{checksum(header)}{checksum(memoryview(data))}".encode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from array import array
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,24 @@ def bounds(values: Plain) -> tuple[float, float]:
 
     array = np.asarray(values)
     return float(array.min()), float(array.max())
+
+
+def checksum(content: bytes | View) -> str:
+    """32 hexadecimal digits that change if any bit of `content` does. It finds accidents, for example of a disk, and takes 1 %
+    of a photo's time; against intent it is no help, and neither is any digest that stands in the file itself.
+
+    Two sums modulo 2^64 of its little-endian words of 8 bytes: of the words, and of the first sum after each word.
+    """
+    if built() and sys.byteorder == "little":
+        from . import _core
+
+        words, sums = _core.checksum(content)
+        return f"{words:016x}{sums:016x}"
+    import numpy as np
+
+    values = np.frombuffer(bytes(content) + bytes(-len(content) % 8), "<u8")
+    weights = np.arange(len(values), 0, -1, dtype=np.uint64)
+    return f"{int(values.sum(dtype=np.uint64)):016x}{int((values * weights).sum(dtype=np.uint64)):016x}"
 
 
 def planes(pixels: bytes, size: tuple[int, int], levels: array[float]) -> View:

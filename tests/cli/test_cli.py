@@ -364,3 +364,22 @@ def test_the_ledger_shows_the_plan():
     assert 0 < memory["planned_bytes"] < memory["layerwise_bytes"]
     assert "as the engine plans it" in run("cost", "mobilenet_v2")[0]
     assert json.loads(run("cost", "mobilenet_v2", "--precision", "int8", "--json")[0])["memory"]["planned_bytes"] is None
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 20, 50, 100, 200])
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(number):
+    """The signal comes at the import of that number, counted from the start of the command."""
+    code = (
+        "import builtins, sys; from mobilenet.__main__ import run\n"
+        "plain, imports = builtins.__import__, []\n"
+        "def interrupted(*arguments, **settings):\n"
+        "    imports.append(1)\n"
+        f"    if len(imports) == {number}: raise KeyboardInterrupt\n"
+        "    return plain(*arguments, **settings)\n"
+        "builtins.__import__ = interrupted\n"
+        "sys.argv = ['mobilenet', 'cost', 'mobilenet_v2']\n"
+        "run()\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode in (1, 130)  # click's own status is 1
+    assert "Traceback" not in process.stderr

@@ -118,7 +118,7 @@ def test_damaged_model_files(tmp_path):
     """Bytes changed, cut off or put in: the file is refused, or the engine runs what it says."""
     path, generator = tmp_path / "toy.safetensors", random.Random(0)
     modelfile.write(toy(), path)
-    sound = path.read_bytes()
+    sound = path.read_bytes().replace(b'"checksum"', b'"no-check"', 1)  # which would refuse them all
     refused = 0
     for _ in range(150):
         content = bytearray(sound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,22 @@ def test_a_damaged_cached_conversion_is_made_again(imagenet, monkeypatch, tmp_pa
     views = [view for model in (first, again, predictor.load_model("imagenet")) for view in model.tensors.views.values()]
     assert all(isinstance(view, memoryview) for view in views), "one type of tensors, converted now or before"
     assert again.provenance["licence"] == "BSD-3-Clause"
+
+
+def test_a_flipped_bit_in_the_cache_is_noticed(shadowed, tmp_path):
+    """One line says so, and the file is made again; an answer from the damaged weights was given without a word."""
+    zoo_load.load_model("imagenet")
+    (cached,) = (tmp_path / "cache" / "models").iterdir()
+    whole = cached.read_bytes()
+    damaged = bytearray(whole)
+    damaged[-len(damaged) // 3] ^= 16
+    cached.write_bytes(damaged)
+    said: list[str] = []
+    again = zoo_load.load_model("imagenet", said.append)
+    assert len(said) == 1
+    assert re.search("imagenet: the cached model file is damaged .*checksum.*; making it again", said[0])
+    assert cached.read_bytes() == whole
+    np.testing.assert_array_equal(again.tensors["classifier.weight"], toy().tensors["classifier.weight"])
 
 
 def test_the_reference_refuses_what_is_no_input():

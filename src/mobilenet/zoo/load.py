@@ -44,7 +44,7 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     from ..zoo import published
 
     entry = published.find(str(source))
-    converted = converted_file(entry.name, entry.files[0].sha256)
+    converted = cached_file(entry)
     if os.path.exists(converted):
         try:
             return modelfile.read(converted)
@@ -53,6 +53,7 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
     from .carriers import sweep
 
     model = convert_published(entry, report)
+    converted = cached_file(entry)  # a file without a published sha256 is pinned now
     try:
         folder = Path(converted).parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,13 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
         warnings.warn(f"{entry.name} will be converted again next time: {reason}; or set MOBILENET_CACHE", stacklevel=2)
         return model
     return modelfile.read(converted)
+
+
+def cached_file(entry: Published) -> str:
+    from .pins import FULL, pinned
+
+    file = entry.files[0]
+    return converted_file(entry.name, file.sha256 if len(file.sha256) == FULL else pinned(entry).files[0].sha256)
 
 
 def convert_published(entry: Published, report: Report) -> ModelFile:

@@ -26,12 +26,18 @@ class File(NamedTuple):
     Attributes:
         sha256: the whole digest (64 digits), or the beginning that is published, or empty.
         repack: sha256 of another file with the very same tensors, if a carrier holds that one.
+        pinned: if `sha256` is that of the first use: which one, since when, and what to do if the file has changed for good.
     """
 
     name: str
     sha256: str
     url: str
     repack: str | None = None
+    pinned: str = ""
+
+    def expected(self) -> str:
+        """The end of a sentence that says which sha256 a file has."""
+        return self.pinned or f"published is {self.sha256}"
 
     def has(self, digest: str) -> bool:
         """Whether a file of this sha256 may be the published one; always, if no sha256 is published."""
