@@ -106,17 +106,20 @@ std::pair<float, float> bounds_of(Array values) {
 // Two sums modulo 2^64 of the bytes as little-endian words of 8, the last filled up with zeros: of the words, and of the
 // first sum after each word, which tells their order. A word that changes always changes the first.
 std::pair<std::uint64_t, std::uint64_t> checksum_of(Bytes bytes) {
-  std::uint64_t sum = 0, of_sums = 0;
-  const auto add = [&](const std::uint8_t* from, std::size_t count) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, from, count);
+  std::uint64_t sum = 0, of_sums = 0, word;
+  const std::uint8_t* const from = bytes.data();
+  const std::size_t size = bytes.size(), whole = size - size % sizeof word;
+  for (std::size_t i = 0; i < whole; i += sizeof word) {
+    std::memcpy(&word, from + i, sizeof word);
     sum += word;
     of_sums += sum;
-  };
-  const std::size_t size = bytes.size();
-  std::size_t i = 0;
-  for (; i + 8 <= size; i += 8) add(bytes.data() + i, 8);
-  if (i < size) add(bytes.data() + i, size - i);
+  }
+  if (whole < size) {
+    word = 0;
+    std::memcpy(&word, from + whole, size - whole);
+    sum += word;
+    of_sums += sum;
+  }
   return {sum, of_sums};
 }
 
