@@ -87,6 +87,14 @@ def test_no_file_outgrows_its_noun():
         assert path.stem not in ("utils", "util", "misc", "common", "helpers")
 
 
+def test_no_function_is_too_long():
+    """80 lines, the docstring among them."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 80, f"{path.name}: {node.name}"
+
+
 def test_everything_of_the_device_world_without_torch(tmp_path):
     """import, cost, convert of a .pth, predict and evaluate, with every training package unimportable."""
     for model, name in ((toy(), "toy"), (detector(), "boxes"), (segmenter(), "masks")):

@@ -107,7 +107,7 @@ def checksum(content: bytes | View) -> str:
 
 
 def planes(pixels: bytes, size: tuple[int, int], levels: array[float]) -> View:
-    """A batch of one picture, (1, 3, H, W) float32, from the H x W x 3 bytes of its `size` (H, W).
+    """A batch of one image, (1, 3, H, W) float32, from the H x W x 3 bytes of its `size` (H, W).
 
     `levels`: what the 256 values of a byte become in red, green and blue, (768,) float32.
     """
@@ -119,7 +119,7 @@ def planes(pixels: bytes, size: tuple[int, int], levels: array[float]) -> View:
         return batch
     import numpy as np
 
-    colours = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
+    colors = np.frombuffer(pixels, np.uint8).reshape(*size, 3)
     for plane, level in enumerate(np.asarray(levels).reshape(3, 256)):
-        np.asarray(batch)[0, plane] = level[colours[:, :, plane]]
+        np.asarray(batch)[0, plane] = level[colors[:, :, plane]]
     return batch

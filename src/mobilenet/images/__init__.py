@@ -1,1 +1,1 @@
-"""Images in: find files, decode them, resize and normalise them for a network."""
+"""Images in: find files, decode them, resize and normalize them for a network."""

@@ -28,7 +28,7 @@ def bilinear_taps(size: int, target: int, corners: Corners) -> tuple[list[int], 
 
 
 def resize(x: Floats, size: tuple[int, ...], corners: Corners) -> Floats:
-    """(N, C, H, W) to `size`, bilinearly: first the rows, then the columns, each a blend of two neighbours."""
+    """(N, C, H, W) to `size`, bilinearly: first the rows, then the columns, each a blend of two neighbors."""
     for axis, target in zip((2, 3), size, strict=True):
         before, after, weights = bilinear_taps(x.shape[axis], target, corners)
         share = np.array(weights, np.float32).reshape((-1, 1) if axis == 2 else (-1,))
