@@ -5,6 +5,7 @@ TESTS := .venv
 BUILD := .venv-build
 PIP_FLAGS := --quiet --disable-pip-version-check
 LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
+FUZZER = $(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/fuzz.txt
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
@@ -21,6 +22,8 @@ demo: $(DEVICE)/ready
 
 test: $(TESTS)/ready check
 	$(TESTS)/bin/python -m pytest
+	$(FUZZER) || echo "no Atheris here: the readers are not fuzzed afresh"
+	$(TESTS)/bin/python fuzz/run.py --seconds 2 --built
 
 check: $(TESTS)/ready
 	$(TESTS)/bin/ruff check .
@@ -38,7 +41,7 @@ sanitize: $(TESTS)/ready
 # Every fuzzing harness for SECONDS, with a fresh seed that is printed; docs/fuzzing.md.
 SECONDS ?= 60
 fuzz: $(TESTS)/ready
-	-$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/fuzz.txt
+	$(FUZZER) || echo "no Atheris here: only the native harnesses run"
 	$(TESTS)/bin/python fuzz/run.py --seconds $(SECONDS)
 
 # The measurements behind the README's tables, and the tables.

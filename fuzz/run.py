@@ -105,8 +105,10 @@ def main() -> None:
     names = arguments.harnesses or [*NATIVE, *(target.name for target in targets.TARGETS)]
     reasons: dict[str, str] = {}
     if set(names) & set(NATIVE):
-        reason = build() if not arguments.built else "" if (WORK / "native" / "fuzz_program").is_file() else "not built"
-        reasons.update(dict.fromkeys(NATIVE, reason))
+        reason = "" if arguments.built else build()
+        for name in NATIVE:
+            there = (WORK / "native" / f"fuzz_{name}").is_file()
+            reasons[name] = reason or ("" if there else "not built; make fuzz builds it")
     try:
         import atheris  # noqa: F401
     except ImportError:

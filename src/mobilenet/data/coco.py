@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,7 +105,7 @@ def _image_folder(file: Path, names: Sequence[str]) -> Path:
     root, name = file.parent.parent, file.stem.removeprefix("instances_")
     folders = [root / name, root / "images" / name, root / "images", root]
     for folder in folders:
-        if any((folder / each).is_file() for each in names):
+        if any(os.path.isfile(folder / each) for each in names):  # False for a name that is too long
             return folder
     raise DataError(f"{file}: none of its images ({names[0]}) lies in {folders[0]}; put them there")
 

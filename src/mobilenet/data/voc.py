@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ class Voc(Layout):
     def _images(self, names: Sequence[str]) -> list[Path]:
         """JPEG files as VOC has them, or PNG files if the first image is one."""
         folder = self.path / "JPEGImages"
-        png = not (folder / f"{names[0]}.jpg").is_file() and (folder / f"{names[0]}.png").is_file()
+        png = not os.path.isfile(folder / f"{names[0]}.jpg") and os.path.isfile(folder / f"{names[0]}.png")
         return [folder / f"{name}{'.png' if png else '.jpg'}" for name in names]
 
 
