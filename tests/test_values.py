@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import inspect
 import pickle
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from mobilenet.errors import UsageError
 from mobilenet.network.layers import Add, Concat, Conv
 from mobilenet.settings import Rules, Settings
-from mobilenet.values import Value
+from mobilenet.values import Value, field
 
 
 class Point(Value):
@@ -32,8 +32,8 @@ class Point(Value):
 class Twin:
     x: int
     y: int = 0
-    notes: dict[str, int] = field(default_factory=dict, hash=False)
-    secret: str = field(default="s", repr=False)
+    notes: dict[str, int] = dataclasses.field(default_factory=dict, hash=False)
+    secret: str = dataclasses.field(default="s", repr=False)
 
 
 def test_they_are_what_dataclasses_are():

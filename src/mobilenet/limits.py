@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from .errors import MobilenetError, UsageError, short_repr, unknown_name
-from .values import Value
+from .values import Value, replace
 
 VARIABLE = "MOBILENET_LIMITS"
 
@@ -54,7 +54,7 @@ class Limits(Value):
     max_detections: int = 1_000
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
+        for name in self.field_options:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"limit {name} {short_repr(value)}: must be an integer of at least 1")
@@ -92,11 +92,9 @@ def parse_limits(text: str) -> Limits:
 
 def changed(before: Limits, changes: dict[str, int]) -> Limits:
     """`before` with other values for the limits in `changes`."""
-    from dataclasses import replace
-
     for name in changes:
-        if name not in Limits.__dataclass_fields__:
-            raise UsageError(unknown_name("limit", name, Limits.__dataclass_fields__))
+        if name not in Limits.field_options:
+            raise UsageError(unknown_name("limit", name, Limits.field_options))
     return replace(before, **changes)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import UsageError, short_repr
@@ -26,7 +25,7 @@ from .network.layers import Network
 from .tasks.results import VOID
 from .tensorfile import ModelFileError, read_safetensors, to_safetensors
 from .tensors import Tensors, bounds, kind, plain
-from .values import Value
+from .values import Value, field, replace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,6 @@ import collections.abc
 import json
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -61,7 +60,7 @@ class Settings(Value):
     def from_json(cls, data: object) -> Self:
         """The reverse of `to_json`. A file leaves nothing to guess: only a field whose default is None may be missing."""
         noun = cls.noun or kind_of(cls)
-        names = [field.name for field in fields(cls) if field.default is not None]
+        names = [name for name, options in cls.field_options.items() if options.get("default", "") is not None]
         if not isinstance(data, Mapping):
             raise UsageError(f"{noun} {short_repr(data)}: must be an object with {', '.join(names)}")
         for name in names:
@@ -80,8 +79,8 @@ def require(path: str, value: object, rules: Iterable[tuple[str, bool, str]]) ->
 
 def to_json(value: Any) -> Any:
     """JSON's types: dataclasses become objects with a kind and all their fields, tuples lists."""
-    if is_dataclass(value):
-        return {"kind": kind_of(type(value)), **{f.name: to_json(getattr(value, f.name)) for f in fields(value)}}
+    if has_fields(value):
+        return {"kind": kind_of(type(value)), **{name: to_json(getattr(value, name)) for name in value.__dataclass_fields__}}
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     return [to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
@@ -97,11 +96,26 @@ def kind_of(cls: Any) -> str:
     return str(cls.__name__).lower()
 
 
+def has_fields(cls: Any) -> bool:
+    """As `dataclasses.is_dataclass`, which is not imported for a Value."""
+    return hasattr(cls, "field_options") or hasattr(cls, "__dataclass_fields__")
+
+
+@cache
+def required_fields(cls: Any) -> dict[str, bool]:
+    """Whether each field of a dataclass lacks a default."""
+    if issubclass(cls, Value):  # `dataclasses` is not imported for these
+        return {name: not options.keys() & {"default", "default_factory"} for name, options in cls.field_options.items()}
+    from dataclasses import MISSING, fields
+
+    return {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)}
+
+
 @cache
 def field_hints(cls: Any) -> dict[str, Any]:
     """The type of each field of a dataclass or named tuple, evaluated."""
     hints = get_type_hints(cls)
-    return {name: hints[name] for name in getattr(cls, "__dataclass_fields__", None) or cls._fields}
+    return {name: hints[name] for name in (cls._fields if hasattr(cls, "_fields") else required_fields(cls))}
 
 
 def parse(hint: Any, data: Any, path: str) -> Any:
@@ -109,7 +123,7 @@ def parse(hint: Any, data: Any, path: str) -> Any:
     choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if data is None and type(None) in choices:
         return None
-    kinds: dict[str, Any] = {kind_of(choice): choice for choice in choices if is_dataclass(choice)}
+    kinds: dict[str, Any] = {kind_of(choice): choice for choice in choices if has_fields(choice)}
     if kinds:
         if isinstance(data, tuple(kinds.values())):
             return data
@@ -161,7 +175,7 @@ def describe(hint: Any) -> str:
         return "null"
     if get_origin(hint) is Literal:
         return " or ".join(map(repr, get_args(hint)))
-    if is_dataclass(hint):
+    if has_fields(hint):
         return repr(kind_of(hint))
     if hasattr(hint, "_fields"):
         return f"a list of {', '.join(hint._fields)}"
@@ -177,7 +191,7 @@ def parse_fields(cls: Any, entries: Mapping[str, Any], path: str) -> Any:
         if key not in hints:
             raise UsageError(unknown_name(f"setting of {path}", key, hints))
     values = {key: parse(hints[key], value, f"{path}.{key}") for key, value in entries.items()}
-    missing = [f.name for f in fields(cls) if f.name not in values and f.default is MISSING and f.default_factory is MISSING]
+    missing = [name for name, required in required_fields(cls).items() if required and name not in values]
     if missing:
         raise UsageError(f"{path}: no {missing[0]!r} in it; give {', '.join(missing)}")
     return cls(**values)

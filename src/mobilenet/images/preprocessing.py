@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,7 @@ from ..limits import check_limit
 from ..network.layers import LARGEST_SIDE
 from ..settings import Rules, Settings
 from ..tensors import planes
+from ..values import replace
 from .open import ImageError, check_rgb
 
 if TYPE_CHECKING:

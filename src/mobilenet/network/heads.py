@@ -6,8 +6,7 @@ the released TensorFlow code (object detection API, DeepLab); where torchvision 
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import UsageError
 from ..settings import Rules
@@ -25,6 +24,9 @@ from .layers import (
     valid_epsilon,
 )
 from .mobilenet import MOBILENET_V2, MobileNetV1, MobileNetV2, Row, Stack
+
+if TYPE_CHECKING:
+    from dataclasses import KW_ONLY
 
 Anchors = Literal["tensorflow", "torchvision"]
 Separable = Literal["separable", "full"]

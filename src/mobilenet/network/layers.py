@@ -10,13 +10,12 @@ Names: the layer ``layer_3.expand`` is the part ``expand`` of the block ``layer_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import field, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec
 
 from ..errors import UsageError, short_repr
 from ..settings import Rules, Settings
-from ..values import Value
+from ..values import Value, field, replace
 
 P = ParamSpec("P")
 Activation = Literal["linear", "relu6", "relu"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..settings import Rules
 from .layers import (
@@ -27,6 +26,9 @@ from .layers import (
     Resolution,
     builder,
 )
+
+if TYPE_CHECKING:
+    from dataclasses import KW_ONLY
 
 Shortcut = Literal["bottleneck", "expansion", "none"]
 Convolution = Literal["separable", "full"]

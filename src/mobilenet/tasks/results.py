@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping
-from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import MobilenetError, printable
 from ..tensors import bounds
-from ..values import Value
+from ..values import Value, field
 
 if TYPE_CHECKING:
     import numpy as np

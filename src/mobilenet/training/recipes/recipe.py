@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
 from typing import Any, Literal
 
 from ... import settings
@@ -12,6 +11,7 @@ from ...network import catalogue
 from ...network.layers import Network, Task
 from ...settings import Rules, Settings
 from ...tasks.detection import Decoding
+from ...values import field, replace
 from ..input import Augmentation
 from ..optim.ema import Averaging
 from ..optim.optimizer import SGD, Decayed, Optimizer
