@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_THREADS = 256
-CGROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
+CGROUPS = "/sys/fs/cgroup"
+MEMBERSHIP = "/proc/self/cgroup"
 
 
 def available_cores() -> int:
@@ -18,8 +21,10 @@ def available_cores() -> int:
 
     A quota that is no whole number is rounded down, since a thread that has used up the quota makes the others wait.
     """
+    from pathlib import Path
+
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limits = [affinity, MAX_THREADS, *(int(quota) for quota in _quotas(CGROUPS, MEMBERSHIP))]
+    limits = [affinity, MAX_THREADS, *(int(quota) for quota in _quotas(Path(CGROUPS), Path(MEMBERSHIP)))]
     return max(1, min([*limits, *threads_asked_for()]))
 
 

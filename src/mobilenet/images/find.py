@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from glob import glob
 from pathlib import Path
 
 from PIL import Image
@@ -45,6 +44,8 @@ def _expanded(item: str) -> list[Path]:
     elif os.path.exists(item):  # before patterns: 'cat[1].jpg' may be a file
         images = [Path(item)]
     elif any(sign in item for sign in "*?["):
+        from glob import glob
+
         matches = sorted(map(Path, glob(item, recursive=True)))
         images = [image for match in matches for image in (_images_below(match) if match.is_dir() else [match])]
         images = [image for image in images if _is_image(image.name)]

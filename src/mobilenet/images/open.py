@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from PIL import Image
@@ -269,6 +268,7 @@ def check_rgb(image: Image.Image) -> None:
 def nearest_path(path: str) -> str:
     """The remedy for a path that does not exist: the existing name nearest to the first part of the path that is missing."""
     from difflib import get_close_matches
+    from pathlib import Path
 
     missing = Path(path)
     while not os.path.isdir(missing.parent) and missing != missing.parent:

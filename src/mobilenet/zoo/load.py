@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import modelfile
 from ..files import WriteError
 from ..modelfile import ModelFile, ModelFileError
 from .cache import Report, converted_file
 from .published import Published
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SUFFIX = ".safetensors"
 
@@ -50,6 +53,8 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
             return modelfile.read(converted)
         except ModelFileError as error:
             report(f"{entry.name}: the cached model file is damaged ({error}); making it again")
+    from pathlib import Path
+
     from .carriers import sweep
 
     model = convert_published(entry, report)
