@@ -173,7 +173,7 @@ def check_count(name: str, value: object, remedy: str) -> None:
 
 def warn_of_more_threads_than_cores(threads: int | None) -> None:
     """Threads that share a core wait for each other: every step takes as long as its slowest thread."""
-    if threads is None or threads <= (cores := available_cores()):
+    if threads is None or threads == 1 or threads <= (cores := available_cores()):
         return
     import warnings
 
