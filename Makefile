@@ -22,8 +22,6 @@ demo: $(DEVICE)/ready
 
 test: $(TESTS)/ready check
 	$(TESTS)/bin/python -m pytest
-	$(FUZZER) || echo "no Atheris here: the readers are not fuzzed afresh"
-	$(TESTS)/bin/python fuzz/run.py --seconds 2 --built
 
 check: $(TESTS)/ready
 	$(TESTS)/bin/ruff check .

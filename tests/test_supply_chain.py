@@ -23,7 +23,7 @@ def names(lines: list[str]) -> set[str]:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_locked_package_has_a_version_and_hashes(lock):
     entries = re.split(r"\n(?=[A-Za-z0-9])", lock.read_text("utf-8").strip())
-    assert len(entries) > 5
+    assert entries
     for entry in entries:
         assert re.match(r"[\w.-]+(\[[\w,-]+\])?==\S+", entry), entry.splitlines()[0]
         assert "--hash=sha256:" in entry, entry.splitlines()[0]

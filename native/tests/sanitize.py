@@ -1,6 +1,6 @@
 """Builds the core with sanitizers and runs it: python native/tests/sanitize.py [address] [thread]
 
-``address`` builds the extension with the address and undefined-behaviour sanitizers and runs the engine's Python tests
+``address`` builds the extension with the address and undefined-behavior sanitizers and runs the engine's Python tests
 on it, hostile programs included, then the native tests. ``thread`` runs the native tests under the thread sanitizer.
 """
 

@@ -159,7 +159,7 @@ BROKEN = [
     ),
     (lambda m: weight(m, "biases").update(dtype="float16"), "is 'float16' of shape"),
     (lambda m: weight(m, "biases").update(shape=[2**31]), "of shape"),
-    (lambda m: weight(m, "biases").update(shape=[2**20, 2**20]), "take over"),
+    (lambda m: weight(m, "biases").update(shape=[2**20, 2**20]), "past the limit max_tensor_bytes"),
     (lambda m: weight(m, "biases").update(shape=[True]), "of shape"),
     (lambda m: weight(m, "biases").update(quantization={"dtype": "uint8"}), "is quantized in its shard"),
     (lambda m: m["modelTopology"]["node"].append(m["modelTopology"]["node"][0]), "two nodes are called"),

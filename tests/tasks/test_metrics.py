@@ -254,7 +254,7 @@ def test_a_layout_for_another_task(voc_folder, coco_folder, tmp_path):
     with pytest.raises(ValueError, match=r"labels for detection, not for segmentation; give .*VOC's"):
         records_for(segmenter(), coco_folder)
     (tmp_path / "plain" / "a").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"labels for classification, not for detection; give .*COCO's"):
+    with pytest.raises(ValueError, match=r"has no known layout of labels for detection; give .*COCO's"):
         records_for(detector(), tmp_path / "plain")
     with pytest.raises(ValueError, match="nowhere: is no folder"):
         records_for(detector(), tmp_path / "nowhere")

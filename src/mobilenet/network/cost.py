@@ -87,7 +87,7 @@ class Cost:
 
     @property
     def statistics(self) -> int:
-        """Running means and variances of batch normalisation, stored but not trained."""
+        """Running means and variances of batch normalization, stored but not trained."""
         return sum(math.prod(shape) for shape in self.network.statistics().values())
 
     @property

@@ -225,7 +225,7 @@ class DeepLabV3MobileNetV2(Segmenter):
         output_stride: 16 or 8 (or 32): pixels of the image for one of the map.
         aspp: "none" (the paper's recommended head), "full" 3x3 convolutions (its Table 7), or "separable" ones (the default
             of the released code).
-        head_epsilon: of batch normalisation in the head; None for folded, as for `epsilon`.
+        head_epsilon: of batch normalization in the head; None for folded, as for `epsilon`.
         rows: (t, c, n, s) of Table 2, or of another backbone: the head stands on its last block.
 
     Raises:

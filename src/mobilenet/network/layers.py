@@ -292,7 +292,7 @@ class Network(Value):
         return {name: shape for layer in self.layers for name, shape in layer.parameters()}
 
     def statistics(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of batch normalisation's running mean and variance."""
+        """Name and shape of batch normalization's running mean and variance."""
         return {name: shape for layer in self.layers for name, shape in layer.statistics()}
 
     def tensors(self) -> dict[str, tuple[int, ...]]:

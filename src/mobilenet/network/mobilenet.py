@@ -192,7 +192,7 @@ class MobileNetV2(Classifier):
             convolution.
         output_stride: 8, 16 or 32; below 32 later strides become dilations.
         padding: "pytorch" (symmetric) or "tensorflow" (SAME).
-        epsilon: of batch normalisation; 1e-5 in PyTorch's family, 1e-3 in TensorFlow's. None for a network whose batch
+        epsilon: of batch normalization; 1e-5 in PyTorch's family, 1e-3 in TensorFlow's. None for a network whose batch
             normalization is folded already: every convolution has a bias instead.
         depth: multiplier of the repeats of each row, rounded up.
         fix_ends: keep the stem at 32 channels, the last convolution at 1280, and the repeats of the first and last row
