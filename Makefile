@@ -4,7 +4,7 @@ DEVICE := .venv-device
 TESTS := .venv
 BUILD := .venv-build
 PIP_FLAGS := --quiet --disable-pip-version-check
-LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate
+LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --constraint requirements/constraints.in
 FUZZER = $(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/fuzz.txt
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
