@@ -7,25 +7,29 @@ finds a file that changed behind its address, and nobody calls it verified.
 from __future__ import annotations
 
 import json
+import os
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..files import write_atomically
 from .cache import cache_folder
 from .published import Published
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FULL = 64  # digits of a whole sha256
 
 
-def pins_file() -> Path:
-    return Path(cache_folder()) / "pins.json"
+def pins_file() -> str:
+    return os.path.join(cache_folder(), "pins.json")
 
 
 def read_pins() -> dict[str, dict[str, Any]]:
     """Pins by ``model/file``; none if there is no file yet or it is damaged (the files are then pinned anew)."""
     try:
-        pins = json.loads(pins_file().read_text("utf-8"))
+        with open(pins_file(), encoding="utf-8") as file:
+            pins = json.load(file)
     except (OSError, ValueError, RecursionError):
         return {}
     return {key: pin for key, pin in pins.items() if is_pin(pin)} if isinstance(pins, dict) else {}
