@@ -6,9 +6,10 @@ Tensors are (N, C, H, W) float32. Every faster engine is tested against this one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UsageError, assert_never
 from ..images.resample import resize
@@ -86,13 +87,16 @@ def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], 
             assert_never(layer)
 
 
-def convolve(x: Floats, weight: Floats, layer: Conv, padding: Padding) -> Floats:
-    """The sum over the kernel's positions: each multiplies the shifted image by one matrix of channels."""
+def convolve(x: NDArray[Any], weight: NDArray[Any], layer: Conv, padding: Padding) -> NDArray[Any]:
+    """The sum over the kernel's positions, in the type of `x`: each multiplies the shifted image by one matrix of channels.
+
+    Padding is 0; integers come here minus their zero point.
+    """
     n, _, h, w = x.shape
     k, s, d = layer.kernel, layer.stride, layer.dilation
     rows, columns = strided(h, s), strided(w, s)
     x = np.pad(x, [(0, 0), (0, 0), padding_amounts(h, k, s, d, padding), padding_amounts(w, k, s, d, padding)])
-    y = np.zeros((n, layer.out_channels, rows, columns), np.float32)
+    y = np.zeros((n, layer.out_channels, rows, columns), x.dtype)
     for i in range(k):
         for j in range(k):
             shifted = x[:, :, i * d : i * d + (rows - 1) * s + 1 : s, j * d : j * d + (columns - 1) * s + 1 : s]

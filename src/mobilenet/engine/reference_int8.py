@@ -29,10 +29,9 @@ from ..network.layers import (
     Network,
     Resize,
     Resolution,
-    padding_amounts,
-    strided,
 )
 from ..network.quantization import Affine, Quantization, accumulator_bound, weighted
+from .reference import convolve
 
 if TYPE_CHECKING:
     from ..tensors import Floats, Plain
@@ -136,7 +135,7 @@ class Int8Reference:
         if isinstance(layer, Linear):
             sums, activation = (shifted.reshape(len(shifted), -1) @ weights.weight.T)[:, :, None, None], LINEAR
         else:
-            sums, activation = convolve(shifted, weights.weight, layer, self.network), layer.activation
+            sums, activation = convolve(shifted, weights.weight, layer, self.network.padding), layer.activation
         accumulators = sums.astype(np.int64)
         accumulators += weights.bias[:, None, None]
         scaled_back = multiply(accumulators, weights.multiplier)
@@ -200,26 +199,6 @@ def activation_limits(activation: Activation, result: Affine, limits: tuple[int,
     if activation == "relu6":
         high = min(high, result.zero_point + math.floor(float(np.float32(6) / np.float32(result.scale)) + 0.5))
     return low, high
-
-
-def convolve(x: NDArray[Any], weight: NDArray[Any], layer: Conv, network: Network) -> NDArray[Any]:
-    """Exact sums of products; `x` (N, C, H, W) minus its zero point, so that padding is 0."""
-    n, _, h, w = x.shape
-    k, s, d = layer.kernel, layer.stride, layer.dilation
-    rows, columns = strided(h, s), strided(w, s)
-    if k > 1:
-        sides = (padding_amounts(size, k, s, d, network.padding) for size in (h, w))
-        x = np.pad(x, [(0, 0), (0, 0), *sides])
-    y = np.zeros((n, layer.out_channels, rows, columns), x.dtype)
-    for i in range(k):
-        for j in range(k):
-            shifted = x[:, :, i * d : i * d + (rows - 1) * s + 1 : s, j * d : j * d + (columns - 1) * s + 1 : s]
-            if layer.depthwise:
-                y += shifted * weight[:, 0, i, j, None, None]
-            else:
-                product = weight[:, :, i, j] @ shifted.reshape(n, layer.in_channels, rows * columns)
-                y += product.reshape(y.shape)
-    return y
 
 
 def add(a: Integers, b: Integers, sources: list[Affine], result: Affine, limits: tuple[int, int]) -> Integers:
