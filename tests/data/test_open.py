@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenet.data import Classes, Layout, Objects, Shapes, Subset, file_records, open, open_records, recognize
+from mobilenet.data import Classes, DatasetLayout, Objects, Shapes, Subset, file_records, open, open_records, recognize
 from mobilenet.errors import UsageError
 
 
@@ -185,7 +185,7 @@ def test_shapes_are_painted_alike_each_time():
 
 
 def test_a_layout_is_one_class_and_one_entry(tmp_path, monkeypatch):
-    class Named(Layout):
+    class Named(DatasetLayout):
         """``7_anything.png`` shows class 7."""
 
         title, needs = "named", {"classification": "a folder of images named 7_x.png"}

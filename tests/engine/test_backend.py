@@ -84,7 +84,10 @@ def test_more_threads_than_cores_are_warned_of(monkeypatch):
 
 def test_few_images_run_on_one_thread():
     pytest.importorskip("mobilenet._core", reason="the native core is not built")
-    counts = [backend.choose(toy(), num_images=count).threads for count in (backend.FEW_IMAGES, backend.FEW_IMAGES + 1, None)]
+    counts = [
+        backend.choose(toy(), num_images=count).threads
+        for count in (backend.MAX_IMAGES_ON_ONE_THREAD, backend.MAX_IMAGES_ON_ONE_THREAD + 1, None)
+    ]
     assert counts == [1, backend.available_cores(), backend.available_cores()]
     assert backend.choose(toy(), threads=3, num_images=1).threads == 3
 

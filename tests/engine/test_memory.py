@@ -6,10 +6,10 @@ from itertools import combinations
 
 from hypothesis import given, strategies as st
 
-from mobilenet.engine.plan.layout import F32, Layout
+from mobilenet.engine.plan.layout import F32, TensorLayout
 from mobilenet.engine.plan.memory import LINE, Buffer, aligned, place
 
-PIXELS = Layout("pixels", itemsize=1, block=16, blocked=False, panel=2, expand_panel=2, band=4)  # [row][column][channel]
+PIXELS = TensorLayout("pixels", itemsize=1, block=16, blocked=False, panel=2, expand_panel=2, band=4)  # [row][column][channel]
 
 
 def least(wanted: list[Buffer]) -> int:

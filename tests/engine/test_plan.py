@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from support.networks import STYLES, networks
 
-from mobilenet.engine.plan.budget import candidates, choose
+from mobilenet.engine.plan.budget import best_plan, candidates
 from mobilenet.engine.plan.fuse import AddUnit, BlockUnit, PooledProductUnit, ProductUnit, StemUnit, fuse
 from mobilenet.engine.plan.geometry import panels
 from mobilenet.engine.plan.layout import F32
@@ -199,17 +199,17 @@ def test_fused_blocks():
 def test_planned_bytes():
     """The issue's limits: 1.5 MB at 224 pixels, 28 MiB at 1024 (12 aimed at), one thread or two."""
     for threads in (1, 2):
-        assert choose(mobilenet_v2(), (224, 224), threads, None).bytes <= 1_500_000
-        assert choose(mobilenet_v2(), (1024, 1024), threads, None).bytes <= 12 * 2**20
+        assert best_plan(mobilenet_v2(), (224, 224), threads, None).bytes <= 1_500_000
+        assert best_plan(mobilenet_v2(), (1024, 1024), threads, None).bytes <= 12 * 2**20
 
 
 def test_budget_takes_the_first_that_fits():
     network = mobilenet_v2()
     plans = [make_plan(network, (224, 224), 1, style) for style in candidates((224, 224), 1)]
     smallest = min(plan.bytes for plan in plans)
-    assert choose(network, (224, 224), 1, smallest).bytes == smallest
-    assert choose(network, (224, 224), 1, plans[0].bytes) == plans[0]
-    second = choose(network, (224, 224), 1, plans[0].bytes - 1)
+    assert best_plan(network, (224, 224), 1, smallest).bytes == smallest
+    assert best_plan(network, (224, 224), 1, plans[0].bytes) == plans[0]
+    second = best_plan(network, (224, 224), 1, plans[0].bytes - 1)
     assert second.bytes < plans[0].bytes
     with pytest.raises(ValueError, match=rf"memory_budget {smallest - 1}: .* at least {smallest} bytes; raise the budget"):
-        choose(network, (224, 224), 1, smallest - 1)
+        best_plan(network, (224, 224), 1, smallest - 1)

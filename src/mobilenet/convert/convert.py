@@ -17,7 +17,7 @@ from ..tasks import detection, labels as known_labels
 from ..tensorfile import read_safetensors
 from . import libraries, slim
 from .config import Config, config_labels, config_preprocessing, config_settings, read_config
-from .naming import Array, Layout, LayoutError, Origin, Settings, canonical, match, recognize
+from .naming import Array, LayoutError, Origin, Settings, SourceLayout, canonical, match, recognize
 from .readers.keras import read_keras
 from .readers.pth import read_pth
 from .readers.tfjs import TfjsGraph, read_tfjs
@@ -35,7 +35,7 @@ class Conversion:
     """A model, the layout it was read from, and the origin of each tensor."""
 
     model: ModelFile
-    layout: Layout
+    layout: SourceLayout
     origins: tuple[Origin, ...]
 
 
@@ -43,7 +43,7 @@ class Conversion:
 class Match:
     """What a file holds: a member of the family, its tensors under the file's names, and what the file says beside them."""
 
-    layout: Layout
+    layout: SourceLayout
     network: Network
     tensors: Mapping[str, Array]
     preprocessing: Preprocessing

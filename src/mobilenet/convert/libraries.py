@@ -23,7 +23,7 @@ from functools import partial
 from ..images.preprocessing import Preprocessing
 from ..network.layers import Conv, Layer, Linear, Network
 from ..network.mobilenet import MobileNetV1, MobileNetV2, repeats
-from .naming import Layout, Place, Settings
+from .naming import Place, Settings, SourceLayout
 
 HALF = (0.5, 0.5, 0.5)
 Places = Callable[..., Iterator[tuple[Layer, Place]]]
@@ -152,20 +152,20 @@ TRANSFORMERS = Preprocessing(size=(224, 224), fit="center_crop", resize=256, mea
 KERAS = Preprocessing(size=(224, 224), fit="central_fraction", fraction=0.875, mean=HALF, std=HALF)
 
 
-def transformers(architecture: str, mark: str, places: Places, variants: Sequence[Settings]) -> list[Layout]:
+def transformers(architecture: str, mark: str, places: Places, variants: Sequence[Settings]) -> list[SourceLayout]:
     """The layouts of a whole model and of a bare one."""
-    whole = Layout("transformers", architecture, f"{architecture}.{mark}", places, TENSORFLOW, variants, TRANSFORMERS)
+    whole = SourceLayout("transformers", architecture, f"{architecture}.{mark}", places, TENSORFLOW, variants, TRANSFORMERS)
     return [whole, replace(whole, mark=mark, places=partial(places, model=""))]
 
 
-LAYOUTS: Sequence[Layout] = (
-    Layout("torchvision", "mobilenet_v2", "features.1.conv.0.0.weight", torchvision_v2, PYTORCH, V2_VARIANTS),
-    Layout("d-li14", "mobilenet_v2", "features.1.conv.0.weight", dli14_v2, PYTORCH, V2_VARIANTS),
-    Layout("timm", "mobilenet_v2", "blocks.1.0.conv_pwl.weight", timm_v2, PYTORCH, TIMM_V2_VARIANTS, TIMM),
-    Layout("timm", "mobilenet_v1", "blocks.0.0.conv_dw.weight", timm_v1, PYTORCH, TIMM_V1_VARIANTS, TIMM_V1),
+LAYOUTS: Sequence[SourceLayout] = (
+    SourceLayout("torchvision", "mobilenet_v2", "features.1.conv.0.0.weight", torchvision_v2, PYTORCH, V2_VARIANTS),
+    SourceLayout("d-li14", "mobilenet_v2", "features.1.conv.0.weight", dli14_v2, PYTORCH, V2_VARIANTS),
+    SourceLayout("timm", "mobilenet_v2", "blocks.1.0.conv_pwl.weight", timm_v2, PYTORCH, TIMM_V2_VARIANTS, TIMM),
+    SourceLayout("timm", "mobilenet_v1", "blocks.0.0.conv_dw.weight", timm_v1, PYTORCH, TIMM_V1_VARIANTS, TIMM_V1),
     *transformers("mobilenet_v2", "conv_stem.first_conv.convolution.weight", transformers_v2, V2_VARIANTS),
     *transformers("mobilenet_v1", "conv_stem.convolution.weight", transformers_v1, ({},)),
-    Layout("keras", "mobilenet_v2", "Conv1/kernel", keras_v2, TENSORFLOW, V2_VARIANTS, KERAS, keras=True),
-    Layout("keras", "mobilenet_v1", "conv1/kernel", keras_v1, TENSORFLOW, ({},), KERAS, keras=True),
+    SourceLayout("keras", "mobilenet_v2", "Conv1/kernel", keras_v2, TENSORFLOW, V2_VARIANTS, KERAS, keras=True),
+    SourceLayout("keras", "mobilenet_v1", "conv1/kernel", keras_v1, TENSORFLOW, ({},), KERAS, keras=True),
 )
 """In the order they are tried: timm's V2 stands before its V1, whose mark both carry."""

@@ -1,8 +1,8 @@
 """The rule by which foreign names become canonical ones: recognize the layout, match the member of the family.
 
-A `Layout` says for every layer of a `Network` under which prefix a library stores its convolution and batch norm. `recognize`
-chooses the layout by one telling name. `match` then tries the members of the family (widths and variants) until every name and
-every shape fits; the error for a file that fits no member names the nearest one and the tensors that differ.
+A `SourceLayout` says for every layer of a `Network` under which prefix a library stores its convolution and batch norm.
+`recognize` finds the layout by one telling name. `match` then tries the members of the family (widths and variants) until every
+name and every shape fits; the error for a file that fits no member names the nearest one and the tensors that differ.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
+class SourceLayout:
     """One library's way of naming one architecture.
 
     Attributes:
@@ -108,7 +108,7 @@ def keras_axes(layer: Layer, rank: int) -> tuple[int, ...]:
     return tuple(range(rank))[::-1]
 
 
-def recognize(tensors: Mapping[str, Array], source: str, layouts: Sequence[Layout]) -> Layout:
+def recognize(tensors: Mapping[str, Array], source: str, layouts: Sequence[SourceLayout]) -> SourceLayout:
     """The first layout whose mark is a name of the file. Raises LayoutError if there is none."""
     for layout in layouts:
         if layout.mark in tensors:
@@ -118,7 +118,7 @@ def recognize(tensors: Mapping[str, Array], source: str, layouts: Sequence[Layou
     raise LayoutError(f"{source}: its names fit no known layout (it begins {begins}); known: {known}")
 
 
-def match(layout: Layout, tensors: Mapping[str, Array], source: str, settings: Settings) -> Network:
+def match(layout: SourceLayout, tensors: Mapping[str, Array], source: str, settings: Settings) -> Network:
     """The member of the family that these tensors are: every name and shape fits.
 
     Args:
@@ -150,7 +150,7 @@ def match(layout: Layout, tensors: Mapping[str, Array], source: str, settings: S
     raise LayoutError(f"{source}: {layout.name} names, nearest {name}: {listed}{more}")
 
 
-def num_differences(layout: Layout, network: Network, tensors: Mapping[str, Array]) -> int:
+def num_differences(layout: SourceLayout, network: Network, tensors: Mapping[str, Array]) -> int:
     """How many `problems` there are. Its cost depends on the network alone, not on the file: it runs for every member."""
     origins = list(layout.origins(network))
     present = [origin for origin in origins if origin.source in tensors]
@@ -158,7 +158,7 @@ def num_differences(layout: Layout, network: Network, tensors: Mapping[str, Arra
     return len(origins) - len(present) + wrong + len(tensors) - len(present)
 
 
-def problems(layout: Layout, network: Network, tensors: Mapping[str, Array]) -> list[str]:
+def problems(layout: SourceLayout, network: Network, tensors: Mapping[str, Array]) -> list[str]:
     """Every missing tensor, every wrong shape and every tensor without a place, by name."""
     origins = {origin.source: origin for origin in layout.origins(network)}
     missing = [
@@ -186,7 +186,7 @@ class Head(NamedTuple):
     task: str
 
 
-def head(layout: Layout, settings: Settings) -> Head:
+def head(layout: SourceLayout, settings: Settings) -> Head:
     probe = catalogue.build(layout.architecture, **{**settings, "classes": 1})
     decider = next(layer for layer in probe.layers if isinstance(layer, (Conv, Linear)) and layer.name in probe.heads.classes)
     place = next(place for layer, place in layout.places(probe) if layer is decider)
@@ -202,7 +202,7 @@ def num_classes(head: Head, tensors: Mapping[str, Array]) -> int | None:
     return outputs if head.task != "detection" else max(outputs * 2 // head.channels - 1, 1)  # less the background slot
 
 
-def canonical(layout: Layout, network: Network, tensors: Mapping[str, Array]) -> dict[str, Array]:
+def canonical(layout: SourceLayout, network: Network, tensors: Mapping[str, Array]) -> dict[str, Array]:
     """The tensors under canonical names and in canonical order; floats as float32, integers as they are."""
     arranged = {}
     for origin in layout.origins(network):

@@ -13,7 +13,7 @@ from ..images.preprocessing import Preprocessing
 from ..network.heads import EXTRAS
 from ..network.layers import Conv, Layer, Linear, Network
 from .libraries import HALF, V2_VARIANTS
-from .naming import Layout, Place, Settings
+from .naming import Place, Settings, SourceLayout
 
 Places = Iterator[tuple[Layer, Place]]
 Scope = Callable[[str, str], str]
@@ -89,11 +89,11 @@ DEEPLAB_VARIANTS: Sequence[Settings] = tuple(
 )
 
 V2 = places(v2_scope)
-LAYOUTS: Sequence[Layout] = (
-    Layout("tensorflow", "deeplabv3_mobilenet_v2", "image_pooling.weight", V2, DEEPLAB, DEEPLAB_VARIANTS, SEGMENTER),
-    Layout("tensorflow", "ssdlite_mobilenet_v2", SSDLITE_MARK, V2, FOLDED, V2_VARIANTS, DETECTOR),
-    Layout("tensorflow", "mobilenet_v2", "MobilenetV2/Conv.weight", V2, FOLDED, V2_VARIANTS, CLASSIFIER),
-    Layout("tensorflow 2", "mobilenet_v2", TF2_MARK, places(v2_scope_of_tf2), FOLDED, V2_VARIANTS, CLASSIFIER),
-    Layout("tensorflow", "mobilenet_v1", "Conv2d_0.weight", places(v1_scope), FOLDED, ({},), CLASSIFIER),
+LAYOUTS: Sequence[SourceLayout] = (
+    SourceLayout("tensorflow", "deeplabv3_mobilenet_v2", "image_pooling.weight", V2, DEEPLAB, DEEPLAB_VARIANTS, SEGMENTER),
+    SourceLayout("tensorflow", "ssdlite_mobilenet_v2", SSDLITE_MARK, V2, FOLDED, V2_VARIANTS, DETECTOR),
+    SourceLayout("tensorflow", "mobilenet_v2", "MobilenetV2/Conv.weight", V2, FOLDED, V2_VARIANTS, CLASSIFIER),
+    SourceLayout("tensorflow 2", "mobilenet_v2", TF2_MARK, places(v2_scope_of_tf2), FOLDED, V2_VARIANTS, CLASSIFIER),
+    SourceLayout("tensorflow", "mobilenet_v1", "Conv2d_0.weight", places(v1_scope), FOLDED, ({},), CLASSIFIER),
 )
 """In the order they are tried: a network with a head also has the backbone's names."""

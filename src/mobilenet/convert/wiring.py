@@ -13,7 +13,7 @@ from typing import Literal
 
 from ..errors import assert_never
 from ..network.layers import Activation, Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize
-from .naming import Array, Layout, LayoutError
+from .naming import Array, LayoutError, SourceLayout
 
 Key = int | str
 """A tensor of a graph: its index in TFLite, its name in tfjs."""
@@ -86,7 +86,7 @@ def scope(name: str) -> str:
     return head or tail
 
 
-def match_wires(layout: Layout, network: Network, wiring: Wiring, source: str) -> dict[str, Key]:
+def match_wires(layout: SourceLayout, network: Network, wiring: Wiring, source: str) -> dict[str, Key]:
     """The graph's tensor for ``input`` and for the output of each layer of `network`.
 
     Raises:

@@ -10,7 +10,7 @@ Training turns records into tensors (`training.input`), evaluation scores a pred
 """
 
 from .classes import Classes
-from .layout import SPLITS, DataError, Layout, Split
+from .layout import SPLITS, DataError, DatasetLayout, Split
 from .open import open_records, recognize
 from .records import ListedRecords, Mask, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth, file_records
 from .shapes import Shapes
@@ -19,7 +19,7 @@ __all__ = [
     "SPLITS",
     "Classes",
     "DataError",
-    "Layout",
+    "DatasetLayout",
     "ListedRecords",
     "Mask",
     "MaskFile",

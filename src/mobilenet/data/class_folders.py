@@ -10,11 +10,11 @@ from ..errors import UsageError
 from ..images.find import find_inputs
 from ..network.layers import Task
 from .classes import Classes, own_classes
-from .layout import SPLITS, Layout, Split
+from .layout import SPLITS, DatasetLayout, Split
 from .records import ListedRecords, file_records
 
 
-class ClassFolders(Layout):
+class ClassFolders(DatasetLayout):
     """Images of every class folder and below, classes and images in the order of names. All parts together name the classes."""
 
     title = "class folders"

@@ -13,14 +13,14 @@ from ..errors import UsageError
 from ..limits import check_limit
 from ..network.layers import Task
 from .classes import Classes
-from .layout import SPLITS, DataError, Layout, Split
+from .layout import SPLITS, DataError, DatasetLayout, Split
 from .records import ListedRecords, Objects, file_records
 
 Entry = tuple[list[float], int, bool, float]
 """Box as corners, category id, crowd, area."""
 
 
-class Coco(Layout):
+class Coco(DatasetLayout):
     """All images of an annotation file, those without objects too, in the order of image ids.
 
     Labels are the categories in the order of their ids, which are the label ids. Boxes without area are left out. Images lie

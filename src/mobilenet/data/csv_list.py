@@ -11,11 +11,11 @@ from ..errors import unknown_name
 from ..limits import check_limit
 from ..network.layers import Task
 from .classes import Classes
-from .layout import SPLITS, DataError, Layout, Split
+from .layout import SPLITS, DataError, DatasetLayout, Split
 from .records import ListedRecords, file_records
 
 
-class CsvList(Layout):
+class CsvList(DatasetLayout):
     """Columns ``path`` (relative to the file), ``label`` and perhaps ``split``. Images come in the order of the file.
 
     Labels that are all whole numbers are ordered as numbers, others as text.

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 from ..errors import UsageError
 from ..network.layers import Task
 from .classes import Classes
-from .layout import SPLITS, DataError, Layout, Split
+from .layout import SPLITS, DataError, DatasetLayout, Split
 from .records import ImageSource, ListedRecords
 
 HUB = "hf:"
 """Before the name of a dataset on Hugging Face's hub."""
 
 
-class HuggingFace(Layout):
+class HuggingFace(DatasetLayout):
     """Tables with a column of images (``image``, ``img``...) and one of class numbers (``label``...)."""
 
     title = "Hugging Face"

@@ -2,8 +2,8 @@
 
 To add a layout:
 
-1. Write one file with a subclass of `Layout`: `tasks` looks at a path and says what labels it finds there, `__init__` reads
-   the lists, `splits` names the parts, `read` gives the records. `csv_list` and `coco` are the shortest examples.
+1. Write one file with a subclass of `DatasetLayout`: `tasks` looks at a path and says what labels it finds there, `__init__`
+   reads the lists, `splits` names the parts, `read` gives the records. `csv_list` and `coco` are the shortest examples.
 2. Add the class to `LAYOUTS` in `data.open`, before those that would take its folders for theirs.
 
 Training, evaluation and every other reader of records then have it. Messages about a path, a task or a split that does not
@@ -37,7 +37,7 @@ class DataError(MobilenetError):
     """A file of a data set is damaged: it lacks something, or contradicts itself."""
 
 
-class Layout(ABC):
+class DatasetLayout(ABC):
     """One way to keep labeled images in a folder or file. An instance is the data at one path, read for one task.
 
     Attributes:

@@ -14,18 +14,18 @@ from .classes import Classes
 from .coco import Coco
 from .csv_list import CsvList
 from .huggingface import HuggingFace
-from .layout import SPLITS, Layout, Split, split_in
+from .layout import SPLITS, DatasetLayout, Split, split_in
 from .records import Records, Truth
 from .shards import Shards
 from .voc import Voc
 
-LAYOUTS: tuple[type[Layout], ...] = (HuggingFace, Coco, Voc, CsvList, Shards, ClassFolders)
+LAYOUTS: tuple[type[DatasetLayout], ...] = (HuggingFace, Coco, Voc, CsvList, Shards, ClassFolders)
 """In the order of looking; a folder that no other layout knows may hold class folders."""
 
 TASKS: tuple[Task, ...] = tuple(task for task in get_args(Task) if task != "features")
 
 
-def recognize(path: str | os.PathLike[str], task: Task | None = None) -> type[Layout]:
+def recognize(path: str | os.PathLike[str], task: Task | None = None) -> type[DatasetLayout]:
     """The layout of labeled images at a path, by preference one with labels for `task`.
 
     Raises UsageError if nothing is there, or no layout is recognized, or none has labels for `task`.
@@ -91,7 +91,7 @@ def open_records(
     return records
 
 
-def _part(data: Layout, path: str | os.PathLike[str], split: Split | None) -> Split | None:
+def _part(data: DatasetLayout, path: str | os.PathLike[str], split: Split | None) -> Split | None:
     """The part to read for `split`; None for data that is not divided."""
     parts = data.splits
     if parts is None:

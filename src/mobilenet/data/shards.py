@@ -11,7 +11,7 @@ from ..errors import UsageError, short_repr
 from ..limits import parse_json
 from ..network.layers import Task
 from .classes import Classes
-from .layout import SPLITS, DataError, Layout, Split
+from .layout import SPLITS, DataError, DatasetLayout, Split
 from .records import ListedRecords, Section
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp", "ppm")
@@ -19,7 +19,7 @@ MAX_INDEX = 1_000_000  # of a class
 MAX_LABEL = 1 << 20  # bytes of a label's file
 
 
-class Shards(Layout):
+class Shards(DatasetLayout):
     """Members of one sample share their name up to the first dot of the last part: ``000017.jpg`` and ``000017.cls`` (the
     class's index as text) or ``000017.json`` (with a ``label``: an index or a name). The shards of a part are the folder's
     ``train*.tar``, or all in its folder ``train``. Shards are not compressed, as images are already.

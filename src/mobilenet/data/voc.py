@@ -13,14 +13,14 @@ from ..limits import check_limit
 from ..network.layers import Task
 from ..tasks.labels import VOC
 from .classes import Classes
-from .layout import SPLITS, DataError, Layout, Split
+from .layout import SPLITS, DataError, DatasetLayout, Split
 from .records import ListedRecords, MaskFile, Objects, file_records
 
 NAMES = tuple(VOC.split())
 MAX_CLASSES = 255  # in a mask of 8 bits, beside `tasks.results.VOID`
 
 
-class Voc(Layout):
+class Voc(DatasetLayout):
     """Images that a list names; without lists, all that have labels.
 
     Masks are PNGs with a class index at each pixel, `tasks.results.VOID` where no class is meant. They do not name their

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Backend = Literal["native", "reference", "dequantized"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-FEW_IMAGES = 5
+MAX_IMAGES_ON_ONE_THREAD = 5
 """Up to this many images, starting more threads costs more than it saves."""
 NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -139,7 +139,7 @@ def as_runtime(network: Network, executor: Executor) -> Runtime:
 
 def default_threads(num_images: int | None = None) -> int:
     """One for a few images, else every core that this process may use."""
-    return 1 if num_images is not None and num_images <= FEW_IMAGES else available_cores()
+    return 1 if num_images is not None and num_images <= MAX_IMAGES_ON_ONE_THREAD else available_cores()
 
 
 def limit_numpy(backend: str, threads: int | None) -> None:
@@ -197,6 +197,6 @@ def warn_of_the_reference() -> None:
 
 def planned_bytes(network: Network, threads: int = 1) -> int:
     """Bytes of activations that the engine plans for one image of `network.resolution`. Needs no native core."""
-    from .plan.budget import choose
+    from .plan.budget import best_plan
 
-    return choose(network, network.resolution, threads, None).bytes
+    return best_plan(network, network.resolution, threads, None).bytes

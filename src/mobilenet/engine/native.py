@@ -10,7 +10,7 @@ from .. import _core
 from ..errors import MobilenetError, UsageError
 from ..network.layers import NORM, Conv, Linear, Network, Resolution, Shape, checked_resolution
 from ..tensors import kind, plain, zeros
-from .plan.budget import choose
+from .plan.budget import best_plan
 from .plan.fuse import StemUnit, weighted
 from .plan.geometry import panel_blocks
 from .plan.layout import F32
@@ -108,7 +108,7 @@ class Native:
     def _program(self, resolution: tuple[int, int]) -> Program:
         program = self._programs.get(resolution)
         if program is None:
-            plan = choose(self.network, checked_resolution(resolution), self.threads, self.memory_budget)
+            plan = best_plan(self.network, checked_resolution(resolution), self.threads, self.memory_budget)
             native = compile_plan(plan, self._weights, self.isa)
             program = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
             if len(self._programs) >= MAX_PLANS:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..errors import UsageError
 from ..limits import check_limit
-from ..network.layers import LARGEST_SIDE
+from ..network.layers import MAX_SIDE
 from ..settings import Rules, Settings
 from ..tensors import planes
 from ..values import replace
@@ -66,9 +66,9 @@ class Preprocessing(Settings):
 
     def rules(self) -> Rules:
         central, pixels = self.fit in ("central_fraction", "central_part"), "divide by 255 if it is on the pixels' scale"
-        yield "size", all(map(_is_side, self.size)), f"height and width, from 1 to {LARGEST_SIDE}"
+        yield "size", all(map(_is_side, self.size)), f"height and width, from 1 to {MAX_SIDE}"
         if self.fit == "center_crop":
-            yield "resize", self.resize is not None and _is_side(self.resize), f"from 1 to {LARGEST_SIDE} for center_crop"
+            yield "resize", self.resize is not None and _is_side(self.resize), f"from 1 to {MAX_SIDE} for center_crop"
         else:
             yield "resize", self.resize is None, "absent except for center_crop"
         if central:
@@ -158,7 +158,7 @@ def levels(mean: RGB, std: RGB) -> array[float]:
 
 
 def _is_side(value: int) -> bool:
-    return 1 <= value <= LARGEST_SIDE
+    return 1 <= value <= MAX_SIDE
 
 
 IMAGENET_TORCHVISION = Preprocessing(size=(224, 224), fit="center_crop", resize=256)

@@ -9,6 +9,7 @@ Names: the layer ``layer_3.expand`` is the part ``expand`` of the block ``layer_
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec
@@ -27,7 +28,7 @@ Resolution = int | tuple[int, int]
 NORM = ("weight", "bias", "running_mean", "running_var")
 """The tensors of a convolution's batch normalization, ``layer_3.expand.norm.weight`` and on: gamma, beta, mean, variance."""
 
-LARGEST_SIDE = 16384  # pixels; a longer image side is more likely a mistake than intended
+MAX_SIDE = 16384  # pixels; a longer image side is more likely a mistake than intended
 MAX_CHANNELS, MAX_CLASSES = 8192, 2**20  # so that a forged description cannot ask for all memory
 
 
@@ -44,14 +45,13 @@ class Shape(NamedTuple):
 
 
 class Operation(Value):
-    """What all layers have: a name, the tensors they read, and no parameters or multiply-adds unless they say so."""
+    """What all layers have: a name, the tensors they read, and no parameters or multiply-adds unless they say so.
+
+    Each layer also has `output`: the shape of its output, from the shapes of its inputs.
+    """
 
     name: str
     inputs: tuple[str, ...]
-
-    def output(self, shapes: list[Shape]) -> Shape:
-        """The shape of the output, from the shapes of the inputs."""
-        raise NotImplementedError
 
     def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Name and shape of every trainable parameter."""
@@ -177,7 +177,7 @@ class Heads(Value):
     added: tuple[str, ...] = ()
 
 
-class Architecture(Settings):
+class Architecture(Settings, ABC):
     """The settings of one family; `build` makes the network. A model file stores them as the network's description."""
 
     if TYPE_CHECKING:  # every family has these fields, in its own order and with its own defaults
@@ -210,9 +210,9 @@ class Architecture(Settings):
         """The same settings but for these fields."""
         return type(self)(**{**vars(self), **changes})
 
+    @abstractmethod
     def build(self) -> Network:
         """The network of these settings."""
-        raise NotImplementedError
 
 
 def builder(settings: Callable[P, Architecture]) -> Callable[P, Network]:
@@ -362,6 +362,6 @@ def checked_resolution(resolution: Resolution) -> tuple[int, int]:
     sides = tuple(resolution) if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
         raise UsageError(f"resolution {short_repr(resolution)}: must be an int, or height and width as ints; for example 224")
-    if any(not 1 <= side <= LARGEST_SIDE for side in sides):
-        raise UsageError(f"resolution {short_repr(resolution)}: sides must be 1 to {LARGEST_SIDE} pixels; for example 224")
+    if any(not 1 <= side <= MAX_SIDE for side in sides):
+        raise UsageError(f"resolution {short_repr(resolution)}: sides must be 1 to {MAX_SIDE} pixels; for example 224")
     return sides[0], sides[1]

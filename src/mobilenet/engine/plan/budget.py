@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ...errors import UsageError
 from ...network.layers import Network
-from .layout import F32, Layout
+from .layout import F32, TensorLayout
 from .plan import make_plan
 from .steps import Plan, Style
 
 
-def candidates(resolution: tuple[int, int], threads: int, layout: Layout = F32) -> tuple[Style, ...]:
+def candidates(resolution: tuple[int, int], threads: int, layout: TensorLayout = F32) -> tuple[Style, ...]:
     """Styles from the fastest to the one of least memory, as measured (docs/engine.md)."""
     stream = max(12000, resolution[0] * resolution[1] // 20)
     return tuple(
@@ -20,7 +20,9 @@ def candidates(resolution: tuple[int, int], threads: int, layout: Layout = F32) 
     )
 
 
-def choose(network: Network, resolution: tuple[int, int], threads: int, budget: int | None, layout: Layout = F32) -> Plan:
+def best_plan(
+    network: Network, resolution: tuple[int, int], threads: int, budget: int | None, layout: TensorLayout = F32
+) -> Plan:
     """The fastest plan within `budget` bytes.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ...network.layers import Conv, Linear, Network, Shape
 from .fuse import BlockUnit, ConcatUnit, ProductUnit, StemUnit, Unit, fuse, sources
 from .geometry import panels, share, window_of
-from .layout import Layout
+from .layout import TensorLayout
 from .memory import Buffer
 from .steps import DepthwiseStep, ExpandDepthwiseStep, PadStep, Span, Stage, Step, Style, Window
 
@@ -15,7 +15,7 @@ from .steps import DepthwiseStep, ExpandDepthwiseStep, PadStep, Span, Stage, Ste
 class Draft:
     """One plan, built stage by stage."""
 
-    def __init__(self, network: Network, resolution: tuple[int, int], threads: int, style: Style, layout: Layout) -> None:
+    def __init__(self, network: Network, resolution: tuple[int, int], threads: int, style: Style, layout: TensorLayout) -> None:
         self.network, self.threads, self.style, self.layout = network, threads, style, layout
         self.shapes = network.shapes(resolution)
         self.units = fuse(network)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from ...network.layers import Conv, Linear, Padding, Shape, padding_amounts
 from .fuse import BlockUnit, Unit
-from .layout import Layout
+from .layout import TensorLayout
 from .steps import Span, Window
 
 
-def panel_blocks(unit: Unit, layer: Conv | Linear, layout: Layout) -> int:
+def panel_blocks(unit: Unit, layer: Conv | Linear, layout: TensorLayout) -> int:
     """Blocks of channels in a panel of `layer`'s packed weights."""
     wide = (isinstance(unit, BlockUnit) and layer is unit.expand) or isinstance(layer, Linear)
     return layout.expand_panel if wide else layout.panel
 
 
-def panels(unit: Unit, layer: Conv | Linear, layout: Layout) -> int:
+def panels(unit: Unit, layer: Conv | Linear, layout: TensorLayout) -> int:
     """Panels of `layer`'s packed weights."""
     return -(-layer.out_channels // (layout.block * panel_blocks(unit, layer, layout)))
 

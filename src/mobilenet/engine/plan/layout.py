@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Layout(NamedTuple):
+class TensorLayout(NamedTuple):
     """How tensors of one number type lie in the arena, and how work on them is cut.
 
     A blocked tensor is [block][row][column][channel of the block]. One that is not blocked is [row][column][channel], its
@@ -33,5 +33,5 @@ class Layout(NamedTuple):
         return self.itemsize * self.block * (1 if self.blocked else self.blocks(channels))
 
 
-F32 = Layout("f32", itemsize=4, block=16, blocked=True, panel=2, expand_panel=3, band=2)
+F32 = TensorLayout("f32", itemsize=4, block=16, blocked=True, panel=2, expand_panel=3, band=2)
 """float32. Panels of 2 and 3 blocks fill AVX-512's registers: 12 pixels x 2 blocks, 8 pixels x 3 blocks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .layout import Layout
+from .layout import TensorLayout
 
 LINE = 64  # bytes of a cache line: what offsets are multiples of
 
@@ -19,7 +19,7 @@ class Buffer(NamedTuple):
     """
 
     name: str
-    layout: Layout
+    layout: TensorLayout
     channels: int
     height: int
     width: int

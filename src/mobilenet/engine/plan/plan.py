@@ -14,7 +14,7 @@ from __future__ import annotations
 from ...network.layers import Network
 from .draft import Draft
 from .geometry import share
-from .layout import F32, Layout
+from .layout import F32, TensorLayout
 from .memory import aligned, place
 from .steps import EmitStep, Plan, Style
 from .stream import chains, run_chain, streams_alone
@@ -23,7 +23,7 @@ from .whole import run_whole
 IMAGE_ITEMSIZE = 4  # bytes: the image is float32 whatever the tensors are
 
 
-def make_plan(network: Network, resolution: tuple[int, int], threads: int, style: Style, layout: Layout = F32) -> Plan:
+def make_plan(network: Network, resolution: tuple[int, int], threads: int, style: Style, layout: TensorLayout = F32) -> Plan:
     """The plan for images of `resolution` (height, width) on `threads` threads in `style`."""
     draft = Draft(network, resolution, threads, style, layout)
     for chain in chains(draft):

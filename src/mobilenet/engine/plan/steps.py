@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...network.layers import Conv, Corners, Linear, Shape
-from .layout import Layout
+from .layout import TensorLayout
 from .memory import Buffer
 
 Span = tuple[int, int]  # from, to: rows, panels or blocks
@@ -186,7 +186,7 @@ class Plan(NamedTuple):
     resolution: tuple[int, int]
     threads: int
     style: Style
-    layout: Layout
+    layout: TensorLayout
     labels: tuple[str, ...]  # one for each unit, then one for writing the outputs
     buffers: tuple[Buffer, ...]
     stages: tuple[Stage, ...]
