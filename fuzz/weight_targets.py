@@ -168,7 +168,7 @@ def description(path: Path) -> None:
     """JSON with a network's description, or another value of a model file's metadata under its name."""
     from mobilenet.images.preprocessing import Preprocessing
     from mobilenet.limits import parse_limits
-    from mobilenet.network import catalogue
+    from mobilenet.network import catalog
     from mobilenet.tasks.detection import Decoding
 
     try:
@@ -183,18 +183,18 @@ def description(path: Path) -> None:
         case {"limits": str(value)}:
             parse_limits(value)
         case dict():
-            network = catalogue.from_description(data)
+            network = catalog.from_description(data)
             if len(network.layers) < 500:
                 network.shapes()
 
 
 def description_seeds() -> Iterator[bytes]:
     from mobilenet.images.preprocessing import Preprocessing
-    from mobilenet.network import catalogue
+    from mobilenet.network import catalog
     from mobilenet.tasks.detection import TENSORFLOW
 
-    for name in catalogue.ARCHITECTURES:
-        yield json.dumps(catalogue.build(name, resolution=64).description).encode()
+    for name in catalog.ARCHITECTURES:
+        yield json.dumps(catalog.build(name, resolution=64).description).encode()
     yield json.dumps({"preprocessing": Preprocessing(size=(32, 32), fit="squash").to_json()}).encode()
     yield json.dumps({"decoding": TENSORFLOW.to_json()}).encode()
     yield b'{"limits": "max_side=100, max_madds=7"}'

@@ -11,7 +11,7 @@ import sys
 import pytest
 import rooms
 from PIL import Image
-from support.models import PICTURE, detector, segmenter, toy
+from support.models import IMAGE, detector, segmenter, toy
 from support.paths import ROOT
 
 import mobilenet
@@ -61,7 +61,7 @@ def test_imports_run_one_way():
         ("modelfile", ("engine",)),
         ("tasks", ("engine",)),
         ("data", ("predict",)),
-        ("data", ("network/catalogue",)),
+        ("data", ("network/catalog",)),
     ],
 )
 def test_what_a_room_never_knows(lower, uppers):
@@ -102,8 +102,8 @@ def test_everything_of_the_device_world_without_torch(tmp_path):
     for name in ("a", "one/a", "voc/JPEGImages", "voc/SegmentationClass"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("a/p.png", "one/a/p.png", "voc/JPEGImages/p.jpg"):
-        PICTURE.save(tmp_path / name)
-    Image.new("L", PICTURE.size, 1).save(tmp_path / "voc" / "SegmentationClass" / "p.png")
+        IMAGE.save(tmp_path / name)
+    Image.new("L", IMAGE.size, 1).save(tmp_path / "voc" / "SegmentationClass" / "p.png")
     code = WITHOUT + (
         "from click.testing import CliRunner\n"
         "from mobilenet.cli.main import main\n"
@@ -164,7 +164,7 @@ def test_a_photo_is_named_without_numpy(tmp_path):
     """Its import would take longer than all the rest."""
     pytest.importorskip("mobilenet._core", reason="the native core is not built")
     modelfile.write(toy(), tmp_path / "toy.safetensors")
-    PICTURE.save(tmp_path / "p.jpg")
+    IMAGE.save(tmp_path / "p.jpg")
     code = (
         "import sys; sys.modules['numpy'] = None\n"
         "import mobilenet; from mobilenet.cli.main import main\n"
@@ -180,7 +180,7 @@ def test_a_photo_is_named_with_few_imports(tmp_path):
     ``tools/measure_start.py --instructions``."""
     pytest.importorskip("mobilenet._core", reason="the native core is not built")
     modelfile.write(toy(), tmp_path / "toy.safetensors")
-    PICTURE.save(tmp_path / "p.jpg")
+    IMAGE.save(tmp_path / "p.jpg")
     code = (
         "import sys; from mobilenet.cli.main import main\n"
         "main(['predict', sys.argv[1] + '/p.jpg', '--model', sys.argv[1] + '/toy.safetensors'], standalone_mode=False)\n"

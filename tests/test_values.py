@@ -77,7 +77,7 @@ def test_kinds_differ():
     assert len({Conv("a", ("x",), 3, 8), Conv("a", ("x",), 3, 8), Conv("a", ("x",), 3, 9)}) == 2
 
 
-class Colour(Settings):
+class Color(Settings):
     shade: Literal["light", "dark"]
     share: float = 1.0
     levels: tuple[int, ...] = ()
@@ -88,10 +88,10 @@ class Colour(Settings):
 
 
 def test_settings_convert_what_json_has():
-    colour = Colour("dark", 1, [1, 2])
-    assert colour == Colour("dark", 1.0, (1, 2)) == Colour.from_json({"shade": "dark", "share": 1, "levels": [1, 2]})
-    assert Colour.from_json(colour.to_json()) == colour
-    assert type(colour.share) is float
+    color = Color("dark", 1, [1, 2])
+    assert color == Color("dark", 1.0, (1, 2)) == Color.from_json({"shade": "dark", "share": 1, "levels": [1, 2]})
+    assert Color.from_json(color.to_json()) == color
+    assert type(color.share) is float
 
 
 @pytest.mark.parametrize(
@@ -101,20 +101,20 @@ def test_settings_convert_what_json_has():
         ({}, "no 'shade' in"),
         ({"shade": "drak"}, "must be 'light' or 'dark'; nearest: dark"),
         ({"shade": 1}, "must be 'light' or 'dark'"),
-        ({"share": "1"}, "colour.share '1': must be a number"),
-        ({"share": True}, "colour.share True: must be a number"),
+        ({"share": "1"}, "color.share '1': must be a number"),
+        ({"share": True}, "color.share True: must be a number"),
         ({"share": float("nan")}, "must be a number"),
         ({"share": 10**400}, "must be a number"),
-        ({"share": 1.5}, "colour.share 1.5: must be from 0 to 1"),
+        ({"share": 1.5}, "color.share 1.5: must be from 0 to 1"),
         ({"levels": [1.0]}, "must be a whole number"),
         ({"levels": 3}, "must be a list of a whole number"),
         ({"name": 3}, "must be a text or null"),
-        ({"x" * 10**6: 3}, "no setting of colour is called 'xxx"),
+        ({"x" * 10**6: 3}, "no setting of color is called 'xxx"),
     ],
 )
 def test_settings_refuse_in_one_short_line(data, message):
     if data:
         data = {"shade": "dark", "share": 1.0, "levels": [], **data}
     with pytest.raises(UsageError, match=message) as refusal:
-        Colour.from_json(data)
+        Color.from_json(data)
     assert len(str(refusal.value)) < 400

@@ -16,7 +16,7 @@ inline const float* values(std::size_t count, unsigned seed) {
   return known[seed].data();
 }
 
-// A stem, an inverted residual and a classifier on a image of side `n`, rows and panels split among `threads`.
+// A stem, an inverted residual and a classifier on an image of side `n`, rows and panels split among `threads`.
 struct Net {
   StemWeightsPtr stem;
   ProductWeightsPtr expand, project, head;

@@ -20,7 +20,7 @@ from .errors import UsageError, short_repr
 from .files import write_atomically
 from .images.preprocessing import WHOLE_IMAGE_FITS, Preprocessing
 from .limits import TooLarge, check_limit, parse_json
-from .network import catalogue
+from .network import catalog
 from .network.layers import Network
 from .tasks.results import VOID
 from .tensorfile import ModelFileError, read_safetensors, to_safetensors
@@ -211,7 +211,7 @@ def read(path: str | Path) -> ModelFile:
             problem = "is missing" if isinstance(error, KeyError) else f"does not parse: {error}"
             raise ModelFileError(f"{path}: metadata {key!r} {problem}; the file is damaged, make it again") from error
 
-    network = entry("network", catalogue.from_description)
+    network = entry("network", catalog.from_description)
     order = {name: i for i, name in enumerate(network.tensors())}  # a file may sort them otherwise
     views = {name: tensors.views[name] for name in sorted(tensors, key=lambda name: order.get(name, -1))}
     quantization: Quantization | None = None

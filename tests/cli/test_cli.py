@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from support import tflite_writer
 from support.cli import run
-from support.models import PICTURE, detector, segmenter, toy
+from support.models import IMAGE, detector, segmenter, toy
 from support.quantized import quantized
 from support.weights import random_tensors
 
@@ -37,12 +37,12 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    pictures = tmp_path / "pictures"
-    (pictures / "deeper").mkdir(parents=True)
+    images = tmp_path / "images"
+    (images / "deeper").mkdir(parents=True)
     generator = np.random.default_rng(0)
     for name in ("one.png", "two.jpg", "deeper/one.png"):
-        Image.fromarray(generator.integers(0, 256, (40, 60, 3), np.uint8)).save(pictures / name)
-    return pictures
+        Image.fromarray(generator.integers(0, 256, (40, 60, 3), np.uint8)).save(images / name)
+    return images
 
 
 def test_predict_json(model, folder):
@@ -139,7 +139,7 @@ def test_labels_cannot_control_a_terminal(folder, tmp_path, make):
     out = run(*common, "--json")[0]
     assert all(line.isprintable() for line in out.split("\n"))
     assert {p["label"] for answer in json.loads(out) for p in answer["predictions"]} == {hostile}
-    assert str(mobilenet.load(tmp_path / "m.safetensors")(PICTURE)).isprintable()
+    assert str(mobilenet.load(tmp_path / "m.safetensors")(IMAGE)).isprintable()
 
 
 def test_predict_masks(folder, tmp_path):
@@ -213,13 +213,13 @@ def test_cost():
     assert "rate 2" in out
 
 
-def test_cost_of_a_model_file_and_a_picture(model, tmp_path):
+def test_cost_of_a_model_file_and_its_chart(model, tmp_path):
     out, _ = run("cost", model, "--json")
     assert json.loads(out)["width"] == 0.25
     pytest.importorskip("matplotlib")
     run("cost", model, "--resolution", 64, "--save", tmp_path / "cost.png")
-    with Image.open(tmp_path / "cost.png") as picture:
-        assert picture.width > 1000
+    with Image.open(tmp_path / "cost.png") as chart:
+        assert chart.width > 1000
 
 
 def test_models(monkeypatch, tmp_path):
@@ -232,7 +232,7 @@ def test_models(monkeypatch, tmp_path):
     assert "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth" in run("models")[0]
 
 
-def test_convert_a_quantised_graph(tmp_path, folder):
+def test_convert_a_quantized_graph(tmp_path, folder):
     network = mobilenet_v2(0.35, 32, classes=3, padding="tensorflow", epsilon=None)
     (tmp_path / "theirs.tflite").write_bytes(tflite_writer.write(network, *quantized(network, "uint8"))[0])
     (tmp_path / "labels.txt").write_text("a\nb\nc\n")

@@ -329,7 +329,7 @@ def test_training_arguments(tmp_path: Path, form: str) -> None:
 
 
 @form_of_file
-def test_sparse_and_quantised(tmp_path: Path, form: str) -> None:
+def test_sparse_and_quantized(tmp_path: Path, form: str) -> None:
     assert "to_dense" in refusal(tmp_path, checkpoint(form, {"a": Call("torch._utils._rebuild_sparse_tensor")}))
     assert "dequantize" in refusal(tmp_path, checkpoint(form, {"a": Call("torch._utils._rebuild_qtensor")}))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.models import PICTURE, toy
+from support.models import IMAGE, toy
 from support.quantized import quantized
 from support.weights import random_tensors
 
@@ -48,11 +48,11 @@ def test_load_runs_on_the_engine(monkeypatch):
     reference = mobilenet.load(model, backend="reference")
     assert reference.runtime.name == "reference"
     assert reference.activation_bytes() == cost(model.network).layerwise_bytes
-    np.testing.assert_allclose(loaded(PICTURE).scores, reference(PICTURE).scores, atol=1e-5)
+    np.testing.assert_allclose(loaded(IMAGE).scores, reference(IMAGE).scores, atol=1e-5)
     budget = loaded.activation_bytes()
     assert mobilenet.load(model, memory_budget=budget).activation_bytes() <= budget
     with pytest.raises(ValueError, match=r"memory_budget 100: .* needs at least"):
-        mobilenet.load(model, memory_budget=100)(PICTURE)
+        mobilenet.load(model, memory_budget=100)(IMAGE)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.warns(RuntimeWarning, match="the native core was not built"):
         assert mobilenet.load(model).runtime.name == "reference"
@@ -116,7 +116,7 @@ def test_a_callers_own_function_is_a_runtime():
     assert runtime.planned_bytes(32) == reference.planned_bytes(32) == cost(model.network).layerwise_bytes
 
 
-def test_a_quantised_model_runs_on_its_reference(monkeypatch):
+def test_a_quantized_model_runs_on_its_reference(monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     network = toy(epsilon=None).network
     tensors, quantization = quantized(network, "int8")

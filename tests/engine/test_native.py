@@ -69,7 +69,7 @@ SWITCHES = {
     "expansion 2.5": mobilenet_v2(0.5, expansion=2.5, **SMALL),
     "output stride 8": mobilenet_v2(0.35, resolution=65, classes=10, output_stride=8),
     "output stride 16, tensorflow": mobilenet_v2(0.35, resolution=65, classes=None, output_stride=16, padding="tensorflow"),
-    "dilation past the picture": mobilenet_v2(0.35, resolution=9, classes=10, output_stride=8),
+    "dilation past the image": mobilenet_v2(0.35, resolution=9, classes=10, output_stride=8),
     "no classifier": mobilenet_v2(0.5, resolution=33, classes=None),
     "v1": mobilenet_v1(0.5, **SMALL),
     "v1 odd channels": mobilenet_v1(0.37, min_depth=1, **SMALL),
@@ -186,10 +186,10 @@ def test_joins_and_resizes_no_builder_makes(isa, corners, monkeypatch):
         Concat("inner", ("spread", "up")),
         Concat("outer", ("a", "inner", "a", "up")),
         Conv("c", ("outer",), 90, 20, kernel=3, dilation=2, epsilon=None),
-        Resize("picture", ("c", "input"), corners),
+        Resize("image", ("c", "input"), corners),
         Concat("twice", ("c", "c")),
     )
-    network = custom(layers, (31, 20), "pytorch", ("picture", "down", "one", "twice", "inner"))
+    network = custom(layers, (31, 20), "pytorch", ("image", "down", "one", "twice", "inner"))
     tensors, x = random_tensors(network), images(network, 2)
     ours = Native(network, tensors)(x)
     assert_close(network, ours, Reference(network, tensors)(x))
@@ -383,7 +383,7 @@ def test_real_photos(imagenet, shared):
 
 
 def test_real_masks(voc_small, shared):
-    """DeepLabv3-MobileNetV2 0.5 at 257 pixels on 72 pictures: LiteRT's own scores."""
+    """DeepLabv3-MobileNetV2 0.5 at 257 pixels on 72 images: LiteRT's own scores."""
     import mobilenet
     from mobilenet.predict.evaluate import evaluate
 
@@ -395,7 +395,7 @@ def test_real_masks(voc_small, shared):
 
 
 def test_real_boxes(coco, shared):
-    """SSDLite-MobileNetV2 on 103 pictures: the score of the numpy reference."""
+    """SSDLite-MobileNetV2 on 103 images: the score of the numpy reference."""
     pytest.importorskip("faster_coco_eval")
     import mobilenet
     from mobilenet.predict.evaluate import evaluate

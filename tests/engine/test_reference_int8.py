@@ -251,7 +251,7 @@ def test_batches_and_what_is_no_batch():
         run(np.zeros((1, 3, 8, 8)))
 
 
-def test_quantising_pictures_gives_their_own_pixels():
+def test_quantizing_images_gives_their_own_pixels():
     """The mean and standard deviation that a conversion stores undo the input's scale and zero point exactly."""
     for scale, zero_point in ((0.0078125, 128), (float(np.float32(1 / 127.5)), 127), (0.5, 0)):
         pixels = np.arange(256, dtype=np.float32)

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from support.models import PICTURE, toy
+from support.models import IMAGE, toy
 from support.networks import STYLES, networks
 from support.weights import random_tensors
 
@@ -34,7 +34,7 @@ PLANNED = {
 }
 
 
-def picture(network, seed=0):
+def image(network, seed=0):
     return np.random.default_rng(seed).standard_normal((1, 3, *network.resolution)).astype(np.float32)
 
 
@@ -42,7 +42,7 @@ def picture(network, seed=0):
 @given(networks(), st.integers(1, 4), st.floats(0.2, 1.5))
 def test_any_network_size_budget_and_threads(network, threads, share):
     """The same bits from every plan that fits; a budget below the least possible is refused with that number."""
-    tensors, x = random_tensors(network), picture(network)
+    tensors, x = random_tensors(network), image(network)
     free = Native(network, tensors)
     expected = free(x)
     assert all(np.isfinite(value).all() for value in expected.values())
@@ -102,7 +102,7 @@ def test_mutated_plans(name, threads):
             refused += 1
             continue
         outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
-        _core.Runner(threads).run(program, picture(network), outputs)
+        _core.Runner(threads).run(program, image(network), outputs)
     assert refused > 100
 
 
@@ -129,7 +129,7 @@ def test_damaged_model_files(tmp_path):
         path.write_bytes(bytes(content[:cut]) + generator.randbytes(generator.choice([0, 0, 5])))
         try:
             with np.errstate(all="ignore"):
-                mobilenet.load(path, threads=1)(PICTURE)
+                mobilenet.load(path, threads=1)(IMAGE)
         except ModelFileError:
             refused += 1
         path.unlink()  # a file in use is replaced, not written into

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.models import PICTURE, toy
+from support.models import IMAGE, toy
 
 import mobilenet
 from mobilenet import modelfile
@@ -48,12 +48,12 @@ def path(tmp_path) -> Path:
 
 def test_predictions(path):
     predictor = mobilenet.load(path, threads=2)
-    first = str(predictor(PICTURE))
+    first = str(predictor(IMAGE))
     for _ in range(50):
-        predictor(PICTURE)
+        predictor(IMAGE)
     before = resources()
     for i in range(PREDICTIONS):
-        result = predictor(PICTURE)
+        result = predictor(IMAGE)
         if i % 100 == 0:
             assert str(result) == first
     assert_flat(f"{PREDICTIONS} predictions", before, 3 * MEGABYTE)
@@ -61,10 +61,10 @@ def test_predictions(path):
 
 def test_loads(path):
     for _ in range(5):
-        mobilenet.load(path, threads=2)(PICTURE)
+        mobilenet.load(path, threads=2)(IMAGE)
     before = resources()
     for _ in range(LOADS):
-        mobilenet.load(path, threads=2)(PICTURE)
+        mobilenet.load(path, threads=2)(IMAGE)
     assert_flat(f"{LOADS} loads", before, 6 * MEGABYTE)
 
 

@@ -1,4 +1,4 @@
-"""Pictures: every mode and many damaged files in, files found and written."""
+"""Images: every mode and many damaged files in, files found and written."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def encoded(image, kind, **options):
     return file.getvalue()
 
 
-def png(width, height, depth, colour, data, key=b""):
-    """A PNG by hand: what the header claims, unfiltered rows, a colour key."""
+def png(width, height, depth, color, data, key=b""):
+    """A PNG by hand: what the header claims, unfiltered rows, a color key."""
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)) + (key and chunk(b"tRNS", key))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)) + (key and chunk(b"tRNS", key))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
@@ -57,7 +57,7 @@ def refusal(source):
     return message
 
 
-# What a picture may be -----------------------------------------------------------------------------------------------
+# What an image may be ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBX", "L", "P", "1", "CMYK", "YCbCr", "HSV", "RGBA", "LA", "PA", "RGBa"])
@@ -78,8 +78,8 @@ def test_one_bit_is_black_and_white():
 def test_transparency_lies_over_white(mode):
     image = Image.fromarray(noise(40, 30, 4)).convert(mode)
     rgba = np.asarray(image.convert("RGBA")).astype(float)
-    colour, alpha = rgba[..., :3], rgba[..., 3:] / 255
-    assert np.abs(pixels(image) - (colour * alpha + 255 * (1 - alpha))).max() <= 1
+    color, alpha = rgba[..., :3], rgba[..., 3:] / 255
+    assert np.abs(pixels(image) - (color * alpha + 255 * (1 - alpha))).max() <= 1
     assert (pixels(Image.new("RGBA", (2, 2), (9, 9, 9, 0))) == 255).all()
 
 
@@ -94,7 +94,7 @@ def test_transparent_palette_entries_are_white(tmp_path, kind):
     np.testing.assert_array_equal(pixels(path)[0], [[200, 10, 10], [255] * 3])
 
 
-def test_transparent_colour_keys_are_white(tmp_path):
+def test_transparent_color_keys_are_white(tmp_path):
     for file, first in (
         (png(2, 1, 8, 2, bytes([0, 1, 2, 3, 4, 5, 6]), key=bytes([0, 4, 0, 5, 0, 6])), [1, 2, 3]),
         (png(2, 1, 8, 0, bytes([0, 2, 5]), key=bytes([0, 5])), [2, 2, 2]),
@@ -104,7 +104,7 @@ def test_transparent_colour_keys_are_white(tmp_path):
         np.testing.assert_array_equal(pixels(tmp_path / "key.png")[0], [first, [255] * 3])
 
 
-def test_16_bit_grey_keeps_its_high_byte(tmp_path):
+def test_16_bit_gray_keeps_its_high_byte(tmp_path):
     values = np.arange(0, 65536, 97, np.uint16).reshape(26, 26)
     expected = np.repeat((values // 256).astype(np.uint8)[..., None], 3, axis=2)
     big_endian = values.astype(">u2")
@@ -131,20 +131,20 @@ def test_adobe_cmyk_is_not_inverted(tmp_path):
     cmyk = np.uint8([[[0, 255, 255, 0], [255, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 0]]]).repeat(16, 0).repeat(16, 1)
     Image.frombytes("CMYK", (64, 16), cmyk.tobytes()).save(tmp_path / "x.jpg", quality=100)
     assert b"Adobe" in (tmp_path / "x.jpg").read_bytes()[:64]
-    centres = pixels(tmp_path / "x.jpg")[8, 8::16].astype(int)
-    assert np.abs(centres - [[255, 0, 0], [0, 255, 255], [0, 0, 0], [255, 255, 255]]).max() <= 3
+    centers = pixels(tmp_path / "x.jpg")[8, 8::16].astype(int)
+    assert np.abs(centers - [[255, 0, 0], [0, 255, 255], [0, 0, 0], [255, 255, 255]]).max() <= 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_of_an_animation_the_first_frame(tmp_path, kind):
-    frames = [Image.new("RGB", (9, 7), colour) for colour in ("red", "lime", "blue")]
+    frames = [Image.new("RGB", (9, 7), color) for color in ("red", "lime", "blue")]
     (tmp_path / "x").write_bytes(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
     with Image.open(tmp_path / "x") as reference:
         assert reference.n_frames == 3
     assert np.abs(pixels(tmp_path / "x").astype(int) - [255, 0, 0]).max() <= 2  # WebP is lossy
 
 
-TURNED = {  # EXIF 2.3, tag 0x0112: where row 0 and column 0 of the stored pixels stand on the upright picture
+TURNED = {  # EXIF 2.3, tag 0x0112: where row 0 and column 0 of the stored pixels stand on the upright image
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -187,7 +187,7 @@ def test_arrays():
     np.testing.assert_array_equal(pixels(np.dstack([rgb, np.full((4, 5), 255, np.uint8)])), rgb)
     opened = open_image(rgb)
     rgb[:] = 0
-    assert np.asarray(opened).any(), "the picture must not share the array's memory"
+    assert np.asarray(opened).any(), "the image must not share the array's memory"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_pillow_image_stays_its_owners(tmp_path):
 
 
 @pytest.mark.parametrize("source", [None, 3, b"x.png", ["x.png"], object()])
-def test_things_that_are_no_picture(source):
+def test_things_that_are_no_image(source):
     assert "not an image" in refusal(source)
 
 
@@ -262,7 +262,7 @@ def test_missing_files_name_the_nearest(tmp_path):
         assert "no such file" in refusal(odd)
 
 
-def test_files_that_hold_no_picture(tmp_path):
+def test_files_that_hold_no_image(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("<html>404</html>\n" * 9)
     (tmp_path / "program.eps").write_bytes(encoded(photo(), "EPS"))
@@ -444,7 +444,7 @@ def test_dangling_links_are_missing_files(tree):
     assert len(find_inputs(["sub"])) == 3
 
 
-def test_pictures_are_written_in_the_format_of_the_suffix(tmp_path):
+def test_images_are_written_in_the_format_of_the_suffix(tmp_path):
     image = photo(64, 48)
     for name, kind in (("x.png", "PNG"), ("x", "PNG"), ("x.xyz", "PNG"), ("x.psd", "PNG"), ("x.JPG", "JPEG"), ("x.gif", "GIF")):
         write_image(image, tmp_path / name)

@@ -77,8 +77,8 @@ def test_equals_the_published_transforms_on_photos_and_their_tensors_nearly(shar
 
 
 def test_arithmetic_is_float32_throughout():
-    grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
-    x = Preprocessing((16, 16), "squash", mean=(0.1, 0.2, 0.3), std=(0.7, 0.8, 0.9))(grey)
+    gray = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
+    x = Preprocessing((16, 16), "squash", mean=(0.1, 0.2, 0.3), std=(0.7, 0.8, 0.9))(gray)
     for channel, (mean, std) in enumerate(((0.1, 0.7), (0.2, 0.8), (0.3, 0.9))):
         for value in range(256):
             expected = np.float32(value) / np.float32(255)
@@ -122,7 +122,7 @@ def test_squash_is_one_resize(interpolation):
     assert ours.tobytes() == expected.tobytes()
 
 
-def test_preprocessing_takes_rgb_pictures_only():
+def test_preprocessing_takes_rgb_images_only():
     for image in (Image.new("L", (9, 9)), Image.new("RGBA", (9, 9)), Image.new("RGB", (0, 9)), noise(9, 9)):
         with pytest.raises(ImageError, match="open_image"):
             IMAGENET_TORCHVISION(image)
@@ -220,7 +220,7 @@ def test_at_keeps_the_proportion(resolution, resize):
 
 
 def test_at_for_other_shapes_and_fits():
-    assert IMAGENET_TORCHVISION.at((112, 224)).resize == 256  # by the longer side, so that no picture is padded
+    assert IMAGENET_TORCHVISION.at((112, 224)).resize == 256  # by the longer side, so that no image is padded
     for policy in POLICIES:
         assert policy.at(policy.size) == policy
     assert POLICIES[2].at(96) == Preprocessing((96, 96), "central_fraction", fraction=0.875)

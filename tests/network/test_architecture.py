@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from mobilenet.network import catalogue
+from mobilenet.network import catalog
 from mobilenet.network.layers import Add, Conv, Linear, padding_amounts, strided
 from mobilenet.network.mobilenet import MOBILENET_V1_SHALLOW, make_divisible, mobilenet_v1, mobilenet_v2
 
@@ -117,7 +117,7 @@ def test_any_member_is_whole_and_survives_its_description(**arguments):
     for layer in network.layers:
         if isinstance(layer, (Conv, Linear)):
             assert layer.in_channels == shapes[layer.inputs[0]].channels
-    assert catalogue.from_description(json.loads(json.dumps(network.description))) == network
+    assert catalog.from_description(json.loads(json.dumps(network.description))) == network
 
 
 @given(size=st.integers(1, 200), stride=st.sampled_from([1, 2]), dilation=st.integers(1, 4))
@@ -164,9 +164,9 @@ def test_values_out_of_range_are_refused(arguments, words):
 
 def test_unknown_names_answer_with_the_nearest():
     with pytest.raises(ValueError, match=r"no architecture is called 'mobilnet_v2'; nearest: mobilenet_v2"):
-        catalogue.build("mobilnet_v2")
+        catalog.build("mobilnet_v2")
     with pytest.raises(ValueError, match=r"no setting of mobilenet_v2 is called 'widht'; nearest: width"):
-        catalogue.build("mobilenet_v2", widht=1)
+        catalog.build("mobilenet_v2", widht=1)
     with pytest.raises(ValueError, match=r"no layer or block 'layer_99'"):
         mobilenet_v2().until("layer_99")
     with pytest.raises(ValueError, match="no tap given"):
@@ -174,7 +174,7 @@ def test_unknown_names_answer_with_the_nearest():
     for wrong in ({}, {"architecture": 3}, {"architecture": "mobilenet_v2", "width": "wide"},
                   {"architecture": "mobilenet_v2", "rows": 7}, {"architecture": "mobilenet_v2", "rows": [[1]]}):  # fmt: skip
         with pytest.raises(ValueError, match=r"called None|called 3|'wide'|rows 7|rows \[1\]"):
-            catalogue.from_description(wrong)
+            catalog.from_description(wrong)
 
 
 def test_until_keeps_only_what_the_tap_needs():

@@ -11,7 +11,7 @@ from support.weights import random_tensors, tolerance
 
 from mobilenet.engine.reference import Reference
 from mobilenet.images.resample import bilinear_taps, resize
-from mobilenet.network import catalogue
+from mobilenet.network import catalog
 from mobilenet.network.cost import Cost, cost, space_to_batch_madds
 from mobilenet.network.heads import (
     deeplabv3_mobilenet_v1,
@@ -164,14 +164,14 @@ def test_the_ledger_document_holds_what_the_code_counts(table):
 
 @pytest.mark.parametrize("network", [*SMALL, DETECTORS[0][0], SEGMENTERS[0][0]])
 def test_a_description_makes_the_same_network_again(network):
-    again = catalogue.from_description(json.loads(json.dumps(network.description)))
+    again = catalog.from_description(json.loads(json.dumps(network.description)))
     assert again == network
     assert again.task == network.task == ("detection" if "ssd" in network.architecture else "segmentation")
 
 
 @pytest.mark.parametrize("network", [network for network, *_ in DETECTORS[:7]] + [network for network, *_ in SEGMENTERS])
 def test_other_classes_are_another_build(network):
-    assert network.with_classes(7) == catalogue.from_description({**network.description, "classes": 7})
+    assert network.with_classes(7) == catalog.from_description({**network.description, "classes": 7})
 
 
 def test_tasks():
@@ -262,7 +262,7 @@ def test_bilinear_resizing_is_torchs(corners, size, target):
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=8 * 2.0**-24 * np.abs(x).max() * 2)
 
 
-def test_bilinear_taps_stay_on_the_picture():
+def test_bilinear_taps_stay_on_the_image():
     for size in (1, 2, 5):
         for target in (1, 2, 3, 17):
             for corners in ("aligned", "half_pixel"):
@@ -271,7 +271,7 @@ def test_bilinear_taps_stay_on_the_picture():
                 assert all(0 <= w <= 1 for w in weights)
 
 
-def test_large_and_odd_pictures_run():
+def test_large_and_odd_images_run():
     torch = pytest.importorskip("torch")
     from mobilenet import nn
 

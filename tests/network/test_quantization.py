@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.models import PICTURE
+from support.models import IMAGE
 from support.quantized import quantized
 from support.weights import random_tensors
 
@@ -179,19 +179,19 @@ def test_the_predictor_runs_integers_and_dequantized_only_when_asked(dtype):
     quantized_model = model(dtype)
     predict = mobilenet.load(quantized_model)
     scale, _ = quantized_model.quantization.activations["classifier"]
-    (logits,) = predict.runtime(quantized_model.preprocessing(PICTURE)[None])["classifier"]
+    (logits,) = predict.runtime(quantized_model.preprocessing(IMAGE)[None])["classifier"]
     steps = logits / np.float32(scale)
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
     real = mobilenet.load(quantized_model, backend="dequantized")
     assert isinstance(real.runtime, Reference)
-    (other,) = real.runtime(quantized_model.preprocessing(PICTURE)[None])["classifier"]
+    (other,) = real.runtime(quantized_model.preprocessing(IMAGE)[None])["classifier"]
     assert not np.array_equal(logits, other)
     np.testing.assert_allclose(logits, other, atol=8 * scale)  # some steps: every layer rounds
     assert quantized_model.dequantized().dequantized().quantization is None
-    assert predict(PICTURE).scores.sum() == pytest.approx(1, abs=1e-6)
+    assert predict(IMAGE).scores.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_torch_runs_the_numbers_that_the_integers_stand_for():
     nn = pytest.importorskip("mobilenet.nn")
     theirs, ours = mobilenet.load(model(), nn.executor), mobilenet.load(model(), "dequantized")
-    np.testing.assert_allclose(theirs(PICTURE).scores, ours(PICTURE).scores, atol=1e-5)
+    np.testing.assert_allclose(theirs(IMAGE).scores, ours(IMAGE).scores, atol=1e-5)

@@ -107,7 +107,7 @@ def test_frozen_input_or_weight() -> None:
     conv = DepthwiseConv2d(4, 4, 3, 2, 1, groups=4, bias=False)
     images = torch.randn(1, 4, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
-        conv(images).sum().backward()  # a picture wants no gradient
+        conv(images).sum().backward()  # an image needs no gradient
     assert conv.weight.grad is not None
     conv.requires_grad_(False)
     images.requires_grad_()

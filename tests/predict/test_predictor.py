@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.cli import run
-from support.models import PICTURE, detector, segmenter, toy
+from support.models import IMAGE, detector, segmenter, toy
 from support.weights import random_tensors
 
 import mobilenet
@@ -29,10 +29,10 @@ from mobilenet.tasks.results import Classification, OutputError
 from mobilenet.zoo import load as zoo_load
 
 
-def test_every_kind_of_picture(tmp_path):
-    PICTURE.save(tmp_path / "p.png")
+def test_every_kind_of_image(tmp_path):
+    IMAGE.save(tmp_path / "p.png")
     predict = mobilenet.load(toy())
-    answers = [predict(source) for source in (tmp_path / "p.png", str(tmp_path / "p.png"), PICTURE, np.asarray(PICTURE))]
+    answers = [predict(source) for source in (tmp_path / "p.png", str(tmp_path / "p.png"), IMAGE, np.asarray(IMAGE))]
     for answer in answers:
         np.testing.assert_array_equal(answer.scores, answers[0].scores)
         assert answer.scores.dtype == np.float32
@@ -59,7 +59,7 @@ def test_what_is_no_number_comes_last():
 def test_files_and_names(tmp_path):
     modelfile.write(toy(), tmp_path / "toy.safetensors")
     loaded = mobilenet.load(tmp_path / "toy.safetensors")
-    np.testing.assert_array_equal(loaded(PICTURE).scores, mobilenet.load(toy())(PICTURE).scores)
+    np.testing.assert_array_equal(loaded(IMAGE).scores, mobilenet.load(toy())(IMAGE).scores)
     with pytest.raises(ModelFileError, match="No such file"):
         mobilenet.load(tmp_path / "missing.safetensors")
     with pytest.raises(ValueError, match="no model is called 'imagenett'; nearest: imagenet"):
@@ -117,10 +117,10 @@ def test_torch_modules_load_by_name_too(shadowed):
 
 @pytest.mark.parametrize("command", [["predict", "p.png"], ["bench", "--layers"], ["evaluate", "--data", "data"]])
 def test_every_command_means_the_known_model(command, shadowed):
-    PICTURE.save("p.png")
+    IMAGE.save("p.png")
     for label in "abc":
         Path("data", label).mkdir(parents=True)
-        PICTURE.save(f"data/{label}/p.png")
+        IMAGE.save(f"data/{label}/p.png")
     run(*command)
     run(*command, "--model", "coco")
 
@@ -172,7 +172,7 @@ def test_the_reference_refuses_what_is_no_input():
             run(wrong)
 
 
-def test_batches_and_single_pictures_agree():
+def test_batches_and_single_images_agree():
     network = mobilenet_v2(0.35, (33, 20), classes=4, padding="tensorflow")
     run = Reference(network, random_tensors(network))
     images = np.random.default_rng(0).standard_normal((3, 3, 33, 20)).astype(np.float32)
@@ -213,7 +213,7 @@ def test_inputs_are_not_written_to():
 
 
 def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
-    """The same order of the five likeliest on every one of the 100 pictures, and the oracle's score."""
+    """The same order of the five likeliest on every one of the 100 images, and the oracle's score."""
     torch = pytest.importorskip("torch")
     models = pytest.importorskip("torchvision").models
     from mobilenet.predict.evaluate import records_for
@@ -225,10 +225,10 @@ def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
     peer.eval()
     transform = models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     predict = mobilenet.load(imagenet)
-    pictures = [(record.name, record.truth) for record in records_for(imagenet, shared / "data" / "imagenet100")]
-    assert len(pictures) == 100
+    images = [(record.name, record.truth) for record in records_for(imagenet, shared / "data" / "imagenet100")]
+    assert len(images) == 100
     right = right5 = 0
-    for path, index in pictures:
+    for path, index in images:
         with Image.open(path) as opened, torch.inference_mode():
             theirs = peer(transform(opened.convert("RGB"))[None])[0].numpy()
         ours = predict.runtime(imagenet.preprocessing(open_image(path))[None])["classifier"][0]
@@ -242,7 +242,7 @@ def test_real_photos_are_named_as_torchvision_names_them(shared, imagenet):
 
 def test_preprocessing_of_a_model_is_its_own():
     a, b = toy(), replace(toy(), preprocessing=Preprocessing(size=(32, 32), fit="squash", mean=(0.5,) * 3, std=(0.5,) * 3))
-    assert not np.array_equal(mobilenet.load(a)(PICTURE).scores, mobilenet.load(b)(PICTURE).scores)
+    assert not np.array_equal(mobilenet.load(a)(IMAGE).scores, mobilenet.load(b)(IMAGE).scores)
 
 
 def overflowing(model):
@@ -267,8 +267,8 @@ def test_answers_that_are_no_numbers_are_errors(task, backend, tmp_path):
         with pytest.raises(
             OutputError, match=r"^output '\w+(\.\w+)?' holds NaN or infinity: the weights overflow on this image"
         ):
-            predict(PICTURE)
-        PICTURE.save(tmp_path / "p.png")
+            predict(IMAGE)
+        IMAGE.save(tmp_path / "p.png")
         with pytest.raises(OutputError, match=r"p\.png: output "):
             predict(tmp_path / "p.png")
 
@@ -279,7 +279,7 @@ def test_one_value_that_is_no_number_is_enough(value, kind):
     answer = np.zeros((1, 3), kind)
     answer[0, 1] = value
     with pytest.raises(OutputError, match="output 'classifier' holds NaN or infinity"):
-        mobilenet.load(toy(), lambda model: lambda images: {"classifier": answer})(PICTURE)
+        mobilenet.load(toy(), lambda model: lambda images: {"classifier": answer})(IMAGE)
 
 
 def test_the_other_images_are_done(tmp_path, monkeypatch):

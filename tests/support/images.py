@@ -11,5 +11,5 @@ def noise(width, height, channels=3, seed=0):
 
 
 def photo(width=31, height=17, seed=0):
-    """Smooth and colourful, so that codecs have something to code."""
+    """Smooth and colorful, so that codecs have something to code."""
     return Image.fromarray(noise(7, 5, seed=seed)).resize((width, height), Image.Resampling.BICUBIC)

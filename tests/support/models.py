@@ -12,7 +12,7 @@ from mobilenet.network.mobilenet import mobilenet_v1
 from mobilenet.tasks.detection import TENSORFLOW, TORCHVISION
 from support.weights import random_tensors
 
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8))
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8))
 
 
 def toy(classes: int | None = 3, **settings) -> ModelFile:
@@ -42,13 +42,13 @@ def segmenter(preprocessing: Preprocessing = PAD) -> ModelFile:
     return ModelFile(network, random_tensors(network), LABELS, preprocessing, background=0)
 
 
-def by_colour(images):
-    """Logits of a segmenter that knows the three colours: a pixel of none of them is background."""
-    colours = images * 20
-    return {"upsample": np.concatenate([np.full_like(colours[:, :1], 1), colours], axis=1)}
+def by_color(images):
+    """Logits of a segmenter that knows the three colors: a pixel of none of them is background."""
+    colors = images * 20
+    return {"upsample": np.concatenate([np.full_like(colors[:, :1], 1), colors], axis=1)}
 
 
 def halves(width: int, height: int, left=(255, 0, 0), right=(0, 255, 0)) -> Image.Image:
-    picture = Image.new("RGB", (width, height), right)
-    picture.paste(left, (0, 0, width // 2, height))
-    return picture
+    image = Image.new("RGB", (width, height), right)
+    image.paste(left, (0, 0, width // 2, height))
+    return image

@@ -1,4 +1,4 @@
-"""Small quantised networks for tests: random weights, scales and zero points measured on random pictures."""
+"""Small quantized networks for tests: random weights, scales and zero points measured on random images."""
 
 from __future__ import annotations
 

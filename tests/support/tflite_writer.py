@@ -92,17 +92,17 @@ class Model:
         self.codes: list[str] = []
 
     def tensor(self, name: str, shape, dtype: str, scale=None, zero_point=0, axis: int = 0, data=None) -> int:
-        quantisation = None
+        quantization = None
         if scale is not None:
             scale = np.atleast_1d(np.asarray(scale, np.float32))
             points = np.full(len(scale), zero_point, np.int64)
-            quantisation = Table({2: scale, 3: points, 6: Scalar("i", axis)})
+            quantization = Table({2: scale, 3: points, 6: Scalar("i", axis)})
         buffer = 0
         if data is not None:
             buffer = len(self.buffers)
             self.buffers.append(Table({0: np.ascontiguousarray(data).view(np.uint8).reshape(-1)}))
         self.tensors.append(Table({0: np.array(shape, np.int32), 1: Scalar("b", TYPES[dtype]), 2: Scalar("I", buffer), 3: name,
-                                   4: quantisation}))  # fmt: skip
+                                   4: quantization}))  # fmt: skip
         return len(self.tensors) - 1
 
     def operator(self, code: str, inputs: list[int], output: int, options: Table | None = None) -> int:
@@ -119,7 +119,7 @@ class Model:
 
 
 def write(network: Network, tensors: dict[str, np.ndarray], quantization: Quantization) -> tuple[bytes, dict[str, int]]:
-    """A TFLite file of a quantised network in TensorFlow-slim's names, and the tensor that holds each layer's output."""
+    """A TFLite file of a quantized network in TensorFlow-slim's names, and the tensor that holds each layer's output."""
     model, shapes, at = Model(), network.shapes(), {}
     scope = slim.v1_scope if network.architecture.endswith("v1") else slim.v2_scope
 
@@ -144,7 +144,7 @@ def write(network: Network, tensors: dict[str, np.ndarray], quantization: Quanti
             for i, name in enumerate(layer.inputs):
                 if quantization.activations[name] != result:
                     channels, height, width = shapes[name]
-                    same = model.tensor(f"requantised/{name}", (1, height, width, channels), quantization.dtype, *result)
+                    same = model.tensor(f"requantized/{name}", (1, height, width, channels), quantization.dtype, *result)
                     inputs[i] = model.operator("QUANTIZE", [inputs[i]], same)
         elif isinstance(layer, Resize):
             _, height, width = shapes[layer.name]

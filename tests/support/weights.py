@@ -43,7 +43,7 @@ def tolerance(network: Network, scale: float, unit: float = 2.0**-24) -> float:
 
     A sum of K products in any order has a relative error of about sqrt(K) roundings of half a unit in the last place
     (the probabilistic bound of Higham and Mary, 2019); batch norm and activation add a few more. Layers in sequence add
-    their squares, and normalisation keeps the gain between them near one. The factor 8 covers both sides (sqrt 2) and
+    their squares, and normalization keeps the gain between them near one. The factor 8 covers both sides (sqrt 2) and
     the largest of some thousand outputs (about five standard deviations).
     """
     terms = sum(

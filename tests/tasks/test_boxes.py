@@ -46,9 +46,9 @@ def test_iou_of_degenerate_and_inverted_boxes():
 
 
 def overlapping(generator: np.random.Generator, count: int) -> np.ndarray:
-    centres = generator.uniform(0, 100, (max(count // 5, 1), 2))[generator.integers(0, max(count // 5, 1), count)]
-    centred = np.concatenate([centres + generator.normal(0, 3, (count, 2)), generator.uniform(5, 30, (count, 2))], axis=1)
-    return boxes.to_corners(centred).astype(np.float32)
+    centers = generator.uniform(0, 100, (max(count // 5, 1), 2))[generator.integers(0, max(count // 5, 1), count)]
+    centered = np.concatenate([centers + generator.normal(0, 3, (count, 2)), generator.uniform(5, 30, (count, 2))], axis=1)
+    return boxes.to_corners(centered).astype(np.float32)
 
 
 @settings(max_examples=60, deadline=None)

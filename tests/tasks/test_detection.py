@@ -1,4 +1,4 @@
-"""Detectors from outputs to boxes: torchvision's whole SSDLite on MobileNetV2, boxes in the picture's pixels, model files."""
+"""Detectors from outputs to boxes: torchvision's whole SSDLite on MobileNetV2, boxes in the image's pixels, model files."""
 
 from __future__ import annotations
 
@@ -96,21 +96,21 @@ def test_the_whole_of_torchvisions_ssdlite(torchvisions):
 
     model, network, tensors = torchvisions
     assert sum(p.numel() for p in model.parameters()) == 4_664_988
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8))
     preprocessing = Preprocessing(size=(320, 320), fit="squash", mean=HALF, std=HALF)
     ours = ModelFile(network, tensors, tuple(map(str, range(90))), preprocessing, decoding=TORCHVISION)
-    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
     with torch.inference_mode():
-        images, _ = model.transform([x])
-        features = list(model.backbone(images.tensors).values())
+        batch, _ = model.transform([x])
+        features = list(model.backbone(batch.tensors).values())
         theirs = model.head(features)
-        anchors = model.anchor_generator(images, features)
-        (found,) = model.postprocess_detections(theirs, anchors, images.image_sizes)
-    np.testing.assert_allclose(preprocessing(picture), images.tensors[0].numpy(), rtol=0, atol=1e-6)
+        anchors = model.anchor_generator(batch, features)
+        (found,) = model.postprocess_detections(theirs, anchors, batch.image_sizes)
+    np.testing.assert_allclose(preprocessing(image), batch.tensors[0].numpy(), rtol=0, atol=1e-6)
     np.testing.assert_allclose(
         boxes.to_corners(default_boxes(network)) * 320, anchors[0].numpy(), rtol=0, atol=4 * 2.0**-24 * 640
     )
-    logits, codes = logits_and_codes(nn.executor(ours)(preprocessing(picture)[None]), network)
+    logits, codes = logits_and_codes(nn.executor(ours)(preprocessing(image)[None]), network)
     for mine, other in ((logits, theirs["cls_logits"][0].numpy()), (codes, theirs["bbox_regression"][0].numpy())):
         assert mine.shape == other.shape
         scale = np.abs(other).max()
@@ -133,13 +133,13 @@ def test_the_whole_of_torchvisions_ssdlite(torchvisions):
 # Decoding ------------------------------------------------------------------------------------------------------------
 
 
-def test_boxes_land_on_the_picture():
-    """A default box at the middle of a map, on a picture three times as wide as high; TensorFlow's order of codes."""
+def test_boxes_land_on_the_image():
+    """A default box at the middle of a map, on an image three times as wide as high; TensorFlow's order of codes."""
     model = detector()
     defaults = default_boxes(model.network)
-    number = len(defaults) - 6  # on the last map, one cell: 0.95 of the picture around its centre
-    picture = Image.new("RGB", (300, 100))
-    result = Predictor(model, pointing(model.network, {number: (2, 5.0)}))(picture)
+    number = len(defaults) - 6  # on the last map, one cell: 0.95 of the image around its center
+    image = Image.new("RGB", (300, 100))
+    result = Predictor(model, pointing(model.network, {number: (2, 5.0)}))(image)
     assert isinstance(result, Detections)
     (found,) = result.top()
     assert (found.label, found.index) == ("c", 2)
@@ -147,22 +147,22 @@ def test_boxes_land_on_the_picture():
     assert found.box == pytest.approx((7.5, 2.5, 292.5, 97.5))
 
     moved = {number: (1.0, 2.0, 0.0, 0.0)}  # dy, dx: a tenth and two tenths of the box's sides
-    (found,) = Predictor(model, pointing(model.network, {number: (0, 5.0)}, moved))(picture).top()
-    assert found.box == pytest.approx((7.5 + 57, 2.5 + 9.5, 300, 100)), "cut at the picture's edge"
+    (found,) = Predictor(model, pointing(model.network, {number: (0, 5.0)}, moved))(image).top()
+    assert found.box == pytest.approx((7.5 + 57, 2.5 + 9.5, 300, 100)), "cut at the image's edge"
     other = replace(model, decoding=replace(TENSORFLOW, codes="xywh"))
-    (found,) = Predictor(other, pointing(model.network, {number: (0, 5.0)}, moved))(picture).top()
+    (found,) = Predictor(other, pointing(model.network, {number: (0, 5.0)}, moved))(image).top()
     assert found.box == pytest.approx((7.5 + 28.5, 2.5 + 19, 300, 100))
     grown = {number: (0.0, 0.0, 0.0, -5.0)}  # dw: a factor of 1 / e
-    (found,) = Predictor(model, pointing(model.network, {number: (0, 5.0)}, grown))(picture).top()
+    (found,) = Predictor(model, pointing(model.network, {number: (0, 5.0)}, grown))(image).top()
     assert found.box[2] - found.box[0] == pytest.approx(285 / np.e, rel=1e-5)
 
 
-def test_boxes_of_a_padded_picture():
+def test_boxes_of_a_padded_image():
     preprocessing = Preprocessing(size=(33, 33), fit="pad", fill=127, mean=HALF, std=HALF)
     model = replace(detector(), preprocessing=preprocessing)
     number = len(default_boxes(model.network)) - 6
     (found,) = Predictor(model, pointing(model.network, {number: (0, 5.0)}))(Image.new("RGB", (330, 110))).top()
-    assert found.box == pytest.approx((8.25, 8.25, 321.75, 110)), "the square input shows the picture in its upper third"
+    assert found.box == pytest.approx((8.25, 8.25, 321.75, 110)), "the square input shows the image in its upper third"
 
 
 def test_duplicates_go_and_other_classes_stay():
@@ -227,8 +227,8 @@ def test_a_detector_round_trips(tmp_path):
         modelfile.write(model, tmp_path / "d.safetensors")
         again = modelfile.read(tmp_path / "d.safetensors")
         assert (again.network, again.decoding, again.labels) == (model.network, model.decoding, model.labels)
-        picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
-        one, other = mobilenet.load(again)(picture), mobilenet.load(model)(picture)
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+        one, other = mobilenet.load(again)(image), mobilenet.load(model)(image)
         np.testing.assert_array_equal(one.boxes, other.boxes)
 
 

@@ -1,4 +1,4 @@
-"""Labels drawn on pictures: on a band and nothing else, at any size, whatever the text."""
+"""Labels drawn on images: on a band and nothing else, at any size, whatever the text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def extent(changed):
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 200), (200, 33), (96, 96), (224, 224), (640, 480), (4000, 3000)])
 def test_text_on_a_band_and_nothing_else(size):
-    white, black = (Image.new("RGB", size, colour) for colour in ("white", "black"))
+    white, black = (Image.new("RGB", size, color) for color in ("white", "black"))
     on_white, on_black = (np.asarray(draw_classification(image, LINES)) for image in (white, black))
     assert not np.asarray(black).any()
     assert on_white.shape == (size[1], size[0], 3)
@@ -43,7 +43,7 @@ def test_text_on_a_band_and_nothing_else(size):
     if min(size) >= 224:
         assert bottom - top < size[1] * 0.45
         assert right - left < size[0] * 0.8
-        assert y1 - y0 > size[1] * 0.15, "five lines grow with the picture"
+        assert y1 - y0 > size[1] * 0.15, "five lines grow with the image"
 
 
 def test_the_largest_photo_is_drawn_on():
@@ -86,7 +86,7 @@ def test_any_text_on_any_size(lines, width, height):
     assert drawn.mode == "RGB"
 
 
-def test_drawing_takes_rgb_pictures_only():
+def test_drawing_takes_rgb_images_only():
     with pytest.raises(ImageError, match="open_image"):
         draw_classification(Image.new("L", (9, 9)), LINES)
 
@@ -111,9 +111,9 @@ def test_frames_and_tags(size, ground):
     assert top < height * 0.5, "the tag stands above"
     if width >= 200:  # on smaller ones it covers the frame
         assert (left, right) == (width * 0.25, width * 0.75 - 1), "the tag begins where the frame does"
-        assert bottom == round(height * 0.9) - 1, "the frame in colour, a pixel inside its dark edge"
+        assert bottom == round(height * 0.9) - 1, "the frame in color, a pixel inside its dark edge"
         middle = drawn[int(height * 0.6) : int(height * 0.8), int(width * 0.4) : int(width * 0.6)]
-        assert (middle == np.asarray(image)[0, 0]).all(), "inside, the picture is left as it is"
+        assert (middle == np.asarray(image)[0, 0]).all(), "inside, the image is left as it is"
 
 
 def test_tags_do_not_cover_each_other():
@@ -132,7 +132,7 @@ def test_tags_do_not_cover_each_other():
     st.text(max_size=30),
 )
 def test_any_box_on_any_size(boxes, width, height, label):
-    """Boxes past the edges, inverted, of no size: nothing breaks, and the picture given is left alone."""
+    """Boxes past the edges, inverted, of no size: nothing breaks, and the image given is left alone."""
     image = Image.new("RGB", (width, height), "white")
     drawn = draw_detections(image, boxed(*boxes, label=label))
     assert drawn.size == image.size
@@ -161,7 +161,7 @@ def test_masks_and_legend():
         draw(photo(30, 20), result, [])
 
 
-def test_strips_of_a_large_picture_join_without_a_seam():
+def test_strips_of_a_large_image_join_without_a_seam():
     mask = np.ones((2100, 1000), np.uint8)
     drawn = np.asarray(draw_segmentation(Image.new("RGB", (1000, 2100), "white"), masked(mask), []))
     assert (drawn[1:] == drawn[1, 1]).all()

@@ -1,4 +1,4 @@
-"""Scores: COCO's against pycocotools, VOC's against plain loops, layouts recognised, and the real models' oracles."""
+"""Scores: COCO's against pycocotools, VOC's against plain loops, layouts recognized, and the real models' oracles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
-from support.models import LABELS, by_colour, detector, halves, segmenter, toy
+from support.models import LABELS, by_color, detector, halves, segmenter, toy
 
 import mobilenet
 from mobilenet.data import Classes, coco
@@ -23,30 +23,30 @@ from mobilenet.tasks.results import VOID, Detections, Segmentation
 # COCO ----------------------------------------------------------------------------------------------------------------
 
 
-def annotations(generator: np.random.Generator, pictures: int) -> dict:
-    """Pictures of 300 x 200, some without objects, with objects of every size, one pixel and crowds among them."""
+def annotations(generator: np.random.Generator, num_images: int) -> dict:
+    """Images of 300 x 200, some without objects, with objects of every size, one pixel and crowds among them."""
     found = []
-    for picture in range(1, pictures + 1):
-        for _ in range(int(generator.integers(0, 6)) * (picture % 4 != 0)):
+    for image in range(1, num_images + 1):
+        for _ in range(int(generator.integers(0, 6)) * (image % 4 != 0)):
             width, height = np.exp(generator.uniform(0, 5, 2))
             x, y = generator.uniform(0, 300 - width), generator.uniform(0, 200 - min(height, 199))
             found.append(
-                {"id": len(found) + 1, "image_id": picture, "category_id": int(generator.choice([1, 3, 7])),
+                {"id": len(found) + 1, "image_id": image, "category_id": int(generator.choice([1, 3, 7])),
                  "bbox": [x, y, width, height], "area": width * height, "iscrowd": int(generator.random() < 0.15)}
             )  # fmt: skip
     found.append({"id": len(found) + 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 1, 1], "area": 1, "iscrowd": 0})
     return {
-        "images": [{"id": i, "file_name": f"{i}.png", "width": 300, "height": 200} for i in range(1, pictures + 1)],
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 300, "height": 200} for i in range(1, num_images + 1)],
         "categories": [{"id": i, "name": n} for i, n in ((1, "a"), (3, "b"), (7, "c"))],
         "annotations": found,
     }
 
 
-def guesses(generator: np.random.Generator, truth: dict, picture: int) -> Detections:
+def guesses(generator: np.random.Generator, truth: dict, image: int) -> Detections:
     """Near the truth, with duplicates and inventions, at scores with ties."""
     boxes, classes = [], []
     for entry in truth["annotations"]:
-        if entry["image_id"] == picture and generator.random() < 0.8:
+        if entry["image_id"] == image and generator.random() < 0.8:
             x, y, w, h = entry["bbox"]
             for _ in range(int(generator.integers(1, 3))):
                 shift = generator.normal(0, 0.1, 2) * (w, h)
@@ -69,8 +69,8 @@ def test_coco_metrics_are_pycocotools(seed):
     generator = np.random.default_rng(seed)
     truth = annotations(generator, 12)
     score = MeanAP(truth, [1, 3, 7])
-    for picture in truth["images"]:
-        score.add(guesses(generator, truth, picture["id"]), picture["id"])
+    for image in truth["images"]:
+        score.add(guesses(generator, truth, image["id"]), image["id"])
     with contextlib.redirect_stdout(io.StringIO()):
         peer = coco.COCO()
         peer.dataset = json.loads(json.dumps({**truth, "info": {}}))
@@ -87,8 +87,8 @@ def test_coco_metrics_are_pycocotools(seed):
         assert metrics[name] is None or metrics[name] == pytest.approx(expected, abs=1e-12)
 
 
-def one_object(box, crowd=0, pictures=1):
-    images = [{"id": i, "file_name": f"{i}.png", "width": 50, "height": 50} for i in range(pictures)]
+def one_object(box, crowd=0, num_images=1):
+    images = [{"id": i, "file_name": f"{i}.png", "width": 50, "height": 50} for i in range(num_images)]
     entry = {"id": 1, "image_id": 0, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": crowd}
     return {"images": images, "categories": [{"id": 1, "name": "a"}], "annotations": [entry]}
 
@@ -118,10 +118,10 @@ def test_cases_that_the_standard_decides():
     assert score(both, found([25, 25, 35, 35], [0, 0, 10, 10]))["mAP"] == 1, "what is found in a crowd is not wrong"
     alone = score(one_object([0, 0, 10, 10]), found([25, 25, 35, 35], [0, 0, 10, 10]))
     assert alone["mAP"] == pytest.approx(0.5, abs=0.01), "without the crowd it is"
-    empty = one_object([0, 0, 10, 10], pictures=2)
+    empty = one_object([0, 0, 10, 10], num_images=2)
     assert score(empty, found([0, 0, 10, 10]), found())["mAP"] == 1
     wrong = score(empty, found([0, 0, 10, 10], scores=[0.5]), found([0, 0, 10, 10]))
-    assert wrong["mAP"] == pytest.approx(0.5, abs=0.01), "what is found on a picture without objects is wrong"
+    assert wrong["mAP"] == pytest.approx(0.5, abs=0.01), "what is found on an image without objects is wrong"
     none = {**empty, "annotations": []}
     assert set(score(none, found(), found([0, 0, 10, 10])).values()) == {None}
 
@@ -184,10 +184,10 @@ def test_classes_by_id_or_name(coco_folder):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 6))
-def test_mean_iou_is_what_plain_loops_count(seed, pictures, classes):
+def test_mean_iou_is_what_plain_loops_count(seed, num_images, classes):
     generator = np.random.default_rng(seed)
     score, right, either, same, meant = MeanIoU(classes), [0] * classes, [0] * classes, 0, 0
-    for _ in range(pictures):
+    for _ in range(num_images):
         shape = tuple(generator.integers(1, 9, 2))
         truth, mask = (generator.integers(0, classes, shape).astype(np.uint8) for _ in range(2))
         truth[generator.random(shape) < 0.3] = VOID
@@ -233,7 +233,7 @@ def voc_folder(tmp_path):
 
 
 def test_voc_layout(voc_folder):
-    predictor = Predictor(segmenter(), by_colour)
+    predictor = Predictor(segmenter(), by_color)
     score = evaluate(predictor, voc_folder)
     assert score.to_json() == {
         "task": "segmentation", "images": 2, "metrics": {"mIoU": 1.0, "pixel_accuracy": 1.0}, "failed": []
@@ -264,7 +264,7 @@ def test_a_layout_for_another_task(voc_folder, coco_folder, tmp_path):
 
 
 def test_coco_scores_what_the_reference_scored(shared, coco, one_thread):
-    """SSDLite-MobileNetV2 of TensorFlow on 103 pictures: computed once with independent code, AP 0.323, AP50 0.501."""
+    """SSDLite-MobileNetV2 of TensorFlow on 103 images: computed once with independent code, AP 0.323, AP50 0.501."""
     pytest.importorskip("faster_coco_eval")
     from mobilenet.nn import executor
 
@@ -276,7 +276,7 @@ def test_coco_scores_what_the_reference_scored(shared, coco, one_thread):
 
 
 def test_voc_small_scores_what_the_reference_scored(shared, voc_small, one_thread):
-    """DeepLabv3-MobileNetV2 0.5 at 257 px on 72 pictures: computed once with LiteRT, mIoU 0.556, pixel accuracy 0.9075."""
+    """DeepLabv3-MobileNetV2 0.5 at 257 px on 72 images: computed once with LiteRT, mIoU 0.556, pixel accuracy 0.9075."""
     pytest.importorskip("torch")
     from mobilenet.nn import executor
 

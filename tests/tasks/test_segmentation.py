@@ -1,4 +1,4 @@
-"""Segmenters from logits to masks: transformers' own network, views that are averaged, masks in the picture's pixels."""
+"""Segmenters from logits to masks: transformers' own network, views that are averaged, masks in the image's pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
-from support.models import LABELS, PAD, by_colour, halves, segmenter
+from support.models import LABELS, PAD, by_color, halves, segmenter
 from support.weights import random_tensors, tolerance
 
 import mobilenet
@@ -56,9 +56,9 @@ def test_transformers_segmenter():
 
 @pytest.mark.parametrize("size", [(40, 20), (20, 40), (33, 33), (330, 200), (6, 9), (2, 1)])
 @pytest.mark.parametrize("fit", ["pad", "squash"])
-def test_masks_have_the_pictures_own_pixels(size, fit):
+def test_masks_have_the_images_own_pixels(size, fit):
     preprocessing = replace(PAD, fit=fit, fill=127 if fit == "pad" else None, interpolation="nearest")
-    result = Predictor(segmenter(preprocessing), by_colour)(halves(*size))
+    result = Predictor(segmenter(preprocessing), by_color)(halves(*size))
     assert isinstance(result, Segmentation)
     assert result.mask.shape == (size[1], size[0])
     assert result.mask.dtype == np.uint8
@@ -69,9 +69,9 @@ def test_masks_have_the_pictures_own_pixels(size, fit):
 
 
 def test_shares_and_the_best():
-    picture = halves(64, 64)
-    picture.paste((127, 127, 127), (0, 0, 64, 16))
-    result = Predictor(segmenter(replace(PAD, size=(64, 64), interpolation="nearest")), by_colour)(picture)
+    image = halves(64, 64)
+    image.paste((127, 127, 127), (0, 0, 64, 16))
+    result = Predictor(segmenter(replace(PAD, size=(64, 64), interpolation="nearest")), by_color)(image)
     assert result.shares().tolist() == [0.25, 0.375, 0.375, 0]
     assert [(p.label, p.share) for p in result.top()] == [("red", 0.375), ("green", 0.375)], "without the background"
     assert [p.label for p in result.top(1)] == ["red"]
@@ -79,7 +79,7 @@ def test_shares_and_the_best():
     assert result.to_json()[0].keys() == {"label", "index", "score", "share"}
     json.dumps(result.to_json())
     assert str(result) == "red 38 %, green 38 %"
-    nothing = Predictor(segmenter(), by_colour)(Image.new("RGB", (9, 9), (127, 127, 127)))
+    nothing = Predictor(segmenter(), by_color)(Image.new("RGB", (9, 9), (127, 127, 127)))
     assert (nothing.top(), str(nothing)) == ([], "background only")
     everything = replace(result, background=None)
     assert {p.label for p in everything.top()} == {"background", "red", "green"}
@@ -95,8 +95,8 @@ def test_padding_keeps_proportions(width, height, enlarge):
     scale = min(50 / width, 40 / height, enlarge or np.inf)
     assert abs(columns - width * scale) <= 0.5 or columns == 1
     assert abs(rows - height * scale) <= 0.5 or rows == 1
-    picture = preprocessing.resize_and_crop(Image.new("RGB", (width, height), "white"))
-    pixels = np.asarray(picture)
+    image = preprocessing.resize_and_crop(Image.new("RGB", (width, height), "white"))
+    pixels = np.asarray(image)
     assert (pixels[:rows, :columns] == 255).all()
     assert (pixels[rows:] == 127).all()
     assert (pixels[:, columns:] == 127).all()
@@ -124,14 +124,14 @@ def test_views_are_averaged():
 
     def watching(images):
         sizes.append(images.shape[2:])
-        return by_colour(images)
+        return by_color(images)
 
     views = Views((0.5, 1.0, 1.75), flip=True)
-    picture = halves(30, 20)
-    result = Predictor(model, watching, views)(picture)
+    image = halves(30, 20)
+    result = Predictor(model, watching, views)(image)
     assert sizes == [(17, 17)] * 2 + [(33, 33)] * 2 + [(57, 57)] * 2, "int((33 - 1) * scale + 1), each twice"
-    assert scaled(model.preprocessing, 1.75).content((30, 20)) == (52, 35), "the picture grows with the frame"
-    plain = Predictor(model, by_colour)(picture)
+    assert scaled(model.preprocessing, 1.75).content((30, 20)) == (52, 35), "the image grows with the frame"
+    plain = Predictor(model, by_color)(image)
     assert (result.mask != plain.mask).mean() < 0.1
 
 
@@ -140,13 +140,13 @@ def test_mirror_images_make_the_answer_symmetric():
     weights = np.random.default_rng(0).normal(0, 1, (4, 33)).astype(np.float32)
 
     def lopsided(images):  # what it says depends on the column
-        return {"upsample": by_colour(images)["upsample"] * 0.1 + weights[None, :, None]}
+        return {"upsample": by_color(images)["upsample"] * 0.1 + weights[None, :, None]}
 
-    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (33, 21, 3), np.uint8))
-    mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    one, other = (Predictor(model, lopsided)(each).mask for each in (picture, mirrored))
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (33, 21, 3), np.uint8))
+    mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    one, other = (Predictor(model, lopsided)(each).mask for each in (image, mirrored))
     assert (one != other[:, ::-1]).any()
-    one, other = (Predictor(model, lopsided, Views(flip=True))(each).mask for each in (picture, mirrored))
+    one, other = (Predictor(model, lopsided, Views(flip=True))(each).mask for each in (image, mirrored))
     np.testing.assert_array_equal(one, other[:, ::-1])
 
 
@@ -178,8 +178,8 @@ def test_a_segmenter_round_trips(tmp_path):
     modelfile.write(model, tmp_path / "s.safetensors")
     again = modelfile.read(tmp_path / "s.safetensors")
     assert (again.network, again.decoding, again.background, again.preprocessing) == (model.network, None, 0, PAD)
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
-    one, other = mobilenet.load(again)(picture), mobilenet.load(model)(picture)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+    one, other = mobilenet.load(again)(image), mobilenet.load(model)(image)
     np.testing.assert_array_equal(one.mask, other.mask)
     np.testing.assert_array_equal(one.confidence, other.confidence)
 
@@ -203,29 +203,29 @@ LARGE = """
 import resource, sys
 sys.path[:0] = [{tests!r}]
 from PIL import Image
-from support.models import PAD, by_colour, segmenter
+from support.models import PAD, by_color, segmenter
 from mobilenet.tasks.drawing import draw
 from mobilenet.predict.predictor import Predictor
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-predict = Predictor(segmenter(), by_colour)
+predict = Predictor(segmenter(), by_color)
 predict(Image.new("RGB", (64, 64), "red"))
 start = peak()
-picture = Image.new("RGB", (6000, 4000), "red")
-result = predict(picture)
+image = Image.new("RGB", (6000, 4000), "red")
+result = predict(image)
 assert result.mask.shape == (4000, 6000)
 middle = peak()
-draw(picture, result, result.top())
+draw(image, result, result.top())
 print(middle - start, peak() - start)
 """
 
 
 def test_a_large_photo_is_held_only_a_few_times():
-    """A picture of 6000 x 4000 takes Pillow 92 MiB (four bytes a pixel), its mask 23 MiB."""
+    """An image of 6000 x 4000 takes Pillow 92 MiB (four bytes a pixel), its mask 23 MiB."""
     from support.paths import ROOT
 
     code = LARGE.format(tests=str(ROOT / "tests"))
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     predicted, drawn = map(float, done.stdout.split())
-    assert predicted < 3.5 * 92, "the picture, open_image's copy, the mask"
+    assert predicted < 3.5 * 92, "the image, open_image's copy, the mask"
     assert drawn < 4.5 * 92, "and the drawing"

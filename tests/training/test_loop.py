@@ -186,7 +186,7 @@ def test_unreadable_images_are_named_in_the_log(folders, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     broken = sorted((copy / "val").rglob("*.png"))[0]
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     model = train(tiny(shapes=None, epochs=1), tmp_path / "run", copy)
     (score,) = (line for line in log_of(tmp_path / "run") if "metrics" in line)
     assert score["images"] == model.provenance["scored"] == 14

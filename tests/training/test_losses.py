@@ -236,10 +236,10 @@ def test_crowd_regions_match_nothing(matching):
 def test_perfect_outputs_have_no_loss(matching):
     target = random_targets(5, (3,))[0]
     scaled = target["boxes"] / 128
-    centred = torch.from_numpy(DEFAULTS).float()
+    centered = torch.from_numpy(DEFAULTS).float()
     holds = losses.match(scaled, torch.from_numpy(CORNERS), matching)
     assert set(holds.tolist()) == {-1, 0, 1, 2}
-    codes = losses.encode(scaled[holds.clamp_min(0)], centred)
+    codes = losses.encode(scaled[holds.clamp_min(0)], centered)
     codes = codes[:, (1, 0, 3, 2)] if matching.codes == "yxhw" else codes
     classes = torch.where(holds >= 0, target["labels"][holds.clamp_min(0)] + 1, 0)
     logits = (F.one_hot(classes, K + 1).float() - 0.5) * 80

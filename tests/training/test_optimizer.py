@@ -253,7 +253,7 @@ def test_pytorch_schedules_agree():
 
 def test_the_papers_learning_rate():
     """0.045 x 0.98 after every epoch, exactly at its last step, even if steps are no binary fractions of an epoch."""
-    schedule, steps = Exponential(0.98, 1.0, True), 13345  # 1,281,167 pictures in batches of 96
+    schedule, steps = Exponential(0.98, 1.0, True), 13345  # 1,281,167 images in batches of 96
     for epoch in (0, 1, 2, 99, 411):
         for step in (epoch * steps, (epoch + 1) * steps - 1):
             assert 0.045 * factor(schedule, Warmup(), step, steps, 412) == pytest.approx(0.045 * 0.98**epoch, rel=1e-12)

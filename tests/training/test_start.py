@@ -21,7 +21,7 @@ from mobilenet.nn.blocks import FixedNorm, replace_norms  # noqa: E402
 from mobilenet.training.recipes.recipe import NetworkSpec  # noqa: E402
 from mobilenet.training.run.start import copy_weights  # noqa: E402
 
-PICTURES = Preprocessing(size=(32, 32), fit="squash")
+PREPROCESSING = Preprocessing(size=(32, 32), fit="squash")
 
 
 def settings(classes: int) -> dict:
@@ -41,12 +41,12 @@ def test_shared_classes_keep_their_rows(tmp_path, labels, ids, rows, source_rows
     network = mobilenet_v2(**settings(4))
     source = ModelFile(
         network=network, tensors=random_tensors(network), labels=("cup", "dog", "crane", "crane"),
-        label_ids=("n0", "n1", "n2", "n3"), background=None, preprocessing=PICTURES,
+        label_ids=("n0", "n1", "n2", "n3"), background=None, preprocessing=PREPROCESSING,
     )  # fmt: skip
     modelfile.write(source, tmp_path / "source.safetensors")
     net = nn.module(mobilenet_v2(**settings(len(labels))))
     before = net.arrays()
-    said = copy_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PICTURES)
+    said = copy_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PREPROCESSING)
     after = net.arrays()
     assert (f"{len(rows)} of {len(labels)} classes" in said) == bool(rows)
     for part in ("weight", "bias"):

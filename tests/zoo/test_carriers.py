@@ -372,7 +372,7 @@ def test_an_index_with_a_password(monkeypatch, json_page):
     assert asked == [("/simple/toy/", "Basic bWU6cyB0"), ("/files/toy-1.0-py3-none-any.whl", "Basic bWU6cyB0")]
 
 
-def test_the_catalogue():
+def test_the_catalog():
     models = published.models()
     assert list(models)[:4] == ["imagenet", "coco", "voc", "voc-small"]
     assert all(len(file.sha256) == 64 for name in list(models)[:4] for file in models[name].files)

@@ -12,7 +12,7 @@ import click
 
 from .. import modelfile
 from ..engine.backends import planned_bytes
-from ..network import catalogue, cost as ledgers
+from ..network import catalog, cost as ledgers
 from .shell import command, json_option, resolution_option, set_option
 from .tables import ledger_table
 
@@ -59,6 +59,6 @@ def cost(
 
 def network_of(arch_or_file: str, settings: dict[str, Any]) -> Network:
     """An architecture's network with `settings`, or a model file's network with `settings` in place of its own."""
-    if arch_or_file not in catalogue.ARCHITECTURES and os.path.isfile(arch_or_file):
-        return catalogue.from_description({**modelfile.read(arch_or_file).network.description, **settings})
-    return catalogue.build(arch_or_file, **settings)
+    if arch_or_file not in catalog.ARCHITECTURES and os.path.isfile(arch_or_file):
+        return catalog.from_description({**modelfile.read(arch_or_file).network.description, **settings})
+    return catalog.build(arch_or_file, **settings)

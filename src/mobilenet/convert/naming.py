@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import MobilenetError
 from ..images.preprocessing import IMAGENET_TORCHVISION, Preprocessing
-from ..network import catalogue
+from ..network import catalog
 from ..network.layers import Conv, Layer, Linear, Network
 
 Array = NDArray[np.generic]
@@ -136,7 +136,7 @@ def match(layout: SourceLayout, tensors: Mapping[str, Array], source: str, setti
                 if i not in heads:
                     heads[i] = head(layout, chosen)
                 chosen["classes"] = num_classes(heads[i], tensors)
-            network = catalogue.build(layout.architecture, **chosen)
+            network = catalog.build(layout.architecture, **chosen)
             differences = num_differences(layout, network, tensors)
             if not differences:
                 return network
@@ -187,7 +187,7 @@ class Head(NamedTuple):
 
 
 def head(layout: SourceLayout, settings: Settings) -> Head:
-    probe = catalogue.build(layout.architecture, **{**settings, "classes": 1})
+    probe = catalog.build(layout.architecture, **{**settings, "classes": 1})
     decider = next(layer for layer in probe.layers if isinstance(layer, (Conv, Linear)) and layer.name in probe.heads.classes)
     place = next(place for layer, place in layout.places(probe) if layer is decider)
     return Head(f"{place.conv}/bias" if layout.keras else f"{place.conv}.bias", decider.out_channels, probe.task)

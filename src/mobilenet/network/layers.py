@@ -259,7 +259,7 @@ class Network(Value):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What a model file stores: `catalogue.build` makes the same network from it again."""
+        """What a model file stores: `catalog.build` makes the same network from it again."""
         return {"architecture": self.architecture, **self.settings.to_json()}
 
     def __getitem__(self, name: str) -> Layer:

@@ -1,1 +1,1 @@
-"""A model in use: images to answers, and its score on labelled images."""
+"""A model in use: images to answers, and its score on labeled images."""

@@ -209,7 +209,7 @@ TIMM = (
     ("mobilenetv1_125.ra4_e3600_r224_in1k", "MobileNetV1 1.25", 0.7692, None, "", 248),
 )
 
-# width: top-1 and top-5 in per cent at 224, 192, 160, 128 (and 96) px, from TensorFlow-slim's own tables
+# width: top-1 and top-5 in percent at 224, 192, 160, 128 (and 96) px, from TensorFlow-slim's own tables
 KERAS_V2 = {
     "1.4": ((75.0, 92.5),),
     "1.3": ((74.4, 92.1),),

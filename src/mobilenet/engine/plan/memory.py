@@ -64,7 +64,7 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
     """The buffers with offsets from `start` on, and the end of the arena.
 
     The largest first, each at the lowest place that is free over its whole life. Finding the smallest arena is NP-hard; on
-    these networks this order comes within a few per cent of the lower bound, the bytes alive at the worst stage.
+    these networks this order comes within a few percent of the lower bound, the bytes alive at the worst stage.
     """
     placed: list[Buffer] = []
     sizes = {b.name: b.bytes for b in buffers}

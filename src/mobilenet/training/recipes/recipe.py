@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ... import settings
 from ...images.preprocessing import Preprocessing
-from ...network import catalogue
+from ...network import catalog
 from ...network.layers import Network, Task
 from ...settings import Rules, Settings
 from ...tasks.detection import Decoding
@@ -24,7 +24,7 @@ class NetworkSpec(Settings):
     """Which network to train, and how its weights start.
 
     Attributes:
-        architecture: its name, see `catalogue.ARCHITECTURES`.
+        architecture: its name, see `catalog.ARCHITECTURES`.
         settings: arguments of the architecture, for example ``{"width": 0.5}``. Not the resolution, which is a setting of the
             recipe, nor the classes, which come from the data.
         dropout: probability, before the classifier or a segmenter's logits.
@@ -56,7 +56,7 @@ class NetworkSpec(Settings):
     def network(self, resolution: int, classes: int | None) -> Network:
         """The network for `classes` classes, or the architecture's default number."""
         own = {} if classes is None else {"classes": classes}
-        return catalogue.build(self.architecture, resolution=resolution, **own, **self.settings)
+        return catalog.build(self.architecture, resolution=resolution, **own, **self.settings)
 
 
 class CrossEntropy(Settings):

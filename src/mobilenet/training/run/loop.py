@@ -323,7 +323,7 @@ def trained_model(run: Run, evaluation: Evaluation) -> ModelFile:
         preprocessing=run.recipe.preprocessing,
         provenance={
             "recipe": run.recipe.to_json(),
-            "pictures": len(run.training),
+            "images": len(run.training),
             "failed": len(run.training.failed),
             "steps": run.steps,
             "scored": evaluation.images,
