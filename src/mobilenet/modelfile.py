@@ -5,8 +5,10 @@ Tensors have the canonical names of `Network.tensors` and are float32. Metadata 
 detector; `tensorfile` adds ``checksum``, which every reading compares, and ``sha256`` of the tensors. Training writes the file
 that the engine reads: there is no export step between the two.
 
-A quantized model also has the key ``quantization`` (`Quantization.to_json`): its weights are int8 or uint8, its biases int32,
-and beside each ``x.weight`` stands ``x.weight.scale``, float32, one number or one for each output channel.
+A quantized model also has the key ``quantization``: its weights are int8 or uint8, its biases int32. In a published TensorFlow
+model (`Quantization.to_json`) each ``x.weight`` has a ``x.weight.scale``, float32, one number or one per output channel. In
+one of our own (`GridQuantization.to_json`, with the scheme "grid") it has a ``x.weight.multiplier``, int32, one for each output
+channel, or a ``x.weight.scale``, float32, if the layer's output is real.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .network.grid import GridQuantization
     from .network.quantization import Quantization
     from .tasks.detection import Decoding
 
@@ -43,6 +46,8 @@ FORMAT = "1"
 """The version of model files."""
 SCALE = ".scale"
 """What follows a weight's name in the name of its scales."""
+MULTIPLIER = ".multiplier"
+"""What follows a weight's name in the name of its multipliers."""
 
 
 class ModelFile(Value):
@@ -60,7 +65,7 @@ class ModelFile(Value):
         provenance: where the model comes from, as JSON types: source, licence, sha256, recipe.
         metrics: measured results by name, as JSON types; fractions.
         decoding: how a detector's outputs are read; None for every other network.
-        quantization: scales and zero points of a quantized model, or None.
+        quantization: scales and zero points of a quantized model, or None: those of a published TensorFlow model, or our own.
 
     Raises:
         ModelFileError: parts do not fit together.
@@ -75,7 +80,7 @@ class ModelFile(Value):
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     decoding: Decoding | None = None
-    quantization: Quantization | None = field(default=None, repr=False)
+    quantization: Quantization | GridQuantization | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_tensors(self.network, self.tensors, "model", self.quantization)
@@ -93,6 +98,8 @@ class ModelFile(Value):
             raise ModelFileError(f"{decoding} for {task}: a detector needs one, and nothing else has one")
         if task in ("detection", "segmentation"):
             self._check_preprocessing(task)
+        if self.quantization is not None:
+            self._check_pixels()
         if task == "segmentation" and classes > VOID:
             raise ModelFileError(f"{classes} classes for a mask of 8 bits, where {VOID} means void; there can be {VOID}")
 
@@ -108,17 +115,30 @@ class ModelFile(Value):
             if any(shapes[name] != expected[name] for name in self.network.outputs):
                 raise ModelFileError(f"preprocessing size {size} for a detector of resolution {resolution}: must be equal")
 
+    def _check_pixels(self) -> None:
+        from .network.grid import GridQuantization, Pixels
+
+        if not isinstance(self.quantization, GridQuantization):
+            return
+        found, expected = self.quantization.pixels, Pixels.of(self.preprocessing.mean, self.preprocessing.std)
+        if found != expected:
+            raise ModelFileError(
+                f"quantization: {found} do not undo the preprocessing, which needs {expected}; quantize it again"
+            )
+
     def dequantized(self) -> ModelFile:
         """The same model with float32 weights: those of a quantized model are the numbers that its integers stand for."""
         if self.quantization is None:
             return self
-        from .network.quantization import dequantized
-
-        return replace(self, tensors=dequantized(self.network, self.quantization, self.tensors), quantization=None)
+        tensors = self.quantization.dequantized(self.network, self.tensors)
+        return replace(self, tensors=tensors, quantization=None)
 
 
 def check_tensors(
-    network: Network, tensors: Mapping[str, NDArray[Any]], source: str, quantization: Quantization | None = None
+    network: Network,
+    tensors: Mapping[str, NDArray[Any]],
+    source: str,
+    quantization: Quantization | GridQuantization | None = None,
 ) -> None:
     """Checks that `tensors` are those of `network`: all names and no other, each of the right shape and type, finite.
 
@@ -180,9 +200,14 @@ def write(model: ModelFile, path: str | Path) -> None:
     tensors, names = dict(model.tensors), list(model.network.tensors())
     if model.quantization is not None:
         metadata["quantization"] = json.dumps(model.quantization.to_json())
-        scales = {name + SCALE: model.quantization.scales[name] for name in names if name in model.quantization.scales}
-        tensors = {**tensors, **scales}
-        names = sorted([*names, *scales], key=lambda name: tensors[name].itemsize, reverse=True)  # so that all are aligned
+        from .network.grid import GridQuantization
+
+        kinds: list[tuple[str, Mapping[str, Any]]] = [(SCALE, model.quantization.scales)]
+        if isinstance(model.quantization, GridQuantization):
+            kinds.append((MULTIPLIER, model.quantization.multipliers))
+        factors = {name + suffix: arrays[name] for suffix, arrays in kinds for name in names if name in arrays}
+        tensors = {**tensors, **factors}
+        names = sorted([*names, *factors], key=lambda name: tensors[name].itemsize, reverse=True)  # so that all are aligned
     try:
         content = to_safetensors(tensors, metadata, names)
     except UnicodeEncodeError as error:
@@ -214,14 +239,15 @@ def read(path: str | Path) -> ModelFile:
     network = entry("network", catalog.from_description)
     order = {name: i for i, name in enumerate(network.tensors())}  # a file may sort them otherwise
     views = {name: tensors.views[name] for name in sorted(tensors, key=lambda name: order.get(name, -1))}
-    quantization: Quantization | None = None
+    quantization: Quantization | GridQuantization | None = None
     decoding: Decoding | None = None
     if "quantization" in metadata:
-        from .network.quantization import Quantization
+        from .network.grid import quantization_from_json
 
         scales = {name.removesuffix(SCALE): tensors[name] for name in tensors if name.endswith(SCALE)}
-        views = {name: view for name, view in views.items() if not name.endswith(SCALE)}
-        quantization = entry("quantization", lambda data: Quantization.from_json(data, scales))
+        multipliers = {name.removesuffix(MULTIPLIER): tensors[name] for name in tensors if name.endswith(MULTIPLIER)}
+        views = {name: view for name, view in views.items() if not name.endswith((SCALE, MULTIPLIER))}
+        quantization = entry("quantization", lambda data: quantization_from_json(data, scales, multipliers))
     if network.task == "detection" or "decoding" in metadata:
         from .tasks.detection import Decoding
 

@@ -59,7 +59,7 @@ def test_load_runs_on_the_engine(monkeypatch):
 
 
 @pytest.mark.parametrize("given", [{"threads": 2}, {"memory_budget": 10**6}])
-@pytest.mark.parametrize("backend", ["reference", "dequantized", lambda model: Reference(model.network, model.tensors)])
+@pytest.mark.parametrize("backend", ["reference", lambda model: Reference(model.network, model.tensors)])
 def test_settings_that_nothing_honors(backend, given, monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     with pytest.raises(ValueError, match=f"{next(iter(given))} .*leave it out"):

@@ -85,8 +85,8 @@ def choose(
 
     Args:
         backend: "native": the native engine; a quantized model runs on its reference, which alone knows integers so far.
-            "reference": numpy, in integers if the model is quantized. "dequantized": numpy, always in float32.
-            Or a function that makes an executor from the model.
+            "reference": numpy, in integers if the model is quantized. "dequantized": the native engine in float32, with the
+            numbers that the integers of a quantized model stand for. Or a function that makes an executor from the model.
         threads: that work on one image; by default one for a few images, else every core.
         memory_budget: bytes that the native engine's activations may take for one image.
         num_images: how many images will come, if that is known.
@@ -103,7 +103,7 @@ def choose(
     if backend not in BACKENDS:
         raise UsageError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
     if backend == "dequantized":
-        model = model.dequantized()
+        model, backend = model.dequantized(), "native"
     if backend == "native" and model.quantization is None:
         if built():
             warn_of_more_threads_than_cores(threads)
@@ -112,12 +112,25 @@ def choose(
         warn_of_the_reference()
     refuse_settings("the numpy reference", threads, memory_budget)
     if model.quantization is not None:
-        from .reference_int8 import Int8Reference
-
-        return Int8Reference(model.network, model.tensors, model.quantization)
+        return integer_reference(model)
     from .reference import Reference
 
     return Reference(model.network, model.tensors)
+
+
+def integer_reference(model: ModelFile) -> Runtime:
+    """The numpy reference of a quantized model: of our own, or of a published TensorFlow model."""
+    from ..network.quantization import Quantization
+
+    quantization = model.quantization
+    if isinstance(quantization, Quantization):
+        from .reference_int8 import Int8Reference
+
+        return Int8Reference(model.network, model.tensors, quantization)
+    from .reference_grid import GridReference
+
+    assert quantization is not None
+    return GridReference(model.network, model.tensors, quantization)
 
 
 def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None) -> Runtime:
@@ -145,11 +158,11 @@ def default_threads(num_images: int | None = None) -> int:
 def limit_numpy(backend: str, threads: int | None) -> None:
     """Sets the threads of numpy's linear algebra, for a program: they are read when numpy is loaded, so call this before.
 
-    With "native" it is one: beside the engine more would be idle, and a quantized model's numpy reference was seen to be faster
-    on one as well. Other backends keep every core by default.
+    With "native" and "dequantized" it is one: beside the engine more would be idle, and a quantized model's numpy reference was
+    seen to be faster on one as well. Other backends keep every core by default.
     """
     threads_asked_for()  # the user's own OMP_NUM_THREADS, read before this function replaces it
-    if threads is None and backend == "native" and built():
+    if threads is None and backend in ("native", "dequantized") and built():
         threads = 1
     if threads is not None:
         os.environ.update(dict.fromkeys(NUMPY_THREADS, str(threads)))

@@ -86,6 +86,10 @@ class Quantization:
         zero_points = {name: parse(int, item, f"zero point {name!r:.80}") for name, item in stored.zero_points.items()}
         return cls(stored.dtype, activations, dict(scales), zero_points)
 
+    def dequantized(self, network: Network, tensors: Mapping[str, Numbers]) -> dict[str, Floats]:
+        """The same weights and biases as real numbers, each rounded once to float32."""
+        return dequantized(network, self, tensors)
+
     def check(self, network: Network, tensors: Mapping[str, Numbers]) -> None:
         """QuantizationError unless everything here and in `tensors` fits `network` and no accumulator can overflow."""
         if self.dtype not in get_args(Integer):

@@ -150,8 +150,8 @@ def load(
 
     Args:
         backend: "native" (the engine; a quantized model runs on its numpy reference), "reference" (numpy; in integers if
-            the model is quantized), "dequantized" (numpy, always in float32), or a function that makes an executor from
-            a model (such as `mobilenet.nn.executor`).
+            the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized), or a function
+            that makes an executor from a model (such as `mobilenet.nn.executor`).
         views: scales and mirror images that a segmenter averages.
         threads: that work on one image; the native engine uses every core by default.
         memory_budget: bytes that the native engine's activations may take for one image.
