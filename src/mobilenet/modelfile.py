@@ -285,7 +285,7 @@ def _check_limits(path: str | Path, network: Network, preprocessing: Preprocessi
         madds = sum(layer.madds([shapes[name] for name in layer.inputs]) for layer in network.layers)
         check("max_madds", madds, "multiply-adds for one image")
         if decoding is not None:
-            check("max_detections", decoding.most, "detections on one image")
+            check("max_detections", decoding.max_detections, "detections on one image")
             scores = sum(shapes[name].elements for name in network.heads.classes)
             check("max_candidates", scores, "scores on one image")
 

@@ -40,6 +40,7 @@ class Settings(Value):
     """
 
     noun = ""  # what messages call the value; default: its class's name in lower case
+    former_names = tuple[tuple[str, str], ...]()  # pairs of a name that older files have for a field, and the field's name
 
     def __post_init__(self) -> None:
         cls: Any = type(self)
@@ -63,6 +64,7 @@ class Settings(Value):
         names = [name for name, options in cls.field_options.items() if options.get("default", "") is not None]
         if not isinstance(data, Mapping):
             raise UsageError(f"{noun} {short_repr(data)}: must be an object with {', '.join(names)}")
+        data = with_current_names(cls, data)
         for name in names:
             if name not in data:
                 raise UsageError(f"{noun}: no {name!r} in {short_repr(data)}; give {', '.join(names)}")
@@ -185,8 +187,14 @@ def describe(hint: Any) -> str:
     return "a list of " + ", ".join(describe(item) for item in get_args(hint) if item is not Ellipsis)
 
 
+def with_current_names(cls: Any, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """`entries` with a field's name in place of its former one, unless they have both."""
+    current = dict(getattr(cls, "former_names", ()))
+    return {key if current.get(key, key) in entries else current[key]: value for key, value in entries.items()}
+
+
 def parse_fields(cls: Any, entries: Mapping[str, Any], path: str) -> Any:
-    hints = field_hints(cls)
+    hints, entries = field_hints(cls), with_current_names(cls, entries)
     for key in entries:
         if key not in hints:
             raise UsageError(unknown_name(f"setting of {path}", key, hints))

@@ -42,7 +42,7 @@ def preprocessing_of_16384(path: Path) -> None:
 def many_detections(path: Path) -> None:
     """10,000 detections on one image: threshold 0 and an overlap of 1 let all boxes of all classes compete."""
     model = detector()
-    modelfile.write(replace(model, decoding=replace(TENSORFLOW, threshold=0.0, iou=1.0, most=10_000)), path)
+    modelfile.write(replace(model, decoding=replace(TENSORFLOW, threshold=0.0, iou=1.0, max_detections=10_000)), path)
 
 
 def many_metadata_lists(path: Path) -> None:
@@ -77,7 +77,7 @@ def test_model_files(tmp_path, generator, limit):
 def test_all_boxes_compete(tmp_path):
     """The most that the limits let through: 640 pixels, 90 classes, threshold 0, overlap 1, 1,000 detections."""
     network = ssdlite_mobilenet_v1(0.25, 640, classes=90)
-    decoding = replace(TENSORFLOW, threshold=0.0, iou=1.0, most=1000)
+    decoding = replace(TENSORFLOW, threshold=0.0, iou=1.0, max_detections=1000)
     decode = DetectionDecoder(network, Preprocessing(size=(640, 640), fit="squash"), decoding, tuple(map(str, range(90))))
     dice = np.random.default_rng(0)
     shapes = network.shapes()

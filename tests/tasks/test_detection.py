@@ -194,14 +194,14 @@ def test_a_box_without_area_is_dropped():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from([TENSORFLOW, TORCHVISION, replace(TENSORFLOW, threshold=0.0, most=7)]))
+@given(st.integers(0, 2**31), st.sampled_from([TENSORFLOW, TORCHVISION, replace(TENSORFLOW, threshold=0.0, max_detections=7)]))
 def test_any_outputs_give_sane_boxes(seed, decoding):
     generator = np.random.default_rng(seed)
     count = int(generator.integers(1, 200))
     defaults = np.concatenate([generator.random((count, 2)), generator.uniform(0.01, 1, (count, 2))], axis=1)
     logits, codes = (generator.normal(0, 30, (count, k)).astype(np.float32) for k in (4, 4))
     found = detect(logits, codes, defaults, decoding, (37, 11), (0, 0, 37, 11), tuple("abc"))
-    assert len(found) <= decoding.most
+    assert len(found) <= decoding.max_detections
     assert (np.diff(found.scores) <= 0).all()
     assert (found.scores > decoding.threshold).all()
     assert (found.boxes >= 0).all()
@@ -251,8 +251,8 @@ def test_what_does_not_fit_together():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("scores", "relu"), ("codes", "xyxy"), ("threshold", 2), ("threshold", True), ("iou", "0.5"), ("most", 0),
-     ("candidates", 0), ("candidates", 1.5)],
+    [("scores", "relu"), ("codes", "xyxy"), ("threshold", 2), ("threshold", True), ("iou", "0.5"), ("max_detections", 0),
+     ("max_candidates", 0), ("max_candidates", 1.5)],
 )  # fmt: skip
 def test_a_decoding_that_is_none(key, value):
     with pytest.raises(ValueError, match=rf"decoding\.{key} "):
@@ -262,19 +262,30 @@ def test_a_decoding_that_is_none(key, value):
 def test_decoding_as_json():
     for decoding in (TENSORFLOW, TORCHVISION):
         assert Decoding.from_json(json.loads(json.dumps(decoding.to_json()))) == decoding
-    for wrong in ({}, [], {**TENSORFLOW.to_json(), "nms": 1}):
+    for wrong in ({}, [], {**TENSORFLOW.to_json(), "nms": 1}, {**TENSORFLOW.to_json(), "most": 1}):
         with pytest.raises(ValueError, match="decoding"):
             Decoding.from_json(wrong)
 
 
-@pytest.mark.parametrize("value", [None, "{", "[]", "7", "null", json.dumps({**TENSORFLOW.to_json(), "iou": 7})])
-def test_hostile_decodings_in_files(tmp_path, value):
+def test_files_that_call_the_limits_by_their_former_names(tmp_path):
+    with_metadata(tmp_path / "old.safetensors", decoding=json.dumps({
+        "scores": "softmax", "codes": "xywh", "threshold": 0.001, "iou": 0.55, "most": 300, "candidates": 300,
+    }))  # fmt: skip
+    assert modelfile.read(tmp_path / "old.safetensors").decoding == TORCHVISION
+
+
+def with_metadata(path, **changes):
+    """Writes a detector's model file with other entries of its metadata; None leaves one out."""
     from safetensors.numpy import load_file, save_file
 
-    modelfile.write(detector(), tmp_path / "d.safetensors")
-    _, metadata = read_safetensors(tmp_path / "d.safetensors")
-    metadata = {key: text for key, text in {**metadata, "decoding": value}.items() if text is not None}
-    save_file(load_file(tmp_path / "d.safetensors"), tmp_path / "h.safetensors", metadata)
+    modelfile.write(detector(), path)
+    _, metadata = read_safetensors(path)
+    save_file(load_file(path), path, {key: text for key, text in {**metadata, **changes}.items() if text is not None})
+
+
+@pytest.mark.parametrize("value", [None, "{", "[]", "7", "null", json.dumps({**TENSORFLOW.to_json(), "iou": 7})])
+def test_hostile_decodings_in_files(tmp_path, value):
+    with_metadata(tmp_path / "h.safetensors", decoding=value)
     with pytest.raises(ModelFileError, match=r"h\.safetensors: .*decoding"):
         modelfile.read(tmp_path / "h.safetensors")
 

@@ -118,7 +118,7 @@ def test_images_without_objects_and_tiny_images_pass(size):
             assert training(SegmentationAugmentation(), PAD)(image, tv_tensors.Mask(image[0]))[0].shape == (3, 60, 80)
 
 
-@pytest.mark.parametrize("scale_of", ["picture", "fitted"])
+@pytest.mark.parametrize("scale_of", ["image", "fitted"])
 def test_masks_move_with_the_pixels(scale_of):
     image, _, mask = rectangles()
     change = training(SegmentationAugmentation(scale_of=scale_of), PAD)

@@ -25,7 +25,7 @@ from mobilenet.predict.predictor import Predictor  # noqa: E402
 from mobilenet.training.optim.optimizer import AdamW, RMSProp  # noqa: E402
 from mobilenet.training.optim.schedule import Warmup  # noqa: E402
 from mobilenet.training.recipes.recipe import GeneratedShapes, NetworkSpec, Teacher  # noqa: E402
-from mobilenet.training.run import loop  # noqa: E402
+from mobilenet.training.run import folder, loop  # noqa: E402
 from mobilenet.training.run.checkpoint import TrainingError  # noqa: E402
 
 
@@ -171,6 +171,7 @@ def test_contradictory_arguments_are_rejected(folders, tmp_path):
     ):
         with pytest.raises(ValueError, match=said):
             loop.train(recipe, data, tmp_path / "run", accelerator="cpu")
+        assert not (tmp_path / "run").exists(), "a run that never began leaves nothing"
     train(tiny(epochs=1), tmp_path / "run")
     with pytest.raises(ValueError, match="holds a run already; give --resume"):
         train(tiny(epochs=1), tmp_path / "run")
@@ -218,3 +219,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_terms_and_images(tmp_p
         train(tiny(lr=1e30, averaging=None), tmp_path)
     state = loop.checkpoint.load(tmp_path)
     assert all(torch.isfinite(value).all() for value in state["net"].values())
+
+
+def test_a_run_that_began_under_former_names_of_settings_goes_on(tmp_path):
+    recipe = tiny_detector()
+    former = json.dumps(recipe.to_json()).replace("max_detections", "most").replace("max_candidates", "candidates")
+    (tmp_path / "recipe.json").write_text(former)
+    assert folder.load_state(tmp_path, recipe, resume=True) is None, "the same recipe, and no checkpoint yet"

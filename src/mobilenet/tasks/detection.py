@@ -22,7 +22,7 @@ Scores = Literal["sigmoid", "softmax"]
 Codes = Literal["xywh", "yxhw"]
 
 MAX_DETECTIONS = 10_000
-"""The limit of `Decoding.most` and `Decoding.candidates`."""
+"""The limit of `Decoding.max_detections` and `Decoding.max_candidates`."""
 
 
 class Decoding(Settings):
@@ -33,8 +33,8 @@ class Decoding(Settings):
         codes: order of the four numbers of a box code: "yxhw" (dy, dx, dh, dw: TensorFlow) or "xywh" (torchvision).
         threshold: a box is a detection of a class only if its score is above this, 0 to 1.
         iou: of two boxes of a class that overlap by more than this, 0 to 1, only the better one is kept.
-        most: the largest number of detections in an image.
-        candidates: the largest number of boxes per class that enter NMS, those of highest score; None for no limit.
+        max_detections: how many are kept per image.
+        max_candidates: how many boxes per class enter NMS, those of highest score; None for no limit.
 
     Raises UsageError for a field that is out of range.
     """
@@ -43,19 +43,21 @@ class Decoding(Settings):
     codes: Codes
     threshold: float = 0.01
     iou: float = 0.6
-    most: int = 100
-    candidates: int | None = None
+    max_detections: int = 100
+    max_candidates: int | None = None
+
+    former_names = (("most", "max_detections"), ("candidates", "max_candidates"))
 
     def rules(self) -> Rules:
+        limit, candidates = f"from 1 to {MAX_DETECTIONS}", self.max_candidates
         yield "threshold", 0 <= self.threshold <= 1, "from 0 to 1"
         yield "iou", 0 <= self.iou <= 1, "from 0 to 1"
-        yield "most", 1 <= self.most <= MAX_DETECTIONS, f"from 1 to {MAX_DETECTIONS}"
-        candidates = self.candidates
-        yield "candidates", candidates is None or 1 <= candidates <= MAX_DETECTIONS, f"from 1 to {MAX_DETECTIONS}, or absent"
+        yield "max_detections", 1 <= self.max_detections <= MAX_DETECTIONS, limit
+        yield "max_candidates", candidates is None or 1 <= candidates <= MAX_DETECTIONS, f"{limit}, or absent"
 
 
 TENSORFLOW = Decoding("sigmoid", "yxhw")
-TORCHVISION = Decoding("softmax", "xywh", threshold=0.001, iou=0.55, most=300, candidates=300)
+TORCHVISION = Decoding("softmax", "xywh", threshold=0.001, iou=0.55, max_detections=300, max_candidates=300)
 """What the released weights need: TensorFlow's configuration, except for its score threshold, and torchvision's
 ``ssdlite320_mobilenet_v3_large``."""
 
@@ -120,12 +122,12 @@ def detect(
     boxes: Floats = box_math.clip(corners, *size).astype(np.float32)
     scores = probabilities(logits, decoding.scores)
     scores[~(box_math.area(boxes) > 0)] = 0  # also of boxes that are not a number
-    if decoding.candidates is not None and decoding.candidates < len(scores):
-        losers = np.argsort(-scores, axis=0, kind="stable")[decoding.candidates :]
+    if decoding.max_candidates is not None and decoding.max_candidates < len(scores):
+        losers = np.argsort(-scores, axis=0, kind="stable")[decoding.max_candidates :]
         np.put_along_axis(scores, losers, 0, axis=0)
     rows, classes = np.nonzero(scores > decoding.threshold)
     boxes, scores = boxes[rows], scores[rows, classes]
-    best = box_math.nms_by_class(boxes, scores, classes, decoding.iou, decoding.most)
+    best = box_math.nms_by_class(boxes, scores, classes, decoding.iou, decoding.max_detections)
     return Detections(boxes[best], scores[best], classes[best].astype(np.int64), labels)
 
 

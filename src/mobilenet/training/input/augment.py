@@ -25,7 +25,7 @@ from ...tasks.results import VOID
 from .samples import DetectionTarget, MaskTarget, Target
 
 Policy = Literal["none", "randaugment", "trivial"]
-ScaleOf = Literal["picture", "fitted"]
+ScaleOf = Literal["image", "fitted"]
 Range = tuple[float, float]
 Jitter = tuple[float, float, float, float]
 
@@ -119,7 +119,7 @@ class SegmentationAugmentation(Settings):
     Attributes:
         scale: from and to.
         step: between the scales; 0 allows any.
-        scale_of: the meaning of scale 1: "picture", the image's own pixels (DeepLab), or "fitted", the whole image as large
+        scale_of: the meaning of scale 1: "image", the image's own pixels (DeepLab), or "fitted", the whole image as large
             as fits the input, as the preprocessing "pad" shows it at evaluation.
         flip: probability of the mirror image.
         jitter: torchvision's ColorJitter: brightness, contrast, saturation, hue.
@@ -129,7 +129,7 @@ class SegmentationAugmentation(Settings):
 
     scale: Range = (0.5, 2.0)
     step: float = 0.25
-    scale_of: ScaleOf = "picture"
+    scale_of: ScaleOf = "image"
     flip: float = 0.5
     jitter: Jitter = (0.0, 0.0, 0.0, 0.0)
 

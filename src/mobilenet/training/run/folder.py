@@ -8,30 +8,37 @@ from typing import Any
 
 from ...errors import UsageError
 from ...files import write_atomically
+from ..recipes.recipe import Recipe
 from . import checkpoint
 
 MODEL, RECIPE = "model.safetensors", "recipe.json"
 
 
-def open_folder(out: Path, recipe: dict[str, Any], resume: bool) -> dict[str, Any] | None:
-    """Makes the folder and writes the recipe (`Recipe.to_json`); the checkpoint to resume from, None if there is none.
+def load_state(out: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
+    """The checkpoint to continue from, None if there is none. Changes nothing.
 
-    Raises UsageError if the folder holds a run by another recipe, or one that is not to be resumed.
+    Raises UsageError if the folder holds a run that is not to be continued, or one by another recipe.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint.remove_partial_files(out)
+    has_checkpoint = checkpoint.exists(out)
     if (out / RECIPE).exists():
-        if not resume and (checkpoint.exists(out) or (out / MODEL).exists()):
-            raise UsageError(f"--out {out}: holds a run already; give --resume to continue it, or another folder")
         if resume:
             check_same_recipe(out / RECIPE, recipe)
-    write_atomically(out / RECIPE, (json.dumps(recipe, indent=1) + "\n").encode())
-    return checkpoint.load(out) if resume and checkpoint.exists(out) else None
+        elif has_checkpoint or (out / MODEL).exists():
+            raise UsageError(f"--out {out}: holds a run already; give --resume to continue it, or another folder")
+    return checkpoint.load(out) if resume and has_checkpoint else None
 
 
-def check_same_recipe(path: Path, recipe: dict[str, Any]) -> None:
+def begin(out: Path, recipe: Recipe) -> None:
+    """Makes the folder, without what a killed run left half written, and writes the recipe."""
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint.remove_partial_files(out)
+    write_atomically(out / RECIPE, (json.dumps(recipe.to_json(), indent=1) + "\n").encode())
+
+
+def check_same_recipe(path: Path, recipe: Recipe) -> None:
     """Both recipes must agree in everything that can change the result, which the number of workers cannot."""
-    old, new = flat_settings(json.loads(path.read_text("utf-8"))), flat_settings(recipe)
+    begun = Recipe.from_json(json.loads(path.read_text("utf-8")))
+    old, new = flat_settings(begun.to_json()), flat_settings(recipe.to_json())
     for key in {**old, **new}:
         if old.get(key) != new.get(key) and key != "workers":
             raise UsageError(

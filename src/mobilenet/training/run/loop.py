@@ -2,8 +2,9 @@
 
 `prepare` makes a `Run`; `train_epoch`, `evaluate_and_save` and `finish` advance it in this order.
 
-Everything random in a step is seeded by (seed, step, process) alone, so an interrupted run ends with the same bits as one that
-was not interrupted.
+Nothing random depends on what happened before. An epoch's order of images is drawn from (seed, epoch), the change of an image
+from (seed, epoch, image), dropout from (seed, step, process). So an interrupted run, when it continues, ends with the same bits
+as one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -31,12 +32,11 @@ from ..optim.ema import WeightAverage
 from ..optim.schedule import factor
 from ..recipes.recipe import Recipe
 from ..teacher import TeacherNetwork, load_teacher
-from . import checkpoint, report
+from . import checkpoint, folder, report
 from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
 from .data import open_splits
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
-from .folder import MODEL, open_folder
 from .log import Line, Progress, RunLog, duration
 from .monitor import LossWindow, StepLosses, Throughput
 from .scoring import Evaluation, evaluate_network
@@ -61,7 +61,7 @@ def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = Fal
             run = prepare(fabric, interruptions, recipe, data, Path(out), resume)
             with run.log:
                 while run.step < run.steps:
-                    if run.score_is_due:
+                    if run.score_is_due:  # before the epoch: the run may continue from a checkpoint whose epoch was not scored
                         evaluate_and_save(run)
                     train_epoch(run)
                 return finish(run, evaluate_and_save(run))
@@ -156,10 +156,10 @@ def prepare(
     fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path | str | None, out: Path, resume: bool
 ) -> Run:
     """Everything before the first step."""
-    # 1. The folder, and the checkpoint that an earlier run left in it.
+    # 1. The checkpoint that an earlier run left in the folder.
     is_first = fabric.is_global_zero
     progress = Progress(quiet=not is_first)
-    state = fabric.broadcast(open_folder(out, recipe.to_json(), resume) if is_first else None)
+    state = fabric.broadcast(folder.load_state(out, recipe, resume) if is_first else None)
 
     # 2. Data.
     training, validation = open_splits(recipe, data)
@@ -189,7 +189,11 @@ def prepare(
     compiled = cast(torch.nn.Module, torch.compile(net)) if recipe.compile else net
     model, stepper = fabric.setup(compiled, weight_optimizer)
 
-    # 4. The position: that of the checkpoint, or the first step.
+    # 4. The folder, which an error before this line leaves as it was.
+    if is_first:
+        folder.begin(out, recipe)
+
+    # 5. The position: that of the checkpoint, or the first step.
     run = Run(fabric, interruptions, progress, recipe, out, training, validation, objective, net, weight_optimizer, average,
               teacher, model, stepper)  # fmt: skip
     if state is not None:
@@ -301,7 +305,7 @@ def evaluate_and_save(run: Run) -> Evaluation:
 
 def finish(run: Run, evaluation: Evaluation) -> Path:
     """Writes the model file and the images that report the run; the model file's path."""
-    path = run.out / MODEL
+    path = run.out / folder.MODEL
     if run.fabric.is_global_zero:
         model_file = trained_model(run, evaluation)
         modelfile.write(model_file, path)
