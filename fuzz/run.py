@@ -20,7 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 FUZZ, WORK = ROOT / "fuzz", ROOT / "build" / "fuzz"
 sys.path.insert(0, str(FUZZ))
-NATIVE = ("program", "weights", "image_planes")
+NATIVE = ("program", "weights", "image_planes", "detections")
 SANITIZERS = "address,undefined,fuzzer-no-link"
 MAX_BYTES = 16384  # of an input
 

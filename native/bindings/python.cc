@@ -1,6 +1,4 @@
-// The only file that knows Python. It checks shapes, releases the GIL and passes plain pointers to the core.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+// The module `_core`. This folder alone knows Python: it checks shapes, releases the GIL and passes plain pointers to the core.
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
@@ -13,7 +11,6 @@
 #include <cstring>
 #include <limits>
 #include <map>
-#include <stdexcept>
 #include <variant>
 
 #include "../core/image.h"
@@ -21,31 +18,18 @@
 #include "../core/program_file.h"
 #include "../core/runner.h"
 #include "../isa/isa.h"
+#include "arguments.h"
 
-namespace nb = nanobind;
-using namespace nb::literals;
+using namespace nanobind::literals;
 
 namespace mobilenet {
 namespace {
 
-using Array = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using Result = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-using Bytes = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
-using After = std::variant<const BatchNorm*, Array>;  // what follows a layer's products: batch normalization or a bias
+using Result = Array<float>;
+using After = std::variant<const BatchNorm*, Floats>;  // what follows a layer's products: batch normalization or a bias
 
-void require(bool holds, const std::string& what) {
-  if (!holds) throw std::invalid_argument(what);
-}
-
-template <class A>
-std::string shape_of(const A& a) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < a.ndim(); ++i) text += (i ? ", " : "") + std::to_string(a.shape(i));
-  return text + ")";
-}
-
-std::shared_ptr<BatchNorm> batch_norm(Array gamma, Array beta, Array mean, Array variance, double epsilon) {
-  for (const Array* part : {&gamma, &beta, &mean, &variance})
+std::shared_ptr<BatchNorm> batch_norm(Floats gamma, Floats beta, Floats mean, Floats variance, double epsilon) {
+  for (const Floats* part : {&gamma, &beta, &mean, &variance})
     require(part->ndim() == 1 && part->shape(0) == gamma.shape(0) && part->shape(0) < (std::size_t{1} << 31),
             "batch normalization " + shape_of(*part) + ": its parts must be (out,) each");
   return std::make_shared<BatchNorm>(gamma.data(), beta.data(), mean.data(), variance.data(), epsilon,
@@ -58,7 +42,7 @@ struct Layer {
   Constants constants;
   int outputs, inputs, kernel;
 
-  Layer(const Array& weight, const After& after) {
+  Layer(const Floats& weight, const After& after) {
     require(weight.ndim() == 2 || (weight.ndim() == 4 && weight.shape(2) == weight.shape(3)),
             "weight " + shape_of(weight) + ": must be (out, in) or (out, in, kernel, kernel)");
     require(weight.size() > 0 && weight.size() < (std::size_t{1} << 31), "weight " + shape_of(weight) + ": empty or too large");
@@ -70,7 +54,7 @@ struct Layer {
               "batch normalization: must have one value for each output of weight " + shape_of(weight));
       constants = {weight.data(), (*norm)->scale.data(), (*norm)->bias.data()};
     } else {
-      const Array& bias = std::get<Array>(after);
+      const Floats& bias = std::get<Floats>(after);
       require(bias.ndim() == 1 && bias.shape(0) == weight.shape(0),
               "bias " + shape_of(bias) + ": must have one value for each output of weight " + shape_of(weight));
       constants = {weight.data(), nullptr, bias.data()};
@@ -79,26 +63,26 @@ struct Layer {
   }
 };
 
-std::shared_ptr<ProductWeights> product_weights(Array weight, After after, int panel_blocks, const std::string& isa, Slab* slab) {
+std::shared_ptr<ProductWeights> product_weights(Floats weight, After after, int panel_blocks, const std::string& isa, Slab* slab) {
   const Layer layer(weight, after);
   require(panel_blocks >= 1 && panel_blocks <= 1024, "panel_blocks " + std::to_string(panel_blocks) + ": must be 1 to 1024");
   return std::make_shared<ProductWeights>(layer.constants, layer.outputs, layer.inputs, layer.kernel, panel_blocks,
                                           kernels_for(isa), slab);
 }
 
-std::shared_ptr<DepthwiseWeights> depthwise_weights(Array weight, After after) {
+std::shared_ptr<DepthwiseWeights> depthwise_weights(Floats weight, After after) {
   const Layer layer(weight, after);
   require(layer.inputs == 1, "weight " + shape_of(weight) + ": a depthwise weight is (channels, 1, kernel, kernel)");
   return std::make_shared<DepthwiseWeights>(layer.constants, layer.outputs, layer.kernel);
 }
 
-std::shared_ptr<StemWeights> stem_weights(Array weight, After after) {
+std::shared_ptr<StemWeights> stem_weights(Floats weight, After after) {
   const Layer layer(weight, after);
   require(layer.inputs == kPlanes, "weight " + shape_of(weight) + ": a stem's weight is (out, 3, kernel, kernel)");
   return std::make_shared<StemWeights>(layer.constants, layer.outputs, layer.kernel);
 }
 
-std::pair<float, float> bounds_of(Array values) {
+std::pair<float, float> bounds_of(Floats values) {
   const Bounds both = bounds(values.data(), values.size());
   return {both.least, both.largest};
 }
@@ -123,7 +107,7 @@ std::pair<std::uint64_t, std::uint64_t> checksum_of(Bytes bytes) {
   return {sum, of_sums};
 }
 
-void fill_planes(Bytes pixels, Array levels, Result target) {
+void fill_planes(Bytes pixels, Floats levels, Result target) {
   require(levels.size() == kPlanes * kLevels, "levels " + shape_of(levels) + ": must be (3, 256)");
   require(pixels.size() == target.size() && pixels.size() % kPlanes == 0,
           "pixels " + shape_of(pixels) + ": must be 3 bytes for each pixel, and target " + shape_of(target) + " as many floats");
@@ -148,7 +132,7 @@ struct PythonRunner {
 
   explicit PythonRunner(int threads) : runner(threads) {}
 
-  void run(const Program& program, Array images, std::vector<Result> outputs, nb::object seconds);
+  void run(const Program& program, Floats images, std::vector<Result> outputs, nb::object seconds);
 };
 
 struct Busy {
@@ -157,7 +141,7 @@ struct Busy {
   ~Busy() { flag = false; }
 };
 
-void PythonRunner::run(const Program& program, Array images, std::vector<Result> outputs, nb::object seconds) {
+void PythonRunner::run(const Program& program, Floats images, std::vector<Result> outputs, nb::object seconds) {
   const std::size_t image = kPlanes * static_cast<std::size_t>(program.height) * program.width;
   require(images.ndim() == 4 && images.shape(1) == kPlanes && images.shape(2) == static_cast<std::size_t>(program.height) &&
               images.shape(3) == static_cast<std::size_t>(program.width),
@@ -176,7 +160,7 @@ void PythonRunner::run(const Program& program, Array images, std::vector<Result>
   }
   double* times = nullptr;
   if (!seconds.is_none()) {
-    auto array = nb::cast<nb::ndarray<double, nb::c_contig, nb::device::cpu>>(seconds);
+    auto array = nb::cast<Array<double>>(seconds);
     require(array.size() >= static_cast<std::size_t>(program.labels), "seconds has fewer entries than the program labels");
     times = array.data();
   }
@@ -206,6 +190,8 @@ NB_MODULE(_core, m) {
   m.def("checksum", &checksum_of, "bytes"_a, "Two sums of 64 bits that tell whether bytes have changed by accident.");
   m.def("planes", &fill_planes, "pixels"_a, "levels"_a, "target"_a,
         "Planes of float32 from pixels of three bytes, each looked up in its color's 256 levels.");
+
+  bind_answers(m);
 
   nb::class_<BatchNorm>(m, "BatchNorm").def(nb::new_(&batch_norm), "gamma"_a, "beta"_a, "mean"_a, "variance"_a, "epsilon"_a);
   nb::class_<Slab>(m, "Slab").def(nb::init<>());

@@ -14,6 +14,25 @@ def isa(name: str = "") -> str: ...
 def bounds(values: Floats) -> tuple[float, float]: ...
 def checksum(bytes: bytes | memoryview[Any]) -> tuple[int, int]: ...
 def planes(pixels: bytes, levels: array[float], target: Floats) -> None: ...
+def nms(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.int64], iou: float, selected: NDArray[np.int64]
+) -> int: ...
+def detections(
+    logits: Sequence[Floats],
+    codes: Sequence[Floats],
+    defaults: NDArray[np.float64],
+    slots: int,
+    softmax: bool,
+    yxhw: bool,
+    threshold: float,
+    iou: float,
+    candidates: int,
+    size: tuple[float, float],
+    window: tuple[float, float, float, float],
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    classes: NDArray[np.int64],
+) -> int: ...
 
 class BatchNorm:
     def __init__(self, gamma: Floats, beta: Floats, mean: Floats, variance: Floats, epsilon: float) -> None: ...

@@ -54,7 +54,7 @@ def built() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["faults", "kernels", "programs", "vectors", "workers"])
+@pytest.mark.parametrize("name", ["detections", "faults", "kernels", "programs", "vectors", "workers"])
 def test_native_tests(built, name):
     done = run([built / f"native_{name}"])
     assert done.returncode == 0, done.stdout + done.stderr

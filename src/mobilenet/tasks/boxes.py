@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..tensors import built
 
 Array = NDArray[Any]
 """Floats of either precision; results have the precision of the arguments."""
@@ -31,6 +32,9 @@ SCALES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
 
 CODE_SCALES = np.array((10.0, 10.0, 5.0, 5.0))
 """The factors of a box code: of the center's two offsets, then of the logarithms of width and height."""
+
+MAX_CORE_CLASS = 65535
+"""The largest class index that the native core takes."""
 
 MAX_LOG_SCALE = math.log(1000 / 16)
 """The limit for the logarithm of a decoded side over its default box's side, so that exp does not overflow (torchvision)."""
@@ -121,6 +125,12 @@ def decode(codes: Array, defaults: Array) -> Array:
     return to_corners(np.concatenate([codes[..., :2] * defaults[..., 2:] + defaults[..., :2], sides], axis=-1))
 
 
+def check_finite(boxes: Array, scores: Array) -> None:
+    """UsageError for NaN and infinity, which have no place in an order and no overlap."""
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise UsageError("boxes or scores hold NaN or infinity; non-maximum suppression needs finite numbers")
+
+
 def nms(boxes: Array, scores: Array, threshold: float, max_boxes: int | None = None) -> NDArray[np.intp]:
     """Non-maximum suppression: indices of boxes, best first, none of which overlaps a better one by an IoU above `threshold`.
 
@@ -129,6 +139,7 @@ def nms(boxes: Array, scores: Array, threshold: float, max_boxes: int | None = N
         scores: (N,). Of equal scores, the one of lower index is better.
         max_boxes: the largest number of indices; None for no limit.
     """
+    check_finite(boxes, scores)
     order = np.argsort(-scores, kind="stable")
     boxes, selected = boxes[order], list[int]()
     alive = np.ones(len(order), dtype=bool)
@@ -154,6 +165,7 @@ def nms_by_class(
         classes: (N,) ints.
         max_boxes: the largest number of indices, of each class and of all together; None for no limit.
     """
+    check_finite(boxes, scores)
     order = np.lexsort((-scores, classes))  # stable: class by class, best first
     starts = np.flatnonzero(np.diff(classes[order], prepend=-1 if not len(classes) else classes[order[0]] - 1))
     groups = np.split(order, starts[1:]) if len(order) else []
@@ -175,3 +187,20 @@ def nms_by_class(
             first += 1 + int(remaining[0])
             heappush(heap, (-scores[groups[number][first]], number, first))
     return np.array(selected, np.intp)
+
+
+def best_by_class(
+    boxes: Array, scores: Array, classes: Array, threshold: float, max_boxes: int | None = None
+) -> NDArray[np.intp]:
+    """As `nms_by_class`, in the native core if it is there and takes the arguments: float32, classes from 0 to 65535."""
+    check_finite(boxes, scores)
+    plain = (
+        boxes.dtype == scores.dtype == np.float32 and classes.size and classes.min() >= 0 and classes.max() <= MAX_CORE_CLASS
+    )
+    if not built() or not plain:
+        return nms_by_class(boxes, scores, classes, threshold, max_boxes)
+    from .. import _core
+
+    selected = np.empty(len(scores) if max_boxes is None else min(max_boxes, len(scores)), np.int64)
+    arrays = (np.ascontiguousarray(boxes), np.ascontiguousarray(scores), np.ascontiguousarray(classes, np.int64))
+    return selected[: _core.nms(*arrays, threshold, selected)].astype(np.intp)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
 from ..network.heads import detector_settings
 from ..network.layers import Network
 from ..settings import Rules, Settings
+from ..tensors import built
+from ..values import replace
 from . import boxes as box_math
 from .results import Detections
 
@@ -73,11 +76,53 @@ class DetectionDecoder:
         self.network, self.preprocessing, self.decoding, self.labels = network, preprocessing, decoding, labels
         self.default_boxes = default_boxes(network)
 
-    def __call__(self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int]) -> Detections:
-        """The result for image `index` of a batch; `size` is the (width, height) of the original image."""
-        logits, codes = logits_and_codes(outputs, self.network, index)
+    def __call__(
+        self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int], threshold: float | None = None
+    ) -> Detections:
+        """The result for image `index` of a batch.
+
+        Args:
+            size: (width, height) of the original image.
+            threshold: the lowest score of a detection, 0 to 1, in place of the model's own. The higher it is, the less there is
+                to compare; the detections above it are the same.
+        """
+        decoding = self.decoding if threshold is None else replace(self.decoding, threshold=just_below(threshold))
         window = self.preprocessing.window(size)
-        return detect(logits, codes, self.default_boxes, self.decoding, size, window, self.labels)
+        if built():
+            return self._in_core(outputs, index, size, window, decoding)
+        logits, codes = logits_and_codes(outputs, self.network, index)
+        return detect(logits, codes, self.default_boxes, decoding, size, window, self.labels)
+
+    def _in_core(
+        self,
+        outputs: Mapping[str, Floats],
+        index: int,
+        size: tuple[int, int],
+        window: tuple[float, float, float, float],
+        decoding: Decoding,
+    ) -> Detections:
+        """As `detect`, which specifies it, in the native core."""
+        from .. import _core
+
+        def planes(names: tuple[str, ...]) -> list[Floats]:
+            return [np.ascontiguousarray(np.asarray(outputs[name])[index], np.float32) for name in names]
+
+        heads, slots = self.network.heads, detector_settings(self.network).classes + 1
+        boxes, scores = np.empty((decoding.max_detections, 4), np.float32), np.empty(decoding.max_detections, np.float32)
+        classes = np.empty(decoding.max_detections, np.int64)
+        count = _core.detections(
+            planes(heads.classes), planes(heads.boxes), self.default_boxes, slots, decoding.scores == "softmax",
+            decoding.codes == "yxhw", decoding.threshold, decoding.iou, decoding.max_candidates or 0, size, window,
+            boxes, scores, classes,
+        )  # fmt: skip
+        return Detections(boxes[:count].copy(), scores[:count].copy(), classes[:count].copy(), self.labels)
+
+
+def just_below(threshold: float) -> float:
+    """The largest float32 below `threshold`, at least 0: scores above it are those of at least `threshold`."""
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"threshold {threshold!r}: must be from 0 to 1")
+    return max(float(np.nextafter(np.float32(threshold), np.float32(-1))), 0.0)
 
 
 def default_boxes(network: Network) -> NDArray[np.float64]:
@@ -105,7 +150,9 @@ def detect(
     window: tuple[float, float, float, float],
     labels: tuple[str, ...],
 ) -> Detections:
-    """The detections in one image. Boxes are cut at the image's edges before NMS, and those without area are dropped.
+    """The detections in one image, in numpy: the specification of the core's.
+
+    Boxes are cut at the image's edges before NMS, and those without area are dropped.
 
     Args:
         logits: (A, K + 1), background first.
@@ -127,7 +174,7 @@ def detect(
         np.put_along_axis(scores, losers, 0, axis=0)
     rows, classes = np.nonzero(scores > decoding.threshold)
     boxes, scores = boxes[rows], scores[rows, classes]
-    best = box_math.nms_by_class(boxes, scores, classes, decoding.iou, decoding.max_detections)
+    best = box_math.best_by_class(boxes, scores, classes, decoding.iou, decoding.max_detections)
     return Detections(boxes[best], scores[best], classes[best].astype(np.int64), labels)
 
 

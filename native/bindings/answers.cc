@@ -1,0 +1,91 @@
+// From a network's outputs to answers.
+#include "../core/detections.h"
+
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cmath>
+#include <tuple>
+
+#include "arguments.h"
+
+using namespace nanobind::literals;
+
+namespace mobilenet {
+namespace {
+
+constexpr std::size_t kMaxClasses = 1 << 16;
+constexpr std::size_t kMaxRows = 1 << 24;
+
+// Writes as many results as there are, whose number is returned.
+std::size_t nms(Floats boxes, Floats scores, Array<const std::int64_t> classes, double iou, Array<std::int64_t> selected) {
+  const std::size_t count = scores.size();
+  require(boxes.size() == 4 * count && classes.size() == count,
+          "boxes " + shape_of(boxes) + ", scores " + shape_of(scores) + ", classes " + shape_of(classes) +
+              ": must be (N, 4), (N,) and (N,)");
+  std::vector<Candidate> candidates(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t label = classes.data()[i];
+    require(label >= 0 && label < static_cast<std::int64_t>(kMaxClasses), "class " + std::to_string(label) + ": must be from 0 to " +
+                                                                              std::to_string(kMaxClasses - 1));
+    bool finite = std::isfinite(scores.data()[i]);
+    for (int k = 0; k < 4; ++k) finite = finite && std::isfinite(boxes.data()[4 * i + k]);
+    require(finite, "box " + std::to_string(i) + ": it and its score must be finite");
+    candidates[i] = {scores.data()[i], static_cast<std::int32_t>(label), static_cast<std::int64_t>(i)};
+  }
+  nb::gil_scoped_release unlocked;
+  const auto kept = suppress(reinterpret_cast<const Box*>(boxes.data()), candidates, static_cast<float>(iou), selected.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) selected.data()[i] = kept[i].row;
+  return kept.size();
+}
+
+std::size_t detections(const std::vector<Floats>& logits, const std::vector<Floats>& codes, Array<const double> defaults, int slots,
+                       bool softmax, bool yxhw, double threshold, double iou, std::size_t candidates,
+                       std::tuple<double, double> size, std::tuple<double, double, double, double> window, Array<float> boxes,
+                       Array<float> scores, Array<std::int64_t> classes) {
+  require(slots >= 2 && static_cast<std::size_t>(slots) <= kMaxClasses, "slots " + std::to_string(slots) + ": must be 2 to " +
+                                                                             std::to_string(kMaxClasses));
+  require(threshold >= 0 && threshold <= 1 && iou >= 0 && iou <= 1, "threshold and iou: must be from 0 to 1");
+  require(logits.size() == codes.size(), "logits and codes: must be as many");
+  std::vector<HeadMap> maps;
+  std::size_t rows = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const Floats &a = logits[i], &b = codes[i];
+    require(a.ndim() == 3 && b.ndim() == 3 && a.shape(1) == b.shape(1) && a.shape(2) == b.shape(2) && a.shape(0) % slots == 0 &&
+                b.shape(0) == a.shape(0) / slots * 4,
+            "logits " + shape_of(a) + " and codes " + shape_of(b) + ": must be (anchors * " + std::to_string(slots) +
+                ", H, W) and (anchors * 4, H, W)");
+    const std::size_t anchors = a.shape(0) / slots, cells = a.shape(1) * a.shape(2);
+    require(anchors <= kMaxRows && cells <= kMaxRows && (rows += anchors * cells) <= kMaxRows, "more boxes than " +
+                                                                                                   std::to_string(kMaxRows));
+    maps.push_back({a.data(), b.data(), static_cast<long>(cells), static_cast<int>(anchors)});
+  }
+  require(defaults.size() == 4 * rows, "default boxes " + shape_of(defaults) + ": must be (" + std::to_string(rows) + ", 4)");
+  const std::size_t most = scores.size();
+  require(boxes.size() == 4 * most && classes.size() == most, "boxes, scores, classes: must have room for as many results");
+  Reading reading{.slots = slots, .softmax = softmax, .yxhw = yxhw, .threshold = static_cast<float>(threshold),
+                  .iou = static_cast<float>(iou), .most = most, .candidates = candidates, .width = std::get<0>(size),
+                  .height = std::get<1>(size),
+                  .window = {std::get<0>(window), std::get<1>(window), std::get<2>(window), std::get<3>(window)}};
+  nb::gil_scoped_release unlocked;
+  std::vector<Box> all;
+  const std::vector<Candidate> found = detect(maps, defaults.data(), reading, all);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    reinterpret_cast<Box*>(boxes.data())[i] = all[found[i].row];
+    scores.data()[i] = found[i].score;
+    classes.data()[i] = found[i].label;
+  }
+  return found.size();
+}
+
+}  // namespace
+
+void bind_answers(nb::module_& m) {
+  m.def("nms", &nms, "boxes"_a, "scores"_a, "classes"_a, "iou"_a, "selected"_a,
+        "Indices of the best boxes, none of which overlaps a better one of its class by more than `iou`; returns their number.");
+  m.def("detections", &detections, "logits"_a, "codes"_a, "defaults"_a, "slots"_a, "softmax"_a, "yxhw"_a, "threshold"_a, "iou"_a,
+        "candidates"_a, "size"_a, "window"_a, "boxes"_a, "scores"_a, "classes"_a,
+        "The detections of one image from the planes of each feature map; returns their number.");
+}
+
+}  // namespace mobilenet
