@@ -22,6 +22,11 @@ def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def processor(row: dict[str, Any]) -> str:
+    """What a row was measured on; the rows before 2026-11-21 name only the architecture."""
+    return str(row.get("processor", row["machine"]))
+
+
 def install() -> str:
     """The last measured installation."""
     row = history.rows(ROOT, "install")[-1]
@@ -31,7 +36,7 @@ def install() -> str:
     start, package, help_ = (f"{row[key] * 1e3:.0f} ms" for key in ("python_start_s", "import_s", "help_s"))
     return (
         f"{table}\n\n`import mobilenet` takes {package} and `mobilenet --help` {help_}, of which Python's own start is {start} "
-        f"(medians of whole processes; Python {row['python']}, {row['machine']}, {row['date']})."
+        f"(medians of whole processes; Python {row['python']}, {processor(row)}, {row['date']})."
     )
 
 
@@ -117,7 +122,7 @@ def bench() -> str:
     return markdown(header, rows) + (
         "\n\nMedian (least) of interleaved runs in one process; growth of the process while each runs in a child of its own, "
         "in the same order; the largest difference of native's outputs from the numpy reference. "
-        f"{ours['machine']}, {ours['isa']}, {ours['date']}."
+        f"{processor(ours)}, {ours['isa']}, {ours['date']}."
     )
 
 
@@ -134,7 +139,7 @@ def speed() -> str:
         growth = (f"{row['peak_rss_delta_bytes'] / 2**20:.1f}" for row in engines)
         rows.append((f"`{model}`, {side} px", *(f"{ms} ms, {mib} MiB" for ms, mib in zip(times, growth, strict=True))))
     return markdown(("model, image side", "this engine", "ONNX Runtime", "OpenVINO"), rows) + (
-        f"\n\nMedian time of one image on one thread, and how far the process grows while it runs. {engines[0]['machine']}, "
+        f"\n\nMedian time of one image on one thread, and how far the process grows while it runs. {processor(engines[0])}, "
         f"{engines[0]['isa']}, {engines[0]['date']}."
     )
 
@@ -221,7 +226,7 @@ def start() -> str:
     header = ("one photo, 1 thread", "to the answer ms", "to the end ms", "processor ms", "MiB", "of ONNX Runtime's")
     return markdown(header, rows) + (
         f"\n\nMedian (least) of {row['pairs']} processes each, in turns, from their start on a warm disk, Python's own "
-        f"{row['python']['answer_ms']['median']:.0f} ms included; the most memory they held. {row['machine']}, {row['isa']}, "
+        f"{row['python']['answer_ms']['median']:.0f} ms included; the most memory they held. {processor(row)}, {row['isa']}, "
         f"{versions}, {row['date']}."
     )
 

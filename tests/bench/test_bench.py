@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_rows():
     rows = benching.bench(NETWORK, random_tensors(NETWORK), (40, 33), against=["onnxruntime"], seconds=0.05, memory=False)
     assert [row.engine for row in rows] == ["native", "onnxruntime"]
     for row in rows:
-        assert row.to_json().keys() == KEYS
+        assert asdict(row).keys() == KEYS
         assert row.resolution == [40, 33]
         assert 0 < row.min_ms <= row.median_ms <= row.p90_ms
         assert row.max_abs_error < 1e-3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -16,10 +17,18 @@ Row = dict[str, Any]
 
 
 def origin(checkout: Path) -> Row:
-    """The date and the short commit with which a row begins; no commit if git does not know one."""
+    """The date, the short commit and the processor with which a row begins; no commit if git does not know one."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     git = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
-    return {"date": date.today().isoformat(), "commit": git.stdout.strip()}
+    return {"date": date.today().isoformat(), "commit": git.stdout.strip(), "processor": processor()}
+
+
+def processor() -> str:
+    """What the processor calls itself, or its architecture if the system does not say."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def append(checkout: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -60,9 +60,6 @@ class EngineTime:
     p90_ms: float
     peak_rss_delta_bytes: int | None
     max_abs_error: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def bench(
@@ -183,7 +180,7 @@ def append_rows(rows: Sequence[EngineTime], model: str, checkout: Path) -> Path:
     from .. import _core
 
     conditions = {**history.origin(checkout), "machine": platform.machine(), "isa": _core.isa(), "model": model}
-    return history.append(checkout, "bench", [{**conditions, **row.to_json()} for row in rows])
+    return history.append(checkout, "bench", [{**conditions, **asdict(row)} for row in rows])
 
 
 if __name__ == "__main__":

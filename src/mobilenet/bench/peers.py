@@ -116,7 +116,7 @@ def unavailable(name: str) -> str | None:
     if name not in RUNTIMES:
         raise UsageError(unknown_name("engine", name, (*RUNTIMES, *UNABLE)))
     if name == "native" and importlib.util.find_spec("mobilenet._core") is None:
-        return "native: the core was not built; install a C++17 compiler, then reinstall mobilenet"
+        return "native: the core was not built; install a C++20 compiler, then reinstall mobilenet"
     peer = RUNTIMES[name]
     missing = [package for package in peer.packages if importlib.util.find_spec(package) is None]
     return f"{name}: {' and '.join(missing)} not installed; pip install 'mobilenet[{peer.extra}]'" if missing else None

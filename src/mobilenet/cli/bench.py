@@ -70,4 +70,4 @@ def bench(
         measure.save_figure(rows, save)
     if record:
         say(f"appended to {measure.append_rows(rows, model, Path.cwd())}")
-    click.echo(json.dumps([row.to_json() for row in rows], indent=2) if as_json else bench_table(rows))
+    click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else bench_table(rows))

@@ -233,7 +233,9 @@ class _Detection:
         ])  # fmt: skip
 
     def __call__(self, image: Tensor, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
-        image, target = (self.distort or _same)(image), target.copy()  # no step may change the target that the dataset keeps
+        target = target.copy()  # no step may change the target that the dataset keeps
+        if self.distort is not None:
+            image = self.distort(image)
         if self.zoom is not None:
             image, target = self.zoom(image, target)
         if self.crop is not None and len(target["boxes"]) and min(image.shape[-2:]) >= 4:  # of fewer pixels no crop is left
@@ -319,7 +321,3 @@ def _jitter(jitter: Jitter) -> list[Any]:
 def _by_box(inputs: Any) -> tuple[Tensor, Tensor]:
     """Labels and crowds of (image, target), which are dropped with their boxes."""
     return inputs[1]["labels"], inputs[1]["crowd"]
-
-
-def _same(image: Tensor) -> Tensor:
-    return image
