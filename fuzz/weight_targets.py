@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-SHARD = b"\n\0SHARD\0\n"  # between a tfjs model.json and its shard, in one input
+from mutators import SHARD
 
 
 def small_network():

@@ -1,7 +1,9 @@
-"""Builds the core with sanitizers and runs it: python native/tests/sanitize.py [address] [thread]
+"""Builds the core with sanitizers and runs it: python native/tests/sanitize.py [address] [thread] [quick]
 
 ``address`` builds the extension with the address and undefined-behavior sanitizers and runs the engine's Python tests
 on it, hostile programs included, then the native tests. ``thread`` runs the native tests under the thread sanitizer.
+``quick`` is what `make test` runs beside the test suite, without Python: the native tests and every input that fuzzing has
+kept under the address and undefined-behavior sanitizers, the threaded tests under the thread sanitizer.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ TESTS = (
     "tests/hostile/test_program.py",
     "tests/hostile/test_fuzz.py",
 )
+
+HARNESSES = ("program", "weights", "image_planes")
 
 # An editable installation's finder would import the plain core; the sanitized package stands first on the path instead.
 RUN = """
@@ -71,7 +75,17 @@ def thread() -> None:
     native_tests("thread", "thread", TSAN_OPTIONS="die_after_fork=0")  # the tests fork on purpose
 
 
+def quick() -> None:
+    folder = build("quick", "address,undefined", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_FUZZ=ON")
+    threads = build("quick-thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_PORTABLE=ON")
+    run("ctest", "--test-dir", folder, "--output-on-failure")
+    run("ctest", "--test-dir", threads, "--output-on-failure", "-R", "workers|programs", TSAN_OPTIONS="die_after_fork=0")
+    for harness in HARNESSES:
+        kept = [place for kind in ("corpus", "regressions") if (place := ROOT / "fuzz" / kind / harness).is_dir()]
+        run(folder / f"fuzz_{harness}", *kept, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:] or ("address", "thread"):
-        {"address": address, "thread": thread}[name]()
+        {"address": address, "thread": thread, "quick": quick}[name]()
     print("sanitizers found nothing")

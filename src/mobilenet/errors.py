@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 MAX_REPR = 80  # characters of a value that a message shows
-MAX_MESSAGE = 1000  # characters of a message
-MAX_NAMES = 100  # known names that a message lists
+MAX_MESSAGE = 480  # characters of a message; with what a command puts before it, a line of less than 500
+MAX_LISTED = 280  # characters of the known names that a message lists
 
 
 class MobilenetError(ValueError):
@@ -23,7 +23,7 @@ class MobilenetError(ValueError):
     status = 1
 
     def __init__(self, *parts: str) -> None:
-        super().__init__(*map(_one_line, parts))
+        super().__init__(*map(one_line, parts))
 
 
 class UsageError(MobilenetError):
@@ -52,7 +52,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else _escape(c.encode("utf-16-be", "surrogatepass")) for c in text)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """`text` as one printable line of at most `MAX_MESSAGE` characters."""
     text, half = printable(text), MAX_MESSAGE // 2 - 3
     return text if len(text) <= MAX_MESSAGE else f"{text[:half]} ... {text[-half:]}"
 
@@ -69,11 +70,17 @@ def nearest_names(name: object, known: Iterable[str]) -> list[str]:
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """The message for a name that does not exist: the nearest known names, or all of them if none is near."""
+    """The message for a name that does not exist: the nearest known names, or all of them if none is near.
+
+    Of a long list it names the first, and says how many there are.
+    """
     known = [each[:MAX_REPR] for each in known]
     nearest = nearest_names(name, known)
-    listed = nearest or (known if len(known) <= MAX_NAMES else [*known[:MAX_NAMES], "..."])
-    return f"no {kind} is called {short_repr(name)}; {'nearest' if nearest else 'known'}: {', '.join(listed)}"
+    listed = ", ".join(nearest or known)
+    if len(listed) > MAX_LISTED:
+        count = listed.count(", ", 0, MAX_LISTED)  # those that are whole
+        listed = f"{', '.join((nearest or known)[:count])} and {len(nearest or known) - count} more"
+    return f"no {kind} is called {short_repr(name)}; {'nearest' if nearest else 'known'}: {listed}"
 
 
 def assert_never(value: NoReturn) -> NoReturn:

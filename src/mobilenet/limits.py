@@ -32,7 +32,7 @@ class Limits(Value):
         max_tensor_bytes: of all tensors of a file of weights, as they lie in memory.
         max_json_bytes: of a JSON document that describes a model: a header, a configuration, a graph. While it is read,
             Python holds up to 30 times as much.
-        max_json_depth: of lists and objects inside one another in such a document.
+        max_json_depth: of lists and objects inside one another in a JSON document.
         max_annotation_bytes: of a file of labels: COCO's JSON (its largest has 470 million), VOC's XML, a CSV list.
         max_candidates: scores on one image, boxes times classes, that a detector's file may let compete.
         max_detections: on one image that a detector's file may ask for.
@@ -98,10 +98,11 @@ def changed(before: Limits, changes: dict[str, int]) -> Limits:
     return replace(before, **changes)
 
 
-def over_limit(name: str, value: object) -> str:
+def over_limit(name: str, value: int | str) -> str:
     """The end of a refusal: the value, which limit it passed, and how to raise that."""
+    asked = value if isinstance(value, str) else short_repr(value)
     return (
-        f"{short_repr(value)} is past the limit {name} of {getattr(limits(), name)}; if you trust the file, raise it with "
+        f"{asked} is past the limit {name} of {getattr(limits(), name)}; if you trust the file, raise it with "
         f"mobilenet.set_limits({name}=...) or {VARIABLE}={name}=..."
     )
 
@@ -116,8 +117,8 @@ def check_limit(name: str, value: int, subject: str, error: type[MobilenetError]
         raise error(f"{subject}: {over_limit(name, value)}")
 
 
-def parse_json(content: str | bytes) -> Any:
-    """A JSON document of at most `max_json_bytes` bytes and `max_json_depth` lists and objects inside one another.
+def parse_json(content: str | bytes, size: str = "max_json_bytes") -> Any:
+    """A JSON document within the limits: `size` of its bytes, and `max_json_depth` lists and objects inside one another.
 
     Raises:
         TooLarge: it is larger or deeper.
@@ -125,18 +126,18 @@ def parse_json(content: str | bytes) -> Any:
     """
     import json
 
-    check_limit("max_json_bytes", len(content), "JSON of this size")
+    check_limit(size, len(content), "JSON of this size")
     allowed = limits().max_json_depth
     try:
         value = json.loads(content)
     except RecursionError:
         raise TooLarge(f"JSON as deep as this: {over_limit('max_json_depth', 'over 900')}") from None
-    level: list[Any] = [value]
-    for depth in range(allowed + 1):
-        containers = [item for item in level if isinstance(item, (dict, list))]
-        if not containers:
+    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(allowed):
+        if not level:
             return value
-        if depth == allowed:
-            break
-        level = [item for each in containers for item in (each.values() if isinstance(each, dict) else each)]
+        inner = (item for each in level for item in (each.values() if isinstance(each, dict) else each))
+        level = [item for item in inner if isinstance(item, (dict, list))]
+    if not level:
+        return value
     raise TooLarge(f"JSON as deep as this: {over_limit('max_json_depth', f'over {allowed}')}")

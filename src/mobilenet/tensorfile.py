@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from .errors import MobilenetError
-from .limits import check_limit
+from .limits import TooLarge, check_limit, parse_json
 from .tensors import FORMATS, Tensors, checksum
 
 if TYPE_CHECKING:
@@ -73,14 +73,16 @@ def _read_well_formed(file: IO[bytes], length: int, size: int) -> tuple[Tensors,
     tensors: list[tuple[int, int, str, str, tuple[int, ...]]] = []
     try:
         text = file.read(length)
-        header = json.loads(text)
+        header = parse_json(text)
         metadata = header.pop("__metadata__", {})
         for name, entry in header.items():
             (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
             if not all(type(number) is int and number > 0 for number in (begin + 1, end, *shape)):
                 return None
             tensors.append((begin, end, name, CODES[entry["dtype"]], shape))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except TooLarge as error:
+        raise ModelFileError(f"{file.name}: its header, {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         return None

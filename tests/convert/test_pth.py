@@ -127,7 +127,7 @@ def refusal(tmp_path: Path, data: bytes, entry: str | None = None) -> str:
     assert "checkpoint.pth: " in message
     assert "; " in message
     assert "\n" not in message
-    assert len(message) < 1000
+    assert len(message) < 500
     return message
 
 

@@ -72,6 +72,43 @@ def test_code_of_an_instruction_set_is_linked_nowhere_else(built, isa, vector):
     assert [name for name in shared if f"::{vector}" not in name] == []
 
 
+MEMORY_THAT_CANNOT_BE_HAD = """
+import os, resource
+import numpy as np
+from mobilenet.engine.native import Native
+from mobilenet.errors import MobilenetError
+from mobilenet.network.heads import deeplabv3_mobilenet_v2
+
+network = deeplabv3_mobilenet_v2(0.35, resolution=32, classes=5)
+tensors = {name: np.ones(shape, np.float32) for part in (network.parameters(), network.statistics())
+           for name, shape in part.items()}
+native = Native(network, tensors)
+small, large, many = (np.ones(shape, np.float32) for shape in ((1, 3, 32, 32), (1, 3, 1024, 1024), (4000, 3, 16, 16)))
+native.plan(1024), native.plan(16), native(small)
+used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (used + 4 * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
+for images in (large, many):  # the arena, the outputs
+    try:
+        native(images)
+    except MobilenetError as error:
+        print(error.status, error)
+(answer,) = native(small).values()
+print(answer.shape)
+"""
+
+
+def test_memory_that_cannot_be_had_is_an_error_and_the_next_call_is_right():
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs /proc/self/statm")
+    done = run([sys.executable, "-c", MEMORY_THAT_CANNOT_BE_HAD], timeout=60)
+    assert done.returncode == 0, done.stderr
+    arena, outputs, shape = done.stdout.splitlines()
+    for line, size in ((arena, "1 x 1024x1024"), (outputs, "4000 x 16x16")):
+        assert line.startswith(f"1 {size} pixels: no memory for activations and outputs; give fewer or smaller images")
+    assert shape == "(1, 5, 32, 32)"
+
+
 THREADS_THAT_CANNOT_START = """
 import os, resource
 import numpy as np

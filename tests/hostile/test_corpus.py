@@ -39,6 +39,39 @@ def test_readers(tmp_path, name):
                 raise AssertionError(f"{path.relative_to(ROOT)}: {error!r:.300}") from error
 
 
+def test_weights():
+    """The core folds and packs weights of any shape and bits, read as fuzz/native/weights.cc reads them."""
+    import numpy as np
+
+    core = pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    files = inputs("weights")
+    assert len(files) > 50
+    for file in files:
+        data = file.read_bytes()
+        numbers = iter(data + bytes(6))
+        kind, outputs, kernel = next(numbers) % 3, 1 + next(numbers) % 100, 1 + next(numbers) % 7
+        depth = 1 + next(numbers) % 64 if kind == 0 else 1 if kind == 1 else 3
+        panel_blocks, choice = 1 + next(numbers) % 8, next(numbers)
+        shape = (outputs, depth, kernel, kernel)
+        sizes = [outputs] * 4 + [outputs * depth * kernel**2]
+        floats = np.zeros(sum(sizes), np.float32)
+        tail = data[6 if kind == 0 else 5 :][: floats.nbytes]
+        floats.view(np.uint8)[: len(tail)] = np.frombuffer(tail, np.uint8)
+        gamma, beta, mean, variance, weight = np.split(floats, np.cumsum(sizes)[:-1])
+        after = core.BatchNorm(gamma, beta, mean, variance, 1e-3) if choice & 64 else beta
+        low, high = core.bounds(weight)
+        assert not low > high
+        isas = core.isas()
+        match kind:
+            case 0:
+                slab = core.Slab() if choice & 128 else None
+                core.ProductWeights(weight.reshape(shape), after, panel_blocks, isas[choice % len(isas)], slab)
+            case 1:
+                core.DepthwiseWeights(weight.reshape(shape), after)
+            case _:
+                core.StemWeights(weight.reshape(shape), after)
+
+
 def test_programs():
     """The core refuses each program or runs it; its weights are packed as the harness packs them."""
     import numpy as np

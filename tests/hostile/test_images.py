@@ -109,6 +109,23 @@ def test_images(tmp_path, model, generator, limit):
     assert_refused(f"past the limit {limit}", "predict", tmp_path / "x", "--model", model)
 
 
+def tiff_of_many_samples(path: Path) -> None:
+    """A TIFF with 2,048 values for each pixel, of which Pillow logs a line of its own."""
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "TIFF")
+    data = bytearray(content.getvalue())
+    (start,) = struct.unpack_from("<L", data, 4)
+    for at in range(start + 2, start + 2 + 12 * data[start], 12):
+        if data[at : at + 2] == struct.pack("<H", 277):  # samples per pixel
+            data[at + 8 : at + 12] = struct.pack("<L", 2048)
+    path.write_bytes(data)
+
+
+def test_pillow_adds_no_lines(tmp_path, model):
+    tiff_of_many_samples(tmp_path / "x.tiff")
+    assert_refused("in no image format that is read here", "predict", tmp_path / "x.tiff", "--model", model)
+
+
 def test_a_long_image(tmp_path):
     """The classifiers' usual preprocessing: the shorter side to 256, the center of 224 x 224."""
     from mobilenet.images.preprocessing import IMAGENET_TORCHVISION

@@ -29,7 +29,7 @@ def refusal(path: Path, seconds: float, max_bytes: int) -> str:
         convert(path)
     assert type(error.value) is not ValueError
     assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 1000
+    assert len(str(error.value)) < 500
     return str(error.value)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import MobilenetError, printable
+from ..errors import MobilenetError, one_line, printable
 
 if TYPE_CHECKING:
     from ..network.layers import Resolution
@@ -29,17 +29,28 @@ def command(function: Callable[..., None]) -> click.Command:
 
     @functools.wraps(function)
     def guarded(*args: Any, debug: bool, **kwargs: Any) -> None:
+        if not debug:
+            silence_pillow()
         try:
             function(*args, **kwargs)
         except (ValueError, OSError, MemoryError) as error:
             if debug:
                 raise
             message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            say(f"mobilenet: {message}")
+            say(f"mobilenet: {one_line(message)}")
             sys.exit(status(error))
 
     option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     return click.command(name=function.__name__)(option(guarded))
+
+
+def silence_pillow() -> None:
+    """Pillow warns of what is odd in an image in lines of its own: an image is read, or refused in one line."""
+    import logging
+    import warnings
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def status(error: Exception) -> int:
@@ -83,7 +94,7 @@ def parse_settings(context: click.Context, parameter: click.Parameter, values: S
     """As `parse_pairs`, with each value read as JSON if it is JSON."""
     settings: dict[str, Any] = parse_pairs(context, parameter, values)
     for key, value in settings.items():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             settings[key] = json.loads(value)
     return settings
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import UsageError
-from ..limits import check_limit
+from ..limits import TooLarge, check_limit, parse_json
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, DatasetLayout, Split
@@ -73,7 +72,7 @@ def _read(file: Path) -> tuple[dict[int, str], dict[int, str], dict[int, list[En
     """(file names by image id, names by category id, both in the order of ids; objects by image id)."""
     try:
         check_limit("max_annotation_bytes", file.stat().st_size, f"{file}, bytes", DataError)
-        content = json.loads(file.read_text("utf-8"))
+        content = parse_json(file.read_text("utf-8"), "max_annotation_bytes")
         images = {int(entry["id"]): str(entry["file_name"]) for entry in content["images"]}
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         entries: dict[int, list[Entry]] = defaultdict(list)
@@ -85,6 +84,8 @@ def _read(file: Path) -> tuple[dict[int, str], dict[int, str], dict[int, list[En
                 entries[int(entry["image_id"])].append(([x, y, x + width, y + height], category, crowd, area))
     except DataError:
         raise
+    except TooLarge as error:
+        raise DataError(f"{file}: {error}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{file}: no COCO annotations can be read from it ({error!r:.200}); get the file again") from error
     return dict(sorted(images.items())), dict(sorted(categories.items())), entries

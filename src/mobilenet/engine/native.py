@@ -41,7 +41,7 @@ class Native:
     Raises:
         UsageError: an argument outside its range, a network that the engine cannot run, a budget that no plan fits (on the
             call), or an instruction set in MOBILENET_ISA that this processor does not have.
-        MobilenetError: a thread cannot be started (on the call).
+        MobilenetError: a thread cannot be started, or there is not enough memory (on the call).
     """
 
     name, precision = "native", "fp32"
@@ -79,19 +79,20 @@ class Native:
                 return np.empty(shape, np.float32)
 
         program = self._program((images.shape[2], images.shape[3]))
-        outputs = {name: empty((len(images), *shape)) for name, shape in program.outputs}
         try:
             runner = self._runners.pop()
         except IndexError:
             runner = _core.Runner(self.threads)
         try:
+            outputs = {name: empty((len(images), *shape)) for name, shape in program.outputs}
             runner.run(program.native, images, list(outputs.values()), seconds)
         except RuntimeError as error:  # a thread that cannot be started
             raise MobilenetError(str(error)) from None
         except MemoryError:
             height, width = images.shape[2:]
             raise MobilenetError(
-                f"images of {height}x{width}: no memory for their activations; give smaller ones, or a memory_budget"
+                f"{len(images)} x {height}x{width} pixels: no memory for activations and outputs; give fewer or smaller "
+                "images, or a memory_budget"
             ) from None
         finally:
             self._runners.append(runner)

@@ -8,7 +8,6 @@ as a file.
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
+from ..limits import TooLarge, parse_json
 from .download import Connection, DownloadError, download
 
 PYPI = "https://pypi.org/simple"
@@ -133,8 +133,10 @@ def links(page: str, connection: Connection) -> Iterator[Link]:
 
 def json_links(content: bytes) -> list[Link]:
     try:
-        return [Link(str(file["url"]), str(file["hashes"].get("sha256", ""))) for file in json.loads(content)["files"]]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return [Link(str(file["url"]), str(file["hashes"].get("sha256", ""))) for file in parse_json(content)["files"]]
+    except TooLarge as error:
+        raise DownloadError(f"its page of the package, {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DownloadError(f"its page of the package does not parse ({error!r:.80})") from error
 
 
