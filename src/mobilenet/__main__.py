@@ -3,6 +3,14 @@
 import sys
 
 
+def skip_last_collection() -> None:
+    """Spares the collection at exit, which would visit all objects for nothing. PyTorch's packages report them as leaks."""
+    import gc
+
+    if "torch" not in sys.modules:
+        gc.freeze()
+
+
 def run() -> None:
     """Runs the command. Ctrl-C ends it without a traceback at any moment."""
     try:
@@ -10,7 +18,7 @@ def run() -> None:
         import gc
 
         gc.set_threshold(100_000, 50, 50)  # imports and loading make many objects and hardly any garbage
-        atexit.register(gc.freeze)  # the collection at exit would visit all of them for nothing
+        atexit.register(skip_last_collection)
         from .cli.main import main
 
         main(prog_name="mobilenet")

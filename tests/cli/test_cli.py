@@ -383,3 +383,15 @@ def test_ctrl_c_while_modules_are_imported_is_no_traceback(number):
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode in (1, 130)  # click's own status is 1
     assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("with_torch", [False, True])
+def test_the_collection_at_exit_is_skipped_only_without_torch(with_torch, monkeypatch):
+    """PyTorch's packages would print sixty lines about leaks after a training."""
+    from mobilenet import __main__
+
+    frozen = []
+    monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
+    monkeypatch.setitem(sys.modules, "torch", sys) if with_torch else monkeypatch.delitem(sys.modules, "torch", raising=False)
+    __main__.skip_last_collection()
+    assert bool(frozen) is not with_torch
