@@ -72,7 +72,7 @@ def models_table(models: Sequence[tuple[Published, bool]]) -> str:
          m.files[0].url)
         for m, cached in models
     ]  # fmt: skip
-    return table(rows, ("name", "model", "published", "licence", "here", "address"), ("left",) * 6)
+    return table(rows, ("name", "model", "published", "license", "here", "address"), ("left",) * 6)
 
 
 def prediction_line(prediction: Prediction) -> str:
