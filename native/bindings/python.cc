@@ -13,6 +13,7 @@
 #include <map>
 #include <variant>
 
+#include "../core/checksum.h"
 #include "../core/image.h"
 #include "../core/preload.h"
 #include "../core/program_file.h"
@@ -87,24 +88,9 @@ std::pair<float, float> bounds_of(Floats values) {
   return {both.least, both.largest};
 }
 
-// Two sums modulo 2^64 of the bytes as little-endian words of 8, the last filled up with zeros: of the words, and of the
-// first sum after each word, which tells their order. A word that changes always changes the first.
 std::pair<std::uint64_t, std::uint64_t> checksum_of(Bytes bytes) {
-  std::uint64_t sum = 0, of_sums = 0, word;
-  const std::uint8_t* const from = bytes.data();
-  const std::size_t size = bytes.size(), whole = size - size % sizeof word;
-  for (std::size_t i = 0; i < whole; i += sizeof word) {
-    std::memcpy(&word, from + i, sizeof word);
-    sum += word;
-    of_sums += sum;
-  }
-  if (whole < size) {
-    word = 0;
-    std::memcpy(&word, from + whole, size - whole);
-    sum += word;
-    of_sums += sum;
-  }
-  return {sum, of_sums};
+  const Checksum both = checksum(bytes.data(), bytes.size());
+  return {both.sum, both.of_sums};
 }
 
 void fill_planes(Bytes pixels, Floats levels, Result target) {

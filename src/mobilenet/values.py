@@ -102,17 +102,18 @@ class Value:
     def __init__(self, *args: Any, **named: Any) -> None:
         values = self.__dict__
         values.update(zip(self.__match_args__, args, strict=False))
-        for name, options in self.field_options.items():
-            if name in values:
-                continue
-            if name in named:
-                values[name] = named.pop(name)
-            elif "default" in options:
-                values[name] = options["default"]
-            elif "default_factory" in options:
-                values[name] = options["default_factory"]()
-            else:
-                raise TypeError(f"{type(self).__name__}() has no value for {name!r}")
+        if named or len(args) != len(self.field_options):
+            for name, options in self.field_options.items():
+                if name in values:
+                    continue
+                if name in named:
+                    values[name] = named.pop(name)
+                elif "default" in options:
+                    values[name] = options["default"]
+                elif "default_factory" in options:
+                    values[name] = options["default_factory"]()
+                else:
+                    raise TypeError(f"{type(self).__name__}() has no value for {name!r}")
         if named or len(args) > len(self.__match_args__):
             problem = f"a second value or no field {next(iter(named))!r}" if named else f"{len(args)} values without a name"
             raise TypeError(f"{type(self).__name__}() got {problem}; its fields are {', '.join(self.field_options)}")

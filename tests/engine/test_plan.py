@@ -31,6 +31,7 @@ from mobilenet.engine.plan.steps import (
 )
 from mobilenet.network.layers import Network
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
+from mobilenet.values import replace
 
 
 class Replay:
@@ -177,7 +178,7 @@ def test_a_row_too_few_is_noticed():
     network = mobilenet_v2(resolution=64, classes=None)
     plan = make_plan(network, (64, 64), 1, Style(whole=0, stream=0))
     ring = next(b for b in plan.buffers if b.name == "layer_3.project.ring/0")
-    short = plan._replace(buffers=tuple(b._replace(slots=b.slots - 1) if b is ring else b for b in plan.buffers))
+    short = replace(plan, buffers=tuple(b._replace(slots=b.slots - 1) if b is ring else b for b in plan.buffers))
     with pytest.raises(AssertionError, match="stands in its slot"):
         Replay(network, short)
 

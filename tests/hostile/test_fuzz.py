@@ -23,6 +23,7 @@ from mobilenet.engine.plan.steps import Plan, Style
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
 from mobilenet.network.mobilenet import mobilenet_v2
+from mobilenet.values import replace
 
 _core = pytest.importorskip("mobilenet._core", reason="the native core is not built")
 from mobilenet.engine.native import Native, compile_plan, pack  # noqa: E402
@@ -74,16 +75,16 @@ def mutated(plan: Plan, generator: random.Random) -> Plan:
         at = generator.randrange(len(plan.buffers))
         field = generator.choice(["channels", "height", "width", "slots", "left", "right", "offset"])
         buffer: Buffer = plan.buffers[at]._replace(**{field: other(getattr(plan.buffers[at], field))})
-        return plan._replace(buffers=(*plan.buffers[:at], buffer, *plan.buffers[at + 1 :]))
+        return replace(plan, buffers=(*plan.buffers[:at], buffer, *plan.buffers[at + 1 :]))
     stages = [[list(steps) for steps in stage] for stage in plan.stages]
     steps = generator.choice([steps for stage in stages for steps in stage if steps])
     at = generator.randrange(len(steps))
-    names = [field for field in steps[at]._fields if isinstance(getattr(steps[at], field), (int, str, tuple))]
+    names = [field for field in steps[at].field_options if isinstance(getattr(steps[at], field), (int, str, tuple))]
     field = generator.choice([name for name in names if name not in ("label", "output", "corners", "conv")])
     value = getattr(steps[at], field)
     changed = generator.choice(plan.buffers).name if isinstance(value, str) else other(value)
-    steps[at] = steps[at]._replace(**{field: changed})
-    return plan._replace(stages=tuple(tuple(map(tuple, stage)) for stage in stages))
+    steps[at] = replace(steps[at], **{field: changed})
+    return replace(plan, stages=tuple(tuple(map(tuple, stage)) for stage in stages))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -406,7 +406,7 @@ def tree(tmp_path, monkeypatch):
     ],
 )
 def test_find_inputs(tree, inputs, expected):
-    assert find_inputs(inputs) == [Path(name) for name in expected]
+    assert [os.path.normpath(path) for path in find_inputs(inputs)] == expected
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_inputs_that_stand_for_nothing(tree, given, words):
 
 def test_a_bad_input_is_reported_and_the_others_are_found(tree):
     errors: list[ImageError] = []
-    assert find_inputs(["bb.jpg", "b.jpg", "text", "b.jpg"], errors.append) == [Path("b.jpg")]
+    assert find_inputs(["bb.jpg", "b.jpg", "text", "b.jpg"], errors.append) == ["b.jpg"]
     assert [str(error).split(":")[0] for error in errors] == ["'bb.jpg'", "'text'"]
 
 

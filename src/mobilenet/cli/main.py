@@ -6,12 +6,13 @@ To add a command, write one file with a function under `shell.command`, and one 
 from __future__ import annotations
 
 import importlib
-from typing import NamedTuple
 
 import click
 
+from ..values import Value
 
-class Entry(NamedTuple):
+
+class Entry(Value):
     """Where a command is, and its line in ``mobilenet --help``."""
 
     module: str

@@ -1,12 +1,12 @@
-"""``mobilenet predict``. numpy is imported only if the task or an option needs it."""
+"""``mobilenet predict``. numpy and pathlib are imported only if the task or an option needs them."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,27 +14,30 @@ from ..errors import MobilenetError, printable
 from ..images.find import find_inputs
 from ..images.open import ImageError, open_image
 from ..tasks.results import OutputError, Prediction, Result, Segmentation
+from ..values import Value
 from .predictor import backend_option, load_predictor
 from .shell import command, json_option, model_option, print_json, process_peak, progress, say, threads_option
 from .tables import prediction_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
     from ..predict.predictor import Predictor
 
 
-class Answer(NamedTuple):
+class Answer(Value):
     """One image's predictions, and the mask's file if one was written."""
 
-    path: Path
+    path: str
     task: str
     predictions: list[Prediction]
     mask: Path | None
 
     def to_json(self) -> dict[str, Any]:
         """The contract of ``mobilenet predict --json``."""
-        entry = {"input": str(self.path), "task": self.task, "predictions": [p.to_json() for p in self.predictions]}
+        entry = {"input": self.path, "task": self.task, "predictions": [p.to_json() for p in self.predictions]}
         return entry if self.mask is None else {**entry, "mask": str(self.mask)}
 
 
@@ -42,7 +45,7 @@ class Answer(NamedTuple):
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option
 @json_option
-@click.option("--save", type=click.Path(path_type=Path, file_okay=False), help="Folder for copies with the predictions drawn.")
+@click.option("--save", type=click.Path(file_okay=False), help="Folder for copies with the predictions drawn.")
 @click.option("--top", type=click.IntRange(1), help="How many predictions to print; by default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score to print; by default 0.5 of a detector, else 0.")
 @threads_option
@@ -52,7 +55,7 @@ def predict(
     inputs: Sequence[str],
     model: str,
     as_json: bool,
-    save: Path | None,
+    save: str | None,
     top: int | None,
     threshold: float | None,
     threads: int | None,
@@ -88,7 +91,7 @@ def predict(
         except ImageError as error:
             report(error)
         except OutputError as error:
-            report(OutputError(error.name, str(path)))
+            report(OutputError(error.name, path))
     if as_json:
         print_json([answer.to_json() for answer in answers])
     else:
@@ -103,7 +106,7 @@ def predict(
 
 def print_answers(answers: Sequence[Answer]) -> None:
     for answer in answers:
-        click.echo(printable(str(answer.path)))
+        click.echo(printable(answer.path))
         for prediction in answer.predictions:
             click.echo(f"  {prediction_line(prediction)}")
 
@@ -119,28 +122,30 @@ def print_summary(predictor: Predictor, seconds: list[float], num_inputs: int) -
 class Folder:
     """The folder of ``--save``: copies of the images with the predictions drawn, and masks."""
 
-    def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        self.path, self.names = path, set[str]()
+    def __init__(self, folder: str) -> None:
+        from pathlib import Path
 
-    def write(self, source: Path, image: Image.Image, result: Result, predictions: list[Prediction]) -> Path | None:
+        self.path, self.names = Path(folder), set[str]()
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, source: str, image: Image.Image, result: Result, predictions: list[Prediction]) -> Path | None:
         """Writes an image's copy; of a segmentation the mask too, whose file is returned."""
         from ..images.masks import write_mask
         from ..images.write import write_image
         from ..tasks.drawing import draw
 
-        target = self.path / self.unused_name(source)
+        target = self.path / self.unused_name(os.path.basename(source))
         write_image(draw(image, result, predictions), target)
         if not isinstance(result, Segmentation):
             return None
-        mask = self.path / self.unused_name(target.with_suffix(".mask.png"))
+        mask = self.path / self.unused_name(target.with_suffix(".mask.png").name)
         write_mask(result.mask, mask)
         return mask
 
-    def unused_name(self, path: Path) -> str:
-        """The file's own name, with a number if an image from another folder has the same one."""
-        name, number = path.name, 2
+    def unused_name(self, name: str) -> str:
+        """The name, with a number if an image from another folder has the same one."""
+        (stem, suffix), number = os.path.splitext(name), 2
         while name.casefold() in self.names:
-            name, number = f"{path.stem}-{number}{path.suffix}", number + 1
+            name, number = f"{stem}-{number}{suffix}", number + 1
         self.names.add(name.casefold())
         return name

@@ -43,7 +43,7 @@ class ClassFolders(DatasetLayout):
         paths, truths = list[Path](), list[int]()
         for folder in _folders(root):
             if any(folder.iterdir()):
-                images = find_inputs([str(folder)])
+                images = list(map(Path, find_inputs([str(folder)])))
                 paths += images
                 truths += [numbers[folder.name]] * len(images)
         if not paths:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..errors import MobilenetError, UsageError
 from ..network.layers import NORM, Conv, Linear, Network, Resolution, Shape, checked_resolution
 from ..tensors import kind, plain, zeros
+from ..values import Value
 from .plan.budget import best_plan
 from .plan.fuse import StemUnit, weighted
 from .plan.geometry import panel_blocks
@@ -121,7 +122,7 @@ class Native:
         return (shape.channels,) if isinstance(self.network[name], Linear) else tuple(shape)
 
 
-class Program(NamedTuple):
+class Program(Value):
     """A plan, the native form of it, and each output's name and shape without the batch."""
 
     plan: Plan

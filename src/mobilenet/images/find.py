@@ -1,10 +1,9 @@
-"""Inputs of the command line to image files."""
+"""Inputs of the command line to image files. pathlib is imported for folders and patterns only: one photo does not need it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from PIL import Image
 
@@ -13,8 +12,8 @@ from .open import REFUSED_FORMATS, ImageError, nearest_path
 
 def find_inputs(
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], report: Callable[[ImageError], None] | None = None
-) -> list[Path]:
-    """The images that files, folders and patterns name, in the order given, each once.
+) -> list[str]:
+    """The paths of the images that files, folders and patterns name, in the order given, each once.
 
     A file is taken whatever its suffix. A folder stands for the images in it and below, by suffix, sorted, without hidden
     ones; a pattern (``*``, ``?``, ``[]``, ``**`` for any depth) for the files and folders it matches, as in a shell, again
@@ -26,7 +25,7 @@ def find_inputs(
     Raises:
         ImageError: an input names no image, and there is no `report`; names the nearest existing name.
     """
-    images: dict[str, Path] = {}
+    images: dict[str, str] = {}
     for item in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
         try:
             for path in _expanded(os.fsdecode(item)):
@@ -38,33 +37,34 @@ def find_inputs(
     return list(images.values())
 
 
-def _expanded(item: str) -> list[Path]:
-    if os.path.isdir(item):
-        images = _images_below(Path(item))
-    elif os.path.exists(item):  # before patterns: 'cat[1].jpg' may be a file
-        images = [Path(item)]
-    elif any(sign in item for sign in "*?["):
-        from glob import glob
+def _expanded(item: str) -> list[str]:
+    if os.path.isfile(item):  # before patterns: 'cat[1].jpg' may be a file
+        return [item]
+    from glob import glob
+    from pathlib import Path
 
+    def below(folder: Path) -> list[Path]:
+        images = list[Path]()
+        for here, folders, files in os.walk(folder, onerror=_refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            images += [Path(here, name) for name in files if _is_image(name)]
+        return sorted(images)
+
+    if os.path.exists(item):
+        images = below(Path(item)) if os.path.isdir(item) else [Path(item)]
+    elif any(sign in item for sign in "*?["):
         matches = sorted(map(Path, glob(item, recursive=True)))
-        images = [image for match in matches for image in (_images_below(match) if match.is_dir() else [match])]
+        images = [image for match in matches for image in (below(match) if match.is_dir() else [match])]
         images = [image for image in images if _is_image(image.name)]
     else:
         raise ImageError(f"{item!r}: no such file or folder; {nearest_path(item)}")
     if not images:
         raise ImageError(f"{item!r}: no image there by suffix; check it, or name the files themselves")
-    return images
+    return list(map(str, images))
 
 
-def _images_below(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise ImageError(f"{error.filename!r}: the folder cannot be read ({error.strerror}); change its mode") from error
-
-    images = []
-    for here, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        images += [Path(here, name) for name in files if _is_image(name)]
-    return sorted(images)
+def _refuse(error: OSError) -> None:
+    raise ImageError(f"{error.filename!r}: the folder cannot be read ({error.strerror}); change its mode") from error
 
 
 def _is_image(name: str) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ...errors import UsageError, assert_never
 from ...network.layers import Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
+from ...values import Value
 
 
-class StemUnit(NamedTuple):
+class StemUnit(Value):
     """A full convolution of the image."""
 
     conv: Conv
@@ -25,7 +25,7 @@ class StemUnit(NamedTuple):
         return (self.conv,)
 
 
-class BlockUnit(NamedTuple):
+class BlockUnit(Value):
     """A depthwise convolution with the products around it: [expand] -> depthwise -> [project] [+ residual]."""
 
     expand: Conv | None
@@ -40,7 +40,7 @@ class BlockUnit(NamedTuple):
         return tuple(layer for layer in (self.expand, self.depthwise, self.project) if layer is not None)
 
 
-class ProductUnit(NamedTuple):
+class ProductUnit(Value):
     """A 1x1 convolution, a full k x k one, or a linear layer [+ residual]."""
 
     conv: Conv | Linear
@@ -53,7 +53,7 @@ class ProductUnit(NamedTuple):
         return (self.conv,)
 
 
-class PooledProductUnit(NamedTuple):
+class PooledProductUnit(Value):
     """A 1x1 convolution of which only the mean over the image is needed."""
 
     conv: Conv
@@ -65,20 +65,20 @@ class PooledProductUnit(NamedTuple):
         return (self.conv,)
 
 
-class GlobalPoolUnit(NamedTuple):
+class GlobalPoolUnit(Value):
     source: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-class AddUnit(NamedTuple):
+class AddUnit(Value):
     a: str
     b: str
     target: str
     layers: tuple[Layer, ...] = ()
 
 
-class ConcatUnit(NamedTuple):
+class ConcatUnit(Value):
     """Tensors side by side along their channels."""
 
     parts: tuple[str, ...]
@@ -86,7 +86,7 @@ class ConcatUnit(NamedTuple):
     layers: tuple[Layer, ...] = ()
 
 
-class ResizeUnit(NamedTuple):
+class ResizeUnit(Value):
     """A bilinear resize. The tensor that gives it its size is not read: the plan knows all sizes."""
 
     source: str

@@ -13,7 +13,7 @@ MAGIC, VERSION = b"MBNP", 1
 PACKING = 1  # the order of packed weights: kPackingVersion of native/core/program_file.h
 
 KINDS = {kind: index for index, kind in enumerate(get_args(Step))}
-FIELDS = {kind: kind._fields[1:] for kind in KINDS}
+FIELDS = {kind: tuple(kind.field_options)[1:] for kind in KINDS}  # without the label
 NUMBERS = {"f32": 0}
 ACTIVATIONS = {"linear": 0, "relu": 1, "relu6": 2}
 CORNERS = {"half_pixel": 0, "aligned": 1}
@@ -67,14 +67,15 @@ class _Steps:
     def words(self, step: Step) -> list[int]:
         """A step's label, kind and fields; names become indices. Compares types, not isinstance: there are many steps."""
         numbers = [step.label, KINDS[type(step)]]
-        for field, value in zip(FIELDS[type(step)], step[1:], strict=True):
+        for field in FIELDS[type(step)]:
+            value = getattr(step, field)
             kind = type(value)
             if kind is tuple or kind is Window:  # a span or a window
-                numbers += value  # type: ignore[arg-type]
+                numbers += value
             elif kind is str:
-                numbers.append(self.tables.get(field, self.buffers)[value])  # type: ignore[index]
+                numbers.append(self.tables.get(field, self.buffers)[value])
             elif kind is int:
-                numbers.append(value)  # type: ignore[arg-type]
+                numbers.append(value)
             elif value is None:
                 numbers.append(-1)
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...network.layers import Conv, Corners, Linear, Shape
+from ...values import Value
 from .layout import TensorLayout
 from .memory import Buffer
 
@@ -38,7 +39,7 @@ class Window(NamedTuple):
         return self.left, max(0, last - source + 1)
 
 
-class PadStep(NamedTuple):
+class PadStep(Value):
     """Writes the zeros left and right of a buffer's rows in some slots."""
 
     label: int
@@ -46,7 +47,7 @@ class PadStep(NamedTuple):
     slots: Span
 
 
-class StemStep(NamedTuple):
+class StemStep(Value):
     """A full convolution of the image."""
 
     label: int
@@ -56,7 +57,7 @@ class StemStep(NamedTuple):
     rows: Span
 
 
-class ProductStep(NamedTuple):
+class ProductStep(Value):
     """A 1x1 or full convolution, or a linear layer; `residual` is added after the activation."""
 
     label: int
@@ -69,7 +70,7 @@ class ProductStep(NamedTuple):
     panels: Span
 
 
-class DepthwiseStep(NamedTuple):
+class DepthwiseStep(Value):
     """A depthwise convolution of some rows and blocks of channels."""
 
     label: int
@@ -81,7 +82,7 @@ class DepthwiseStep(NamedTuple):
     blocks: Span
 
 
-class ExpandDepthwiseStep(NamedTuple):
+class ExpandDepthwiseStep(Value):
     """Panel by panel: expands rows `expanded` into `ring`, then runs the depthwise convolution on it."""
 
     label: int
@@ -96,7 +97,7 @@ class ExpandDepthwiseStep(NamedTuple):
     panels: Span
 
 
-class PooledProductStep(NamedTuple):
+class PooledProductStep(Value):
     """A 1x1 convolution panel by panel in `scratch`, and the mean of each panel."""
 
     label: int
@@ -107,7 +108,7 @@ class PooledProductStep(NamedTuple):
     panels: Span
 
 
-class GlobalPoolStep(NamedTuple):
+class GlobalPoolStep(Value):
     """The mean over the image."""
 
     label: int
@@ -116,7 +117,7 @@ class GlobalPoolStep(NamedTuple):
     blocks: Span
 
 
-class AddStep(NamedTuple):
+class AddStep(Value):
     """The sum of two tensors."""
 
     label: int
@@ -126,7 +127,7 @@ class AddStep(NamedTuple):
     rows: Span
 
 
-class ResizeStep(NamedTuple):
+class ResizeStep(Value):
     """A bilinear resize to the size of `target`."""
 
     label: int
@@ -136,7 +137,7 @@ class ResizeStep(NamedTuple):
     rows: Span
 
 
-class ConcatStep(NamedTuple):
+class ConcatStep(Value):
     """Copies all channels of a buffer to another one, from its channel `channel` on."""
 
     label: int
@@ -146,7 +147,7 @@ class ConcatStep(NamedTuple):
     rows: Span
 
 
-class EmitStep(NamedTuple):
+class EmitStep(Value):
     """Copies rows of a buffer to rows of an output, channels first."""
 
     label: int
@@ -171,7 +172,7 @@ Step = (
 Stage = tuple[tuple[Step, ...], ...]  # steps of each thread
 
 
-class Style(NamedTuple):
+class Style(Value):
     """Choices that change speed and memory, never a bit of the result."""
 
     band: int = 2  # output rows of a fused block's band, at least
@@ -180,7 +181,7 @@ class Style(NamedTuple):
     stream: int | None = 12000  # rows stream through tensors of more pixels than this; None: each block is a chain
 
 
-class Plan(NamedTuple):
+class Plan(Value):
     """Everything a run needs to know but the weights. `stages` hold `threads` lists of steps each."""
 
     resolution: tuple[int, int]
