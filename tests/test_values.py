@@ -36,6 +36,13 @@ class Twin:
     secret: str = dataclasses.field(default="s", repr=False)
 
 
+def test_a_field_of_dataclasses_is_refused():
+    with pytest.raises(TypeError, match=r"^Wrong\.x has a default of dataclasses\.field; use mobilenet\.values\.field$"):
+
+        class Wrong(Value):
+            x: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
 def test_they_are_what_dataclasses_are():
     point, twin = Point(1, y=2, notes={"a": 1}), Twin(1, y=2, notes={"a": 1})
     assert repr(point) == repr(twin).replace("Twin", "Point")

@@ -92,6 +92,8 @@ class Value:
             options = cls.__dict__.get(name, REQUIRED)
             if isinstance(options, Options):
                 delattr(cls, name)
+            elif type(options).__module__ == "dataclasses":
+                raise TypeError(f"{cls.__name__}.{name} has a default of dataclasses.field; use mobilenet.values.field")
             else:
                 options = {} if options is REQUIRED else {"default": options}
             fields[name] = {**options, **keyword_only}

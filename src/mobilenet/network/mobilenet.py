@@ -204,7 +204,8 @@ class MobileNetV2(Classifier):
         shortcut: "bottleneck" adds a block's input to its output; "expansion" adds the expanded tensor of a block to that
             of the next one, at the same ten places; "none" adds nothing (Figure 6b).
         activation: of the expansion and depthwise convolutions, "relu6" or "relu".
-        divisible_by, min_depth: every channel count is a multiple of the one and at least the other.
+        divisible_by: channel counts that `width` scales are rounded to a multiple of it.
+        min_depth: the least that a scaled channel count can be.
         rows: (t, c, n, s) of Table 2.
 
     Raises:

@@ -1,7 +1,7 @@
 """The parts of a plan: windows, typed steps, and the plan itself. Only data: `plan` makes it, `program` packs it into bytes.
 
-A step computes some rows of one buffer from rows of others, which it names. Its fields are declared here and, in the same
-order, in native/core/steps.h; docs/program.md lists them.
+A step computes some rows of one buffer from rows of others, which it names. native/core/program_file.cc reads its fields in the
+order declared here; docs/program.md lists them.
 """
 
 from __future__ import annotations
