@@ -309,7 +309,7 @@ def test_the_table_of_commands():
     code = "import sys; from mobilenet.cli.main import main; main(['--help'], standalone_mode=False)\n"
     code += "print([name for name in sys.modules if name.startswith('mobilenet.')])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == str(["mobilenet.cli", "mobilenet.cli.main"])
+    assert done.stdout.splitlines()[-1] == str(["mobilenet.cli", "mobilenet.values", "mobilenet.cli.main"])
 
 
 def test_debug_shows_the_traceback():
