@@ -20,6 +20,7 @@ TOWER = [
     "__main__",
     "cli",
     "training/run", "training", "training/recipes", "training/input", "training/optim",
+    "quantizing",
     "predict",
     "bench",
     "nn",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     )
     from .network.mobilenet import mobilenet_v1 as mobilenet_v1, mobilenet_v2 as mobilenet_v2
     from .predict.predictor import Predictor as Predictor, load as load
+    from .quantizing.quantize import Quantized as Quantized, quantize as quantize
     from .tasks.results import (
         Classification as Classification,
         Detections as Detections,
@@ -41,6 +42,7 @@ HOMES = {
     "Limits": "limits",
     "Prediction": "tasks.results",
     "Predictor": "predict.predictor",
+    "Quantized": "quantizing.quantize",
     "Segmentation": "tasks.results",
     "Views": "tasks.views",
     "deeplabv3_mobilenet_v1": "network.heads",
@@ -48,6 +50,7 @@ HOMES = {
     "load": "predict.predictor",
     "mobilenet_v1": "network.mobilenet",
     "mobilenet_v2": "network.mobilenet",
+    "quantize": "quantizing.quantize",
     "set_limits": "limits",
     "ssd_mobilenet_v2": "network.heads",
     "ssdlite_mobilenet_v1": "network.heads",

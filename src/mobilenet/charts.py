@@ -28,6 +28,16 @@ STYLE: Any = {  # its type differs between versions of matplotlib
 RED, GREEN, YELLOW, BLUE, BROWN = "#c0392b", "#2c6e49", "#e09f3e", "#9db8d9", "#540b0e"
 
 
+def check_chart(path: Path) -> None:
+    """UsageError if no chart can be written to `path` as `chart` says: for commands that work for minutes before they draw."""
+    import importlib.util
+
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError(f"{path}: drawing needs matplotlib; pip install 'mobilenet[plot]'")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: cannot be drawn; give a path that ends in {', '.join(SUFFIXES)}")
+
+
 @contextmanager
 def chart(path: Path, width: float, height: float) -> Iterator[Figure]:
     """An empty figure of `width` x `height` inches to draw on; it is written to `path` at the end of the ``with`` block.
@@ -36,13 +46,10 @@ def chart(path: Path, width: float, height: float) -> Iterator[Figure]:
         UsageError: matplotlib is missing, or the suffix of `path` is none of `SUFFIXES`; before anything is drawn.
         WriteError: the file cannot be written.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError(f"{path}: drawing needs matplotlib; pip install 'mobilenet[plot]'") from error
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: cannot be drawn; give a path that ends in {', '.join(SUFFIXES)}")
+    check_chart(path)
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure

@@ -27,6 +27,7 @@ COMMANDS = {
     "fetch": Entry("models", "Download a known model into the cache."),
     "models": Entry("models", "List the known models."),
     "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
+    "quantize": Entry("quantize", "Make an integer model of a float model."),
     "train": Entry("train", "Train a network by a recipe."),
 }
 
@@ -52,4 +53,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="mobilenet")
 def main() -> None:
-    """MobileNets from the paper to the device: predict, measure, convert, train."""
+    """MobileNets from the paper to the device: predict, measure, convert, quantize, train."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..bench.measure import EngineTime
     from ..bench.roofline import LayerTime
     from ..network.cost import Cost
+    from ..quantizing.report import Report
     from ..tasks.results import Prediction
     from ..zoo.published import Published
 
@@ -63,6 +64,24 @@ def layer_table(rows: Sequence[LayerTime]) -> str:
     lines.append(("all", f"{ms:.3f}", f"{madds:,}", f"{size / 1024:,.0f}", "", f"{least / ms:.0%}"))
     header = ("step", "ms", "MAdds", "KiB", "bound by", "of the best rate")
     return table(lines, header, ("left", "right", "right", "right", "left", "right"))
+
+
+def noise_table(report: Report) -> str:
+    """Every layer of a quantized model, then what the whole lost and gained."""
+    lines = [
+        (layer.name, layer.operation, f"{layer.snr_db:.1f}", ", ".join(f"{c}: {snr:.1f}" for c, snr in layer.worst),
+         f"{layer.saturated:.3%}", "" if layer.affine is None else f"{layer.affine.scale:.3g}",
+         "" if layer.affine is None else str(layer.affine.zero_point))
+        for layer in report.layers
+    ]  # fmt: skip
+    header = ("layer", "operation", "SNR dB", "worst channels, dB", "saturated", "scale", "zero point")
+    before, after = report.weight_bytes
+    summary = [("calibrated with", f"{report.images} images"), ("weights", f"{before:,} bytes before, {after:,} after")]
+    for name, value in report.before.items():
+        if value is not None:
+            summary.append((name, f"{value:.4f} before, {report.after[name]:.4f} after"))
+    align = ("left", "left", "right", "left", "right", "right", "right")
+    return f"{table(lines, header, align)}\n\n{table(summary, (), ('left', 'left'))}"
 
 
 def models_table(models: Sequence[tuple[Published, bool]]) -> str:
