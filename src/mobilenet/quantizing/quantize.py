@@ -106,13 +106,13 @@ def quantize(
     return Quantized(result, report)
 
 
-def spread(paths: Sequence[Path], count: int) -> list[Path]:
+def spread(paths: Sequence[str], count: int) -> list[str]:
     """At most `count` of them, evenly spread."""
     count = min(count, len(paths))
     return [paths[index * len(paths) // count] for index in range(count)]
 
 
-def read(model: ModelFile, paths: Iterable[Path]) -> tuple[list[Floats], list[str]]:
+def read(model: ModelFile, paths: Iterable[str]) -> tuple[list[Floats], list[str]]:
     """The images as the network's inputs, (1, 3, H, W), and why each of the others cannot be opened."""
     inputs, failed = [], list[str]()
     for path in paths:
