@@ -1,4 +1,4 @@
-"""Runs the fuzzing harnesses: python fuzz/run.py [--seconds N] [--seed N] [--native] [harness ...]
+"""Runs the fuzzing harnesses: python fuzz/run.py [--seconds N] [--seed N] [--portable] [--build] [--record] [harness ...]
 
 Each harness runs for that long from the committed corpus, the seeds and what earlier runs found (build/fuzz/corpus). Prints for
 each: executions, edges covered and features at the start and at the end, new units, failures. Ends with status 1 if any failed.
@@ -7,7 +7,9 @@ each: executions, edges covered and features at the start and at the end, new un
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
+import json
 import os
 import random
 import re
@@ -34,7 +36,12 @@ class Result(NamedTuple):
     failures: tuple[Path, ...]
 
 
-def build() -> str:
+def native(portable: bool) -> Path:
+    """The folder of the native harnesses."""
+    return WORK / ("native-portable" if portable else "native")
+
+
+def build(portable: bool) -> str:
     """Builds the native harnesses with clang; returns the reason if that cannot be done here."""
     for tool in ("clang++", "cmake", "ninja"):
         if shutil.which(tool) is None:
@@ -45,10 +52,11 @@ def build() -> str:
     compiled = ["clang++", "-fsanitize=fuzzer,address", probe, "-o", WORK / "probe"]
     if subprocess.run(compiled, capture_output=True, check=False).returncode:
         return "clang++ has no libFuzzer (on Debian: apt install libclang-rt-dev)"
-    options = ["-DCMAKE_CXX_COMPILER=clang++", "-DMOBILENET_FUZZ=ON", f"-DMOBILENET_SANITIZE={SANITIZERS}"]
+    options = ["-DCMAKE_CXX_COMPILER=clang++", "-DMOBILENET_FUZZ=ON", f"-DMOBILENET_SANITIZE={SANITIZERS}",
+               f"-DMOBILENET_PORTABLE={'ON' if portable else 'OFF'}"]  # fmt: skip
     for command in (
-        ["cmake", "-S", ROOT, "-B", WORK / "native", "-G", "Ninja", *options],
-        ["cmake", "--build", WORK / "native"],
+        ["cmake", "-S", ROOT, "-B", native(portable), "-G", "Ninja", *options],
+        ["cmake", "--build", native(portable)],
     ):
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
         if done.returncode:
@@ -69,13 +77,13 @@ def seed_folder(name: str) -> Path:
     return folder
 
 
-def fuzz(name: str, seconds: int, seed: int) -> Result:
+def fuzz(name: str, seconds: int, seed: int, portable: bool) -> Result:
     found, failures = WORK / "corpus" / name, WORK / "failures" / name
     for folder in (found, failures):
         folder.mkdir(parents=True, exist_ok=True)
     before, units = set(failures.iterdir()), len(list(found.iterdir()))
     folders = [found, seed_folder(name), *(f for f in (FUZZ / "corpus" / name, FUZZ / "regressions" / name) if f.is_dir())]
-    program = [WORK / "native" / f"fuzz_{name}"] if name in NATIVE else [sys.executable, FUZZ / "drive.py", name, WORK]
+    program = [native(portable) / f"fuzz_{name}"] if name in NATIVE else [sys.executable, FUZZ / "drive.py", name, WORK]
     options = [f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", "-timeout=25", "-rss_limit_mb=2500",
                f"-max_len={MAX_BYTES}", f"-artifact_prefix={failures}/"]  # fmt: skip
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"}
@@ -93,21 +101,35 @@ def fuzz(name: str, seconds: int, seed: int) -> Result:
     return Result(name, int(executions[1]) if executions else 0, counts[0], counts[-1], len(list(found.iterdir())) - units, new)
 
 
+def record(result: Result, seconds: int, seed: int) -> None:
+    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
+    fields = result._replace(failures=len(result.failures))._asdict()  # type: ignore[arg-type]
+    row = {"date": datetime.date.today().isoformat(), "commit": commit, "seconds": seconds, "seed": seed, **fields}
+    with (ROOT / "results" / "fuzz.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
 def main() -> None:
     import targets
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="for each harness")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
+    parser.add_argument("--portable", action="store_true", help="native harnesses without vector units: built in a moment")
+    parser.add_argument("--record", action="store_true", help="append a row for each harness to results/fuzz.jsonl")
+    parser.add_argument("--build", action="store_true", help="only build the native harnesses")
     parser.add_argument("--built", action="store_true", help="native harnesses only if they are built")
     parser.add_argument("harnesses", nargs="*", default=[])
     arguments = parser.parse_args()
+    if arguments.build:
+        print(build(arguments.portable) or "the native harnesses are built")
+        return
     names = arguments.harnesses or [*NATIVE, *(target.name for target in targets.TARGETS)]
     reasons: dict[str, str] = {}
     if set(names) & set(NATIVE):
-        reason = "" if arguments.built else build()
+        reason = "" if arguments.built else build(arguments.portable)
         for name in NATIVE:
-            there = (WORK / "native" / f"fuzz_{name}").is_file()
+            there = (native(arguments.portable) / f"fuzz_{name}").is_file()
             reasons[name] = reason or ("" if there else "not built; make fuzz builds it")
     try:
         import atheris  # noqa: F401
@@ -125,9 +147,11 @@ def main() -> None:
         if reasons.get(name):
             print(f"{name:13}skipped: {reasons[name]}", flush=True)
             continue
-        r = fuzz(name, arguments.seconds, arguments.seed)
+        r = fuzz(name, arguments.seconds, arguments.seed, arguments.portable)
         edges, features = f"{r.start[0]} to {r.end[0]}", f"{r.start[1]} to {r.end[1]}"
         print(f"{name:13}{r.executions:11}{edges:>14}{features:>16}{r.units:11}{len(r.failures):10}", flush=True)
+        if arguments.record:
+            record(r, arguments.seconds, arguments.seed)
         total, failures = total + r.executions, [*failures, *r.failures]
     print(f"{total} executions, {len(failures)} failures")
     for path in failures:

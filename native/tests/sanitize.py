@@ -1,9 +1,10 @@
-"""Builds the core with sanitizers and runs it: python native/tests/sanitize.py [address] [thread] [quick]
+"""Builds the core with sanitizers and runs it: python native/tests/sanitize.py [address] [thread] [prepare] [quick]
 
 ``address`` builds the extension with the address and undefined-behavior sanitizers and runs the engine's Python tests
 on it, hostile programs included, then the native tests. ``thread`` runs the native tests under the thread sanitizer.
-``quick`` is what `make test` runs beside the test suite, without Python: the native tests and every input that fuzzing has
-kept under the address and undefined-behavior sanitizers, the threaded tests under the thread sanitizer.
+``quick`` is what `make test` runs beside the test suite, without the Python tests: the native tests and every input that
+fuzzing has kept under the address and undefined-behavior sanitizers, the threaded tests under the thread sanitizer. ``prepare``
+builds for it.
 """
 
 from __future__ import annotations
@@ -75,9 +76,24 @@ def thread() -> None:
     native_tests("thread", "thread", TSAN_OPTIONS="die_after_fork=0")  # the tests fork on purpose
 
 
+def prepare() -> None:
+    """Builds what `quick` and the test suite run."""
+    if missing := [tool for tool in ("cmake", "ninja", "g++") if shutil.which(tool) is None]:
+        print(f"nothing is built: {', '.join(missing)} is not installed")
+        return
+    run(
+        "cmake", "-S", ROOT, "-B", ROOT / "build" / "native-tests", "-DMOBILENET_NATIVE_TESTS=ON"
+    )  # as tests/engine/test_core.py
+    run("cmake", "--build", ROOT / "build" / "native-tests")
+    build("quick", "address,undefined", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_FUZZ=ON")
+    build("quick-thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_PORTABLE=ON")
+
+
 def quick() -> None:
-    folder = build("quick", "address,undefined", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_FUZZ=ON")
-    threads = build("quick-thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_PORTABLE=ON")
+    folder, threads = (ROOT / "build" / f"sanitize-{name}" for name in ("quick", "quick-thread"))
+    if not folder.exists():
+        print("skipped: cmake, ninja or g++ is not installed")
+        return
     run("ctest", "--test-dir", folder, "--output-on-failure")
     run("ctest", "--test-dir", threads, "--output-on-failure", "-R", "workers|programs", TSAN_OPTIONS="die_after_fork=0")
     for harness in HARNESSES:
@@ -87,5 +103,5 @@ def quick() -> None:
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ("address", "thread"):
-        {"address": address, "thread": thread, "quick": quick}[name]()
+        {"address": address, "thread": thread, "prepare": prepare, "quick": quick}[name]()
     print("sanitizers found nothing")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.archives import GHOSTSCRIPT, eps_in_a_tar, sparse_in_a_tar
 from support.datasets import open_dataset
 
 from mobilenet.data import MaskFile, coco_truth
@@ -285,15 +286,12 @@ def test_shards_are_read_at_any_place(tmp_path):
         open_dataset(tmp_path, "classification")
 
 
-GHOSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 5\n%%EndComments\nshowpage\n"
-
-
 def test_no_image_in_an_archive_reaches_ghostscript(tmp_path, monkeypatch):
     """EPS is a program. It is refused by content, whatever the member is called."""
     called = []
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *arguments, **_: called.append(arguments))
     monkeypatch.setattr("PIL.EpsImagePlugin.has_ghostscript", lambda: True)
-    shard(tmp_path / "train.tar", [("0.jpg", GHOSTSCRIPT), ("0.cls", b"0")])
+    eps_in_a_tar(tmp_path / "train.tar")
     with pytest.raises(CorruptImage, match=r"0\.jpg: in no image format that is read here"):
         open_dataset(tmp_path / "train.tar", "classification").read(0)
     mask = tmp_path / "mask.png"
@@ -304,17 +302,9 @@ def test_no_image_in_an_archive_reaches_ghostscript(tmp_path, monkeypatch):
 
 
 def test_a_sparse_member_is_refused_however_large_it_claims_to_be(tmp_path):
-    info = tarfile.TarInfo("0.jpg")
-    info.size, claimed = 512, 1 << 43
-    info.type = tarfile.GNUTYPE_SPARSE
-    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
-    header[386:410] = b"%011o\0%011o\0" % (0, 512)  # one block of 512 bytes, the rest a hole
-    header[483:495] = b"\x80" + claimed.to_bytes(11, "big")
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    (tmp_path / "train.tar").write_bytes(bytes(header) + bytes(512) + bytes(1024))
+    sparse_in_a_tar(tmp_path / "train.tar")
     with tarfile.open(tmp_path / "train.tar") as archive:
-        assert archive.next().size == claimed
+        assert archive.next().size == 1 << 43
     with pytest.raises(ValueError, match=r"0\.jpg is sparse"):
         open_dataset(tmp_path / "train.tar", "classification")
 

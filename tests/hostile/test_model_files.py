@@ -21,7 +21,7 @@ from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.limits import Limits
 from mobilenet.modelfile import ModelFile, ModelFileError
 from mobilenet.network.heads import ssdlite_mobilenet_v1
-from mobilenet.network.mobilenet import mobilenet_v1
+from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 from mobilenet.tasks.boxes import nms, nms_by_class
 from mobilenet.tasks.detection import TENSORFLOW, DetectionDecoder
 from mobilenet.tensorfile import to_safetensors
@@ -58,20 +58,43 @@ def deep_metadata(path: Path) -> None:
     path.write_bytes(to_safetensors(model.tensors, metadata, list(model.tensors)))
 
 
-@pytest.mark.parametrize(
-    ("generator", "limit"),
-    [
-        (image_of_16384, "max_side"),
-        (preprocessing_of_16384, "max_side"),
-        (many_detections, "max_detections"),
-        (many_metadata_lists, "max_json_bytes"),
-        (deep_metadata, "max_json_depth"),
-    ],
+def stride_of_two_point_zero(path: Path) -> None:
+    """Rows of a MobileNetV2 with a stride of 2.0, which equals 2 but is no size of a step."""
+    model = toy_v2()
+    description = json.loads(json.dumps(model.network.description))
+    description["rows"] = [[*row[:3], float(row[3])] for row in description["rows"]]
+    metadata = {"mobilenet": "1", "network": json.dumps(description), "labels": json.dumps(model.labels)}
+    path.write_bytes(to_safetensors(model.tensors, metadata, list(model.tensors)))
+
+
+def toy_v2() -> ModelFile:
+    network = mobilenet_v2(0.35, resolution=32, classes=2, rows=((1, 16, 1, 1), (6, 24, 1, 2)))
+    return ModelFile(network, random_tensors(network), ("a", "b"), Preprocessing(size=(32, 32), fit="squash"))
+
+
+MODEL_FILES = (
+    (image_of_16384, "past the limit max_side"),
+    (preprocessing_of_16384, "past the limit max_side"),
+    (many_detections, "past the limit max_detections"),
+    (many_metadata_lists, "past the limit max_json_bytes"),
+    (deep_metadata, "past the limit max_json_depth"),
+    (stride_of_two_point_zero, "mobilenet_v2.rows 1.0: must be a whole number"),
 )
-def test_model_files(tmp_path, generator, limit):
+
+
+@pytest.mark.parametrize(("generator", "words"), MODEL_FILES)
+def test_model_files(tmp_path, generator, words):
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
     generator(tmp_path / "m.safetensors")
-    assert_refused(f"past the limit {limit}", "predict", tmp_path / "x.png", "--model", tmp_path / "m.safetensors")
+    assert_refused(words, "predict", tmp_path / "x.png", "--model", tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("setting", ["min_depth", "divisible_by", "width"])
+def test_settings_of_400_digits(setting):
+    result = outcome("cost", "mobilenet_v2", "--set", f"{setting}=1{'0' * 400}")
+    assert result.status == 2, result
+    assert len(result.lines) == 1, result
+    assert len(result.lines[0]) < 500
 
 
 def test_all_boxes_compete(tmp_path):

@@ -5,12 +5,15 @@ Every generator writes one file (or folder) and says in its docstring what the f
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from support.hostile import assert_refusal, outcomes
 from support.limits import bounded
 
 from mobilenet import limits
@@ -115,18 +118,18 @@ def tfjs_json(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("generator", "words", "max_bytes"),
-    [
-        (tfjs_circle, "over 8 nodes scale", 5 * MEGABYTE),
-        (tfjs_long_tail, "over 8 nodes scale", 100 * MEGABYTE),
-        (tfjs_shared_kernel, "two convolutions read the same weights", 50 * MEGABYTE),
-        (tfjs_channels_from_nothing, "have no elements", 5 * MEGABYTE),
-        (tfjs_groups_of_one_shard, "names a shard twice", 20 * MEGABYTE),
-        (tfjs_empty_shards, "must be plain names", 100 * MEGABYTE),
-        (tfjs_json, "past the limit max_json_bytes", 20 * MEGABYTE),
-    ],
+TFJS = (
+    (tfjs_circle, "over 8 nodes scale", 5 * MEGABYTE),
+    (tfjs_long_tail, "over 8 nodes scale", 100 * MEGABYTE),
+    (tfjs_shared_kernel, "two convolutions read the same weights", 50 * MEGABYTE),
+    (tfjs_channels_from_nothing, "have no elements", 5 * MEGABYTE),
+    (tfjs_groups_of_one_shard, "names a shard twice", 20 * MEGABYTE),
+    (tfjs_empty_shards, "must be plain names", 100 * MEGABYTE),
+    (tfjs_json, "past the limit max_json_bytes", 20 * MEGABYTE),
 )
+
+
+@pytest.mark.parametrize(("generator", "words", "max_bytes"), TFJS)
 def test_tfjs(tmp_path, generator, words, max_bytes):
     assert words in refusal(generator(tmp_path), 10, max_bytes)
 
@@ -212,21 +215,45 @@ def keras_circle(h5py, file, folder: Path) -> None:
         group[name] = group
 
 
-@pytest.mark.parametrize(
-    ("generator", "words"),
-    [
-        (keras_external_group, "its model_weights is no group of its own"),
-        (keras_soft_group, "its model_weights is no group of its own"),
-        (keras_unwritten, "claims more than"),
-        (keras_inflated, "is not a plain array of floats in the file"),
-        (keras_weights_are_an_array, "its model_weights is no group of its own"),
-        (keras_odd_float, "w.h5"),
-        (keras_odd_name, "w.h5"),
-        (keras_circle, "this is no MobileNet"),
-    ],
+KERAS = (
+    (keras_external_group, "its model_weights is no group of its own"),
+    (keras_soft_group, "its model_weights is no group of its own"),
+    (keras_unwritten, "claims more than"),
+    (keras_inflated, "is not a plain array of floats in the file"),
+    (keras_weights_are_an_array, "its model_weights is no group of its own"),
+    (keras_odd_float, "w.h5"),
+    (keras_odd_name, "w.h5"),
+    (keras_circle, "this is no MobileNet"),
 )
+
+
+def keras_file(generator, folder: Path) -> Path:
+    import h5py
+
+    with h5py.File(folder / "w.h5", "w") as file:
+        generator(h5py, file, folder)
+    return folder / "w.h5"
+
+
+@pytest.mark.parametrize(("generator", "words"), KERAS)
 def test_keras(tmp_path, generator, words):
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(tmp_path / "w.h5", "w") as file:
-        generator(h5py, file, tmp_path)
+    pytest.importorskip("h5py")
+    keras_file(generator, tmp_path)
     assert words in refusal(tmp_path / "w.h5", 20, 20 * MEGABYTE)
+
+
+def test_as_commands(tmp_path):
+    """The same files as a user meets them: one line, under 3 s each, and all in one process under 400 MB."""
+    cases = [(words, generator, generator) for generator, words, _ in TFJS]
+    if importlib.util.find_spec("h5py"):
+        cases += [(words, generator, functools.partial(keras_file, generator)) for generator, words in KERAS]
+    cases += [("is left over", unmatched_tensors, unmatched_tensors)]
+    paths = []
+    for _, generator, make in cases:
+        (folder := tmp_path / generator.__name__).mkdir()
+        paths.append(make(folder))
+    results = outcomes(["convert", path, "--out", tmp_path / "o.safetensors"] for path in paths)
+    assert len(results) == len(cases)
+    for (words, *_), result in zip(cases, results, strict=True):
+        assert_refusal(words, result)
+    assert sum(result.megabytes for result in results) < 400
