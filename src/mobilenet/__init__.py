@@ -26,24 +26,24 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     from .network.mobilenet import mobilenet_v1 as mobilenet_v1, mobilenet_v2 as mobilenet_v2
     from .predict.predictor import Predictor as Predictor, load as load
     from .quantizing.quantize import Quantized as Quantized, quantize as quantize
-    from .tasks.results import (
-        Classification as Classification,
-        Detections as Detections,
-        Prediction as Prediction,
-        Segmentation as Segmentation,
-    )
+    from .tasks.classification import Classification as Classification
+    from .tasks.detection import Detection as Detection, Detections as Detections
+    from .tasks.results import Prediction as Prediction
+    from .tasks.segmentation import Region as Region, Segmentation as Segmentation
     from .tasks.views import Views as Views
 
     __version__: str
 
 HOMES = {
-    "Classification": "tasks.results",
-    "Detections": "tasks.results",
+    "Classification": "tasks.classification",
+    "Detection": "tasks.detection",
+    "Detections": "tasks.detection",
     "Limits": "limits",
     "Prediction": "tasks.results",
     "Predictor": "predict.predictor",
     "Quantized": "quantizing.quantize",
-    "Segmentation": "tasks.results",
+    "Region": "tasks.segmentation",
+    "Segmentation": "tasks.segmentation",
     "Views": "tasks.views",
     "deeplabv3_mobilenet_v1": "network.heads",
     "deeplabv3_mobilenet_v2": "network.heads",

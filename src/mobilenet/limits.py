@@ -24,6 +24,8 @@ class Limits(Value):
         max_image_bytes: of an image file, or of an image in an archive.
         max_decoder_bytes: that an image takes at once while it is decoded and converted, estimated from its format and mode:
             WebP needs five times as much as a baseline JPEG.
+        max_url_seconds: for the download of an image by its address, from the first connection to the last byte.
+        max_url_redirects: on the way from an image's address to the image.
         max_image_scans: of a JPEG. Every scan visits all pixels again; progressive files of cameras and editors have about ten.
         max_resized_pixels: of an image on its way to the network's input, when its shorter side has the size asked for.
         max_side: of a network's input, in pixels, that a model file may ask for.
@@ -41,6 +43,8 @@ class Limits(Value):
     max_image_pixels: int = 65_000_000
     max_image_bytes: int = 256 * 2**20
     max_decoder_bytes: int = 512 * 2**20
+    max_url_seconds: int = 30
+    max_url_redirects: int = 5
     max_image_scans: int = 100
     max_resized_pixels: int = 65_000_000
     max_side: int = 4096

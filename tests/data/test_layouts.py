@@ -19,8 +19,9 @@ from support.datasets import open_dataset
 
 from mobilenet.data import MaskFile, coco_truth
 from mobilenet.images.open import ImageError
+from mobilenet.tasks.detection import Detections
 from mobilenet.tasks.metrics import MeanAP
-from mobilenet.tasks.results import VOID, Detections
+from mobilenet.tasks.results import VOID
 from mobilenet.training.input import CorruptImage, ImagesLost, InMemory
 
 

@@ -179,36 +179,6 @@ def test_broken_exif_does_not_spoil_the_pixels(tmp_path):
         np.testing.assert_array_equal(pixels(tmp_path / "x.png"), np.asarray(photo()))
 
 
-def test_arrays():
-    rgb = noise(5, 4)
-    np.testing.assert_array_equal(pixels(rgb), rgb)
-    np.testing.assert_array_equal(pixels(rgb[::-1, ::2]), rgb[::-1, ::2])
-    np.testing.assert_array_equal(pixels(rgb[..., 0]), np.repeat(rgb[..., :1], 3, axis=2))
-    np.testing.assert_array_equal(pixels(np.dstack([rgb, np.full((4, 5), 255, np.uint8)])), rgb)
-    opened = open_image(rgb)
-    rgb[:] = 0
-    assert np.asarray(opened).any(), "the image must not share the array's memory"
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((4, 4, 3), np.int64),
-        np.zeros((3, 4, 5), np.uint8),
-        np.zeros((4, 4, 1), np.uint8),
-        np.zeros((1, 4, 4, 3), np.uint8),
-        np.zeros(4, np.uint8),
-        np.zeros((), np.uint8),
-        np.zeros((0, 4, 3), np.uint8),
-    ],
-)
-def test_other_arrays_are_refused_by_shape_and_type(array):
-    message = refusal(array)
-    assert str(array.shape) in message
-    assert str(array.dtype) in message
-
-
 def test_a_pillow_image_stays_its_owners(tmp_path):
     image = photo()
     before = image.tobytes()

@@ -25,7 +25,8 @@ from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 from mobilenet.predict import predictor
 from mobilenet.predict.evaluate import evaluate
-from mobilenet.tasks.results import Classification, OutputError
+from mobilenet.tasks.classification import Classification
+from mobilenet.tasks.results import OutputError
 from mobilenet.zoo import load as zoo_load
 
 

@@ -20,8 +20,16 @@ from mobilenet.network.heads import ssdlite_mobilenet_v2
 from mobilenet.network.layers import Network
 from mobilenet.predict.predictor import Predictor
 from mobilenet.tasks import boxes, detection
-from mobilenet.tasks.detection import TENSORFLOW, TORCHVISION, Decoding, default_boxes, detect, logits_and_codes, probabilities
-from mobilenet.tasks.results import Detections
+from mobilenet.tasks.detection import (
+    TENSORFLOW,
+    TORCHVISION,
+    Decoding,
+    Detections,
+    default_boxes,
+    detect,
+    logits_and_codes,
+    probabilities,
+)
 from mobilenet.tasks.views import Views
 from mobilenet.tensorfile import read_safetensors
 
@@ -175,8 +183,8 @@ def test_duplicates_go_and_other_classes_stay():
     assert len(result.top(1)) == 1
     assert [p.label for p in result.top(threshold=0.9)] == ["a"]
     assert str(result) == "a 95 %, b 73 %"
-    assert result.to_json()[0].keys() == {"label", "index", "score", "box"}
-    json.dumps(result.to_json())
+    assert result.to_dict()["predictions"][0].keys() == {"label", "index", "score", "box"}
+    assert json.loads(result.to_json()) == json.loads(json.dumps(result.to_dict()))
 
 
 def test_nothing_found():

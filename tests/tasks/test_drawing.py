@@ -9,8 +9,9 @@ from PIL import Image
 from support.images import photo
 
 from mobilenet.images.open import ImageError
+from mobilenet.tasks.detection import Detection
 from mobilenet.tasks.drawing import draw, draw_classification, draw_detections, draw_segmentation, vivid
-from mobilenet.tasks.results import Prediction, Segmentation
+from mobilenet.tasks.segmentation import Segmentation
 
 LINES = ["tabby 62.1 %", "tiger cat 21.7 %", "Egyptian cat 9.3 %", "lynx, catamount 1.2 %", "Persian cat 0.4 %"]
 
@@ -98,7 +99,7 @@ def test_drawing_takes_rgb_images_only():
 
 
 def boxed(*boxes, label="cat"):
-    return [Prediction(label, i, 0.9 - i / 10, tuple(map(float, box))) for i, box in enumerate(boxes)]
+    return [Detection(label, i, 0.9 - i / 10, tuple(map(float, box))) for i, box in enumerate(boxes)]
 
 
 @pytest.mark.parametrize("size", [(32, 24), (200, 120), (640, 480), (4000, 3000)])
@@ -182,7 +183,7 @@ def test_colors():
 
 
 def test_classifications_are_drawn_as_before():
-    from mobilenet.tasks.results import Classification
+    from mobilenet.tasks.classification import Classification
 
     scores = np.array([0.621, 0.379], np.float32)
     result, image = Classification(scores, ("tabby", "lynx")), photo(64, 64)

@@ -17,8 +17,10 @@ import mobilenet
 from mobilenet.data import Classes, coco
 from mobilenet.predict.evaluate import evaluate, records_for
 from mobilenet.predict.predictor import Predictor
+from mobilenet.tasks.detection import Detections
 from mobilenet.tasks.metrics import COCO_METRICS, MeanAP, MeanIoU
-from mobilenet.tasks.results import VOID, Detections, Segmentation
+from mobilenet.tasks.results import VOID
+from mobilenet.tasks.segmentation import Segmentation
 
 # COCO ----------------------------------------------------------------------------------------------------------------
 

@@ -21,8 +21,7 @@ from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFile, ModelFileError
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.predict.predictor import Predictor
-from mobilenet.tasks.results import Segmentation
-from mobilenet.tasks.segmentation import probabilities, scaled, segment
+from mobilenet.tasks.segmentation import Segmentation, probabilities, scaled, segment
 from mobilenet.tasks.views import Views
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -76,8 +75,8 @@ def test_shares_and_the_best():
     assert [(p.label, p.share) for p in result.top()] == [("red", 0.375), ("green", 0.375)], "without the background"
     assert [p.label for p in result.top(1)] == ["red"]
     assert replace(result, confidence=result.confidence / 2).top(threshold=0.6) == []
-    assert result.to_json()[0].keys() == {"label", "index", "score", "share"}
-    json.dumps(result.to_json())
+    assert result.to_dict()["predictions"][0].keys() == {"label", "index", "score", "share"}
+    assert json.loads(result.to_json()) == json.loads(json.dumps(result.to_dict()))
     assert str(result) == "red 38 %, green 38 %"
     nothing = Predictor(segmenter(), by_color)(Image.new("RGB", (9, 9), (127, 127, 127)))
     assert (nothing.top(), str(nothing)) == ([], "background only")

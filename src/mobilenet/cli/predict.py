@@ -13,7 +13,7 @@ import click
 from ..errors import MobilenetError, printable
 from ..images.find import find_inputs
 from ..images.open import ImageError, open_image
-from ..tasks.results import OutputError, Prediction, Result, Segmentation
+from ..tasks.results import OutputError, Prediction
 from ..values import Value
 from .predictor import backend_option, load_predictor
 from .shell import command, json_option, model_option, print_json, process_peak, progress, say, threads_option
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..predict.predictor import Predictor
+    from ..tasks.results import Result
 
 
 class Answer(Value):
@@ -32,12 +33,12 @@ class Answer(Value):
 
     path: str
     task: str
-    predictions: list[Prediction]
+    predictions: Sequence[Prediction]
     mask: Path | None
 
     def to_json(self) -> dict[str, Any]:
         """The contract of ``mobilenet predict --json``."""
-        entry = {"input": self.path, "task": self.task, "predictions": [p.to_json() for p in self.predictions]}
+        entry = {"input": self.path, "task": self.task, "predictions": [p.to_dict() for p in self.predictions]}
         return entry if self.mask is None else {**entry, "mask": str(self.mask)}
 
 
@@ -83,7 +84,7 @@ def predict(
         try:
             image = open_image(path)
             start = time.perf_counter()
-            result = predictor.predict(image)
+            result = predictor.predict(image, threshold=threshold, top=top)
             seconds.append(time.perf_counter() - start)
             predictions = result.top(top, threshold)
             mask = None if folder is None else folder.write(path, image, result, predictions)
@@ -128,7 +129,7 @@ class Folder:
         self.path, self.names = Path(folder), set[str]()
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def write(self, source: str, image: Image.Image, result: Result, predictions: list[Prediction]) -> Path | None:
+    def write(self, source: str, image: Image.Image, result: Result, predictions: Sequence[Prediction]) -> Path | None:
         """Writes an image's copy; of a segmentation the mask too, whose file is returned."""
         from ..images.masks import write_mask
         from ..images.write import write_image
@@ -136,10 +137,11 @@ class Folder:
 
         target = self.path / self.unused_name(os.path.basename(source))
         write_image(draw(image, result, predictions), target)
-        if not isinstance(result, Segmentation):
+        pixels = getattr(result, "mask", None)
+        if pixels is None:
             return None
         mask = self.path / self.unused_name(target.with_suffix(".mask.png").name)
-        write_mask(result.mask, mask)
+        write_mask(pixels, mask)
         return mask
 
     def unused_name(self, name: str) -> str:

@@ -97,11 +97,11 @@ def models_table(models: Sequence[tuple[Published, bool]]) -> str:
 def prediction_line(prediction: Prediction) -> str:
     """A prediction's score and label, and its box or the share of the image that it covers."""
     line = f"{prediction.score * 100:5.1f} %  {printable(prediction.label)}"
-    if prediction.box is not None:
-        x0, y0, x1, y1 = prediction.box
+    if box := getattr(prediction, "box", None):
+        x0, y0, x1, y1 = box
         line += f"  x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
-    if prediction.share is not None:
-        line += f"  on {prediction.share * 100:.1f} % of the image"
+    if (share := getattr(prediction, "share", None)) is not None:
+        line += f"  on {share * 100:.1f} % of the image"
     return line
 
 

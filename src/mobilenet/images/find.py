@@ -68,5 +68,10 @@ def _refuse(error: OSError) -> None:
 
 
 def _is_image(name: str) -> bool:
-    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    return not name.startswith(".") and kind in Image.OPEN and kind not in REFUSED_FORMATS
+    suffix = os.path.splitext(name)[1].lower()
+    if name.startswith("."):
+        return False
+    if suffix in (".heic", ".heif"):  # if they cannot be read, the error says what is missing; nobody's photos are skipped
+        return True
+    kind = Image.registered_extensions().get(suffix)
+    return kind in Image.OPEN and kind not in REFUSED_FORMATS

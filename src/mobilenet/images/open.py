@@ -6,22 +6,15 @@ import io
 import math
 import os
 import struct
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from PIL import Image
 
 from ..errors import MobilenetError, short_repr
 from ..limits import check_limit, limits
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Source = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 REFUSED_FORMATS = frozenset({
     "BUFR", "GRIB", "HDF5", "MPEG", "WMF",  # Pillow recognizes the first four but cannot decode them, and WMF only on Windows
@@ -31,7 +24,10 @@ REFUSED_FORMATS = frozenset({
     "FITS",  # may be a gzip file that Pillow unpacks whole
 })  # fmt: skip
 
-DECODER_BYTES = {"WEBP": 20, "AVIF": 16, "JPEG2000": 20, "TIFF": 8}
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+"""What stands in a HEIC or HEIF file's first bytes. An AVIF file may say ``mif1`` too, and Pillow is asked first."""
+
+DECODER_BYTES = {"WEBP": 20, "AVIF": 16, "HEIF": 20, "JPEG2000": 20, "TIFF": 8}
 """Bytes for each pixel that the decoder of a format takes beside the image itself; the others work line by line."""
 
 UPRIGHT = {  # EXIF orientation -> the operation that undoes it
@@ -49,8 +45,9 @@ class ImageError(MobilenetError):
     """An image cannot be found, read, used or written; one line names the file, the rule and the remedy."""
 
 
-def open_image(source: Source, copy: bool = True) -> Image.Image:
-    """The image as a decoded, upright RGB image. No file stays open and no metadata is kept.
+def open_image(source: str | os.PathLike[str] | Image.Image, copy: bool = True) -> Image.Image:
+    """The image as a decoded, upright RGB image. No file stays open and no metadata is kept. `sources.open_source` takes more
+    than files and Pillow images.
 
     An animation yields its first frame, a Pillow image its current frame. EXIF orientation is applied, color profiles are
     not. Transparency is laid over white, the page for which most transparent images are made; dropping alpha, as
@@ -58,24 +55,19 @@ def open_image(source: Source, copy: bool = True) -> Image.Image:
     color does.
 
     Args:
-        source: a file, a Pillow image, or a uint8 array H x W (gray), H x W x 3 (RGB) or H x W x 4 (RGB and alpha).
+        source: a file or a Pillow image.
         copy: if false, the result may share the pixels of a Pillow image; then neither may be changed in place.
 
     Raises:
         ImageError: there is no file, or it holds no image or a damaged one; it is past a limit (see
-            `limits.Limits`); the mode has no fixed range (32-bit integers, floats); an array has another shape or type.
+            `limits.Limits`); the mode has no fixed range (32-bit integers, floats).
     """
-    if sys.modules.get("numpy"):  # without it there can be no array
-        import numpy as np
-
-        if isinstance(source, np.ndarray):
-            source, copy = _from_array(source), False
     if isinstance(source, Image.Image):
         name = repr(getattr(source, "filename", "") or f"{source.mode} image {source.width}x{source.height}")
         with _as_image_errors(name):
             return _upright_rgb(source, name, copy)
     if not isinstance(source, (str, os.PathLike)):
-        raise ImageError(f"{short_repr(source)}: not an image; give a path, a Pillow image or a uint8 array")
+        raise ImageError(f"{short_repr(source)}: not an image; give a path or a Pillow image, or use open_source")
     path = os.fsdecode(source)
     name = repr(path)
     _check_file(path)
@@ -167,6 +159,8 @@ def _identify(file: IO[bytes], name: str) -> Image.Image:
                     return factory(file, "")
             except (SyntaxError, IndexError, TypeError, struct.error):  # as in Pillow's own loop: not this format
                 continue
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in HEIF_BRANDS:
+        return _open_heif(file, name)
     raise ImageError(f"{name}: in no image format that is read here, or its header is damaged; save it as PNG or JPEG")
 
 
@@ -175,13 +169,15 @@ def _register_jpeg() -> None:
     from PIL import JpegImagePlugin  # noqa: F401
 
 
-def _from_array(pixels: NDArray[np.uint8]) -> Image.Image:
-    if pixels.dtype != "uint8" or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)) or not pixels.size:
-        raise ImageError(
-            f"array of shape {pixels.shape} and type {pixels.dtype}: must be uint8, H x W, H x W x 3 or H x W x 4, "
-            "and not empty; transpose or scale it first"
-        )
-    return Image.fromarray(pixels)
+def _open_heif(file: IO[bytes], name: str) -> Image.Image:
+    """Photos of iPhones, which Pillow cannot read by itself."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise ImageError(f"{name}: HEIC needs pillow-heif; pip install 'mobilenet[heic]', or save it as JPEG") from None
+    file.seek(0)
+    image: Image.Image = HeifImageFile(file, "")
+    return image
 
 
 def _check_file(path: str) -> None:

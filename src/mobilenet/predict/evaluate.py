@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..images.open import ImageError
 from ..modelfile import ModelFile
 from ..network.layers import Task
+from ..tasks.labels import without_unused
 from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics, Score
 from ..tasks.results import OutputError
 from .predictor import Predictor
@@ -47,8 +48,7 @@ def evaluate(
     for index, record in enumerate(watch(records)):
         try:
             truth = scored_truth(record.truth, index)
-            image = record.image if isinstance(record.image, str) else record.open()
-            score.add(predictor(image), truth)
+            score.add(predictor.predict(record.open()), truth)
         except ImageError as error:
             failed.append(str(error))
             continue
@@ -66,7 +66,8 @@ def evaluate(
 def records_for(model: ModelFile, data: Path) -> Records[Truth]:
     """Labeled images for the model's task, their class indices the model's: a class of the data is found by the model's label
     id, then by its label, then (class folders and lists only) by its index."""
-    return open_records(data, model.network.task, None, Classes(model.labels, model.label_ids, indices=True))
+    labels, label_ids = without_unused((model.labels, model.label_ids))
+    return open_records(data, model.network.task, None, Classes(labels, label_ids, indices=True))
 
 
 def score_of(records: Records[Truth]) -> Score[Any, Any]:

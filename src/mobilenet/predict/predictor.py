@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from ..engine.backends import Backend, Executor, as_runtime, choose
-from ..errors import UsageError
-from ..images.open import open_image
+from ..engine.backends import Backend, Executor, as_runtime, check_count, choose
+from ..errors import UsageError, short_repr
+from ..images.open import ImageError, open_image
 from ..modelfile import ModelFile, ModelFileError
 from ..tasks.classification import ClassificationDecoder
-from ..tasks.results import Classification, Decoder, Detections, OutputError, Result, Segmentation, check_finite
+from ..tasks.results import Decoder, OutputError, check_finite
 from ..tasks.views import ONE_VIEW, Views
+from ..values import replace
 from ..zoo.load import load_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
     from typing_extensions import TypeVar as TypeVarWithDefault
 
-    from ..images.open import Source
+    from ..engine.backends import Runtime
+    from ..errors import MobilenetError
+    from ..images.sources import Source
+    from ..network.layers import Task
+    from ..tasks.classification import Classification
+    from ..tasks.detection import Detections
+    from ..tasks.results import Result
+    from ..tasks.segmentation import Segmentation
+    from .info import Info
 
     MakeExecutor = Callable[[ModelFile], Executor]
+    Report = Callable[[MobilenetError], None]
     R_co = TypeVarWithDefault("R_co", bound=Result, covariant=True, default=Result)
 else:
     R_co = TypeVar("R_co", covariant=True)
@@ -32,8 +44,12 @@ else:
 class Predictor(Generic[R_co]):
     """A loaded model. ``predict("cat.jpg")`` opens an image, prepares it, runs the network and returns the result.
 
+    It may be called from several threads at once. It can be pickled and copied: another process gets the path of the model file
+    or the name of the model, and the settings; it gets the weights only if they are not in a file.
+
     Attributes:
         model: the content of the model file.
+        labels: names of the classes, as in results: `coco` has 80. `label_ids` are ImageNet's or COCO's own ids, if known.
         runtime: what runs the network (see `engine.backends.Runtime`).
         views: scales and mirror images that a segmenter averages.
 
@@ -49,6 +65,8 @@ class Predictor(Generic[R_co]):
 
     decode: Decoder[R_co]
     average: Callable[..., R_co] | None
+    _loaded: tuple[Any, ...] | None = None  # what `load` was given, and the state of the file that it read
+    _embedder: Any = None
 
     def __init__(self: Predictor[Result], model: ModelFile, executor: Executor, views: Views = ONE_VIEW) -> None:
         task = model.network.task
@@ -57,47 +75,214 @@ class Predictor(Generic[R_co]):
         if views != ONE_VIEW and task != "segmentation":
             raise UsageError(f"views {views}: only segmentation averages them, and this is {task}; leave them out")
         self.model, self.runtime, self.views = model, as_runtime(model.network, executor), views
+        self.labels, self.label_ids, self._in_use = model.labels, model.label_ids, None
         self.decode = ClassificationDecoder(model.labels)
         self.average = None
         if task == "detection":
             from ..tasks.detection import DetectionDecoder
+            from ..tasks.labels import classes_in_use, without_unused
 
             assert model.decoding is not None
             self.decode = DetectionDecoder(model.network, model.preprocessing, model.decoding, model.labels)
+            self._in_use = classes_in_use((model.labels, model.label_ids))
+            self.labels, self.label_ids = without_unused((model.labels, model.label_ids))
         elif task == "segmentation":
             from ..tasks.segmentation import SegmentationDecoder
 
             self.average = SegmentationDecoder(model.preprocessing, model.labels, model.background).average
 
-    def __call__(self, image: Source) -> R_co:
-        """The result for one image: a `Classification`, `Detections` or `Segmentation`, by the model's task.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a text is one image, and an iterable of texts
+        self, image: Source, *, threshold: float | None = ..., top: int | None = ...
+    ) -> R_co: ...
+    @overload
+    def __call__(self, image: Iterable[Source], *, threshold: float | None = ..., top: int | None = ...) -> Iterator[R_co]: ...
+    def __call__(self, image: Any, *, threshold: float | None = None, top: int | None = None) -> Any:
+        """The result for one image: a `Classification`, `Detections` or `Segmentation`, by the model's task. For several images
+        an iterator of their results, as `stream` makes it.
 
         Args:
-            image: a path, a Pillow image, or an (H, W, 3) uint8 array. Boxes and masks are in its own pixels.
+            image: a path or URL; the bytes of an image file, or an open file; a Pillow image; a numpy array or a torch tensor
+                of shape (H, W), (H, W, C) or (C, H, W). Or several: a list, a generator or any other iterable of these, a
+                folder, a pattern such as ``"photos/*.jpg"``, or an array of shape (N, H, W, C) or (N, C, H, W).
+                Boxes and masks are in the image's own pixels. A type checker takes every text and every array for one image;
+                use `stream` where it should know better.
+            threshold: the least score, 0 to 1. A detector finds no others, which takes less time; other results show no others.
+            top: the largest number of predictions that a detector finds, or that other results show.
 
         Raises:
             ImageError: the image cannot be opened.
             OutputError: the network's outputs for it hold NaN or infinity.
+            UsageError: a threshold or top out of range.
         """
-        opened = open_image(image, copy=False)
-        try:
-            return self.predict(opened)
-        except OutputError as error:
-            if not isinstance(image, (str, os.PathLike)):
-                raise
-            raise OutputError(error.name, os.fspath(image)) from None
+        if not (isinstance(image, (str, os.PathLike)) and os.path.isfile(image)):
+            from ..images.sources import as_many
 
-    def predict(self, image: Image.Image) -> R_co:
+            if (many := as_many(image)) is not None:
+                return self.stream(many, threshold=threshold, top=top)
+        return self._one(image, threshold, top)
+
+    def stream(
+        self,
+        images: Source | Iterable[Source],
+        *,
+        threshold: float | None = None,
+        top: int | None = None,
+        report: Report | None = None,
+    ) -> Iterator[R_co]:
+        """The results of several images, one by one, each made when it is asked for.
+
+        Files, addresses and bytes are opened up to two images ahead, in a thread; arrays and Pillow images are not, so that a
+        loop may give the same array again with other content. Memory does not grow with the number of images, unless the
+        results are kept: those of arrays and Pillow images hold them.
+
+        Args:
+            images: as for a call; folders, patterns and batches may also stand in a list.
+            report: is called with the error of each image that has no result, and the others go on; by default it is raised.
+        """
+        check_settings(threshold, top)
+        from ..images.sources import as_many
+        from .stream import opened_ahead
+
+        many = as_many(images)
+        sources: Any = [images] if many is None else many
+
+        def results() -> Iterator[R_co]:
+            for opened in opened_ahead(sources):
+                try:
+                    yield self._answer(*opened.result(), threshold, top)
+                except (ImageError, OutputError) as error:
+                    if report is None:
+                        raise
+                    report(error)
+
+        return results()
+
+    def _one(self, source: Any, threshold: float | None, top: int | None) -> R_co:
+        check_settings(threshold, top)
+        if isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
+            return self._answer(open_image(source), os.fsdecode(source), None, threshold, top)
+        from ..images.sources import open_source
+
+        return self._answer(*open_source(source), threshold, top)
+
+    def _answer(
+        self, image: Image.Image, path: str | None, source: Source | None, threshold: float | None, top: int | None
+    ) -> R_co:
+        try:
+            return replace(self.predict(image, threshold=threshold, top=top), path=path, image=source)
+        except OutputError as error:
+            if path is None:
+                raise
+            raise OutputError(error.name, path) from None
+
+    def predict(self, image: Image.Image, *, threshold: float | None = None, top: int | None = None) -> R_co:
         """The result for an image that `open_image` has opened; saves opening it a second time."""
+        changes: dict[str, Any] = {"size": image.size, "label_ids": self.label_ids}
+        if threshold is not None:
+            changes["threshold"] = threshold
         if self.average is not None:
-            return self.average(self.runtime, image, self.views)
-        outputs = self.runtime(self.model.preprocessing.batch(image))
-        check_finite(outputs)
-        return self.decode(outputs, 0, image.size)
+            result = self.average(self.runtime, image, self.views)
+        else:
+            outputs = self.runtime(self.model.preprocessing.batch(image))
+            check_finite(outputs)
+            decode: Any = self.decode
+            if self.task == "detection":
+                decode = decode if top is None else decode.limited(top)
+                result = decode(outputs, 0, image.size, threshold)
+            else:
+                result = decode(outputs, 0, image.size)
+        if top is not None and self.task != "detection":
+            changes["max_shown"] = top
+        if self._in_use is not None:
+            result, changes["labels"] = self._renumbered(result), self.labels
+        return replace(result, **changes)
+
+    def _renumbered(self, result: Any) -> Any:
+        """Detections by the numbers of `labels`, instead of those of the model's outputs."""
+        import numpy as np
+
+        places = np.full(len(self.model.labels), -1)
+        places[self._in_use] = np.arange(len(self.labels))
+        return replace(result, classes=places[result.classes])[places[result.classes] >= 0]
+
+    @overload
+    def embed(  # type: ignore[overload-overlap]
+        self, image: Source
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def embed(self, image: Iterable[Source]) -> Iterator[NDArray[np.float32]]: ...
+    def embed(self, image: Any) -> Any:
+        """What the network knows of an image before it decides: (D,) float32, of several images an iterator of these.
+
+        A classifier's are the inputs of its last layer (MobileNetV2 1.0: D = 1280, all at least 0), those of a detector or
+        segmenter the means over the last map of its backbone. The closer two images' vectors point in one direction, the more
+        they show the same. The native engine computes them, in float32 for a quantized model too; nothing after the layer runs.
+
+        Args:
+            image: as for a call.
+        """
+        if self._embedder is None:
+            from .embedding import Embedder
+
+            self._embedder = Embedder(self.model, self.runtime.threads)
+        from ..images.sources import as_many, open_source
+
+        if (many := as_many(image)) is None:
+            return self._embedder(open_source(image).image)
+        from .stream import opened_ahead
+
+        return (self._embedder(opened.result().image) for opened in opened_ahead(many))
+
+    @property
+    def task(self) -> Task:
+        """ "classification", "detection" or "segmentation"."""
+        return self.model.network.task
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The labels by index."""
+        return dict(enumerate(self.labels))
+
+    def info(self) -> Info:
+        """What the model is: its network, size, cost, labels and preprocessing, where it comes from and how good it is."""
+        from .info import info_of
+
+        return info_of(self.model, self.runtime)
 
     def activation_bytes(self) -> int:
         """Bytes of activations for one image: the runtime's plan, or the sum layer by layer if it has none."""
         return self.runtime.planned_bytes(self.model.network.resolution)
+
+    def __repr__(self) -> str:
+        network, threads = self.model.network, self.runtime.threads
+        height, width = self.model.preprocessing.size
+        on = "" if threads is None else f" on {threads} {'thread' if threads == 1 else 'threads'}"
+        what = f"{network.task} of {len(self.labels)} classes by {network.architecture} at {width}x{height}"
+        return f"<Predictor: {what}, {self.runtime.name}{on}>"
+
+    def __copy__(self) -> Predictor[R_co]:
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __deepcopy__(self, memo: Any) -> Predictor[R_co]:
+        return self.__copy__()  # model and runtime are never changed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .origin import origin_of
+
+        if self._loaded is None:
+            return Predictor, (self.model, picklable(self.runtime), self.views)
+        return load_again, origin_of(self.model, *self._loaded)
+
+
+def check_settings(threshold: float | None, top: int | None) -> None:
+    """UsageError for a threshold outside of 0 to 1, or a `top` that is no integer above 0."""
+    check_count("top", top, "leave it out for all")
+    valid = isinstance(threshold, (int, float)) and not isinstance(threshold, bool) and 0 <= threshold <= 1
+    if threshold is not None and not valid:
+        raise UsageError(f"threshold {short_repr(threshold)}: must be a number from 0 to 1, for example 0.5")
 
 
 @overload
@@ -106,6 +291,7 @@ def load(
     backend: Backend | MakeExecutor = ...,
     views: Views = ...,
     *,
+    task: Literal["classification"] | None = ...,
     threads: int | None = ...,
     memory_budget: int | None = ...,
 ) -> Predictor[Classification]: ...
@@ -115,6 +301,7 @@ def load(
     backend: Backend | MakeExecutor = ...,
     views: Views = ...,
     *,
+    task: Literal["detection"] | None = ...,
     threads: int | None = ...,
     memory_budget: int | None = ...,
 ) -> Predictor[Detections]: ...
@@ -124,6 +311,7 @@ def load(
     backend: Backend | MakeExecutor = ...,
     views: Views = ...,
     *,
+    task: Literal["segmentation"] | None = ...,
     threads: int | None = ...,
     memory_budget: int | None = ...,
 ) -> Predictor[Segmentation]: ...
@@ -133,6 +321,37 @@ def load(
     backend: Backend | MakeExecutor = ...,
     views: Views = ...,
     *,
+    task: Literal["classification"],
+    threads: int | None = ...,
+    memory_budget: int | None = ...,
+) -> Predictor[Classification]: ...
+@overload
+def load(
+    source: str | Path | ModelFile,
+    backend: Backend | MakeExecutor = ...,
+    views: Views = ...,
+    *,
+    task: Literal["detection"],
+    threads: int | None = ...,
+    memory_budget: int | None = ...,
+) -> Predictor[Detections]: ...
+@overload
+def load(
+    source: str | Path | ModelFile,
+    backend: Backend | MakeExecutor = ...,
+    views: Views = ...,
+    *,
+    task: Literal["segmentation"],
+    threads: int | None = ...,
+    memory_budget: int | None = ...,
+) -> Predictor[Segmentation]: ...
+@overload
+def load(
+    source: str | Path | ModelFile,
+    backend: Backend | MakeExecutor = ...,
+    views: Views = ...,
+    *,
+    task: None = ...,
     threads: int | None = ...,
     memory_budget: int | None = ...,
 ) -> Predictor[Result]: ...
@@ -141,24 +360,51 @@ def load(
     backend: Backend | MakeExecutor = "native",
     views: Views = ONE_VIEW,
     *,
+    task: Literal["classification", "detection", "segmentation"] | None = None,
     threads: int | None = None,
     memory_budget: int | None = None,
 ) -> Predictor[Result]:
     """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
 
-    A type checker knows the results of "imagenet", "coco", "voc" and "voc-small"; every other source may return any result.
+    A type checker knows the results of "imagenet", "coco", "voc" and "voc-small", and of every model with its `task`.
 
     Args:
         backend: "native" (the engine; a quantized model runs on its numpy reference), "reference" (numpy; in integers if
             the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized), or a function
             that makes an executor from a model (such as `mobilenet.nn.executor`).
         views: scales and mirror images that a segmenter averages.
+        task: what the model must do: "classification", "detection" or "segmentation".
         threads: that work on one image; the native engine uses every core by default.
         memory_budget: bytes that the native engine's activations may take for one image.
 
     Raises:
-        MobilenetError: an unknown name, a damaged file, a failed download; `threads` or `memory_budget` for a runtime that
-            cannot honor it.
+        MobilenetError: an unknown name, a damaged file, a failed download; a model for another task; `threads` or
+            `memory_budget` that are too small, or for a runtime that cannot honor them.
     """
     model = source if isinstance(source, ModelFile) else load_model(source)
-    return Predictor(model, choose(model, backend, threads, memory_budget), views)
+    if task not in (None, model.network.task):
+        raise UsageError(f"task {short_repr(task)}: this model does {model.network.task}; leave it out, or give another model")
+    predictor = Predictor(model, choose(model, backend, threads, memory_budget), views)
+    if memory_budget is not None:
+        predictor.activation_bytes()  # the plan, which is refused here and not with the first image
+    file: Any = None if isinstance(source, ModelFile) else os.fspath(source)
+    state = None if file is None or not os.path.isfile(file) else os.stat(file)
+    predictor._loaded = (file, state, backend, views, threads, memory_budget)
+    return predictor
+
+
+def load_again(source: Any, mark: str | None, *settings: Any) -> Predictor[Result]:
+    """In another process: the predictor of which `origin.origin_of` made this."""
+    from .origin import check_mark
+
+    backend, views, threads, memory_budget = settings
+    if mark is not None:
+        check_mark(source, mark)
+    return load(source, backend, views, threads=threads, memory_budget=memory_budget)
+
+
+def picklable(runtime: Runtime) -> Runtime:
+    """The same runtime. UsageError for the native engine, whose packed weights belong to one process."""
+    if runtime.name == "native":
+        raise UsageError("a Predictor around the native engine goes to no other process; make it with mobilenet.load")
+    return runtime

@@ -1,16 +1,88 @@
-"""From a classifier's logits to a `Classification`. Needs no numpy."""
+"""A classifier's result, and how it is made of logits. Needs no numpy."""
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
-from .results import Classification
+from ..errors import printable
+from ..values import field
+from .results import Answer, Prediction, is_place, selected
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
     from ..tensors import Floats, View
+
+
+class Classification(Answer):
+    """The probability of every class for one image.
+
+    As a sequence it is the predictions that are shown, by default the five likeliest: ``len(result)``, ``result[0]``,
+    ``for prediction in result``. ``result["tabby"]`` is any class by its label, and ``result[result.scores > 0.1]`` lists the
+    classes that a mask selects, best first.
+
+    Attributes:
+        probabilities: (K,) float32 that sum to 1.
+        labels: (K,) names of the classes.
+    """
+
+    probabilities: array[float] | NDArray[np.float32] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    max_shown: int | None = field(default=5, kw_only=True)
+
+    task, nothing = "classification", "nothing above the threshold"
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """`probabilities` as a numpy array: (K,) float32."""
+        import numpy as np
+
+        return np.asarray(self.probabilities, np.float32)
+
+    def top(self, n: int | None = 5, threshold: float = 0.0) -> list[Prediction]:
+        """The `n` likeliest classes (None for all) with a score of at least `threshold`.
+
+        The best comes first; of equal scores, the one of lower index.
+        """
+        scores = self.probabilities.tolist()
+        (threshold,) = array("f", [threshold])  # rounded as the scores are
+        order = sorted(range(len(scores)), key=lambda i: scores[i] if scores[i] == scores[i] else -1.0, reverse=True)
+        return [Prediction(self.labels[i], i, scores[i], id=self.id_of(i)) for i in order[:n] if scores[i] >= threshold]
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.shown)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Prediction: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[bool] | NDArray[np.bool_]) -> list[Prediction]: ...
+    def __getitem__(self, key: Any) -> Prediction | list[Prediction]:
+        if isinstance(key, str):
+            index = self.index_of(key)
+            return Prediction(key, index, self.probabilities.tolist()[index], id=self.id_of(index))
+        if is_place(key):
+            shown: Any = self.top(self.max_shown, self.threshold)
+            found: Prediction | list[Prediction] = shown[key]
+            return found
+        return selected(self.top(None), key, len(self.labels))
+
+    def drawn_on(self, image: Image.Image, predictions: Sequence[Prediction]) -> Image.Image:
+        """A copy of an RGB image with the predictions as lines in its lower left corner."""
+        from .drawing import draw_classification
+
+        return draw_classification(image, [f"{p.label} {p.score * 100:.1f} %" for p in predictions])
+
+    def __str__(self) -> str:
+        """For example ``tabby 62.1 %, tiger cat 20.3 %``: the predictions that are shown."""
+        return printable(", ".join(f"{p.label} {p.score * 100:.1f} %" for p in self.shown)) or self.nothing
 
 
 class ClassificationDecoder:

@@ -1,23 +1,26 @@
-"""From a detector's outputs to `Detections`: scores, decoded boxes, non-maximum suppression (NMS)."""
+"""A detector's result, and how it is made of outputs: scores, decoded boxes, non-maximum suppression (NMS)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from ..network.heads import detector_settings
 from ..network.layers import Network
 from ..settings import Rules, Settings
 from ..tensors import built
-from ..values import replace
+from ..values import field, replace
 from . import boxes as box_math
-from .results import Detections
+from .results import Answer, Prediction, is_place
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ..images.preprocessing import Preprocessing
     from ..tensors import Floats
 
@@ -65,6 +68,99 @@ TORCHVISION = Decoding("softmax", "xywh", threshold=0.001, iou=0.55, max_detecti
 ``ssdlite320_mobilenet_v3_large``."""
 
 
+class Detection(Prediction):
+    """One object.
+
+    Attributes:
+        box: x0, y0, x1, y1 in pixels of the image, measured to the edges.
+    """
+
+    box: tuple[float, float, float, float]
+
+
+class Detections(Answer):
+    """The objects found in one image, best first.
+
+    As a sequence it is all of them, while `str`, `repr` and `plot` show those with a score of at least `threshold`: 0.5,
+    unless the call of the predictor gave another. ``result[0]`` is the best `Detection`. Slices, masks, indices and labels
+    select `Detections`: ``result[:3]``, ``result[result.scores > 0.5]``, ``result["person"]``.
+
+    Attributes:
+        boxes: (N, 4) float32: x0, y0, x1, y1 in pixels of the image. x runs right from 0 at the left edge to the image's
+            width, y runs down from 0 at the upper edge to its height. Every box has an area.
+        scores: (N,) float32, 0 to 1, descending.
+        classes: (N,) int64, indices into `labels`; the background is none of them.
+        labels: (K,) names of the classes.
+    """
+
+    boxes: NDArray[np.float32] = field(repr=False)
+    scores: NDArray[np.float32] = field(repr=False)
+    classes: NDArray[np.int64] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    threshold: float = field(default=0.5, kw_only=True)
+
+    task = "detection"
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return iter(self.top())
+
+    @overload
+    def __getitem__(self, key: int) -> Detection: ...
+    @overload
+    def __getitem__(self, key: slice | str | Sequence[int] | NDArray[Any]) -> Detections: ...
+    def __getitem__(self, key: Any) -> Detection | Detections:
+        if is_place(key) and not isinstance(key, slice):
+            place = range(len(self))[key]  # IndexError past the end
+            return self[place : place + 1].top()[0]
+        if isinstance(key, str):
+            key = self.classes == self.index_of(key)
+        elif not isinstance(key, slice):
+            key = np.asarray(key) if len(key) else np.empty(0, np.intp)
+        return replace(self, boxes=self.boxes[key], scores=self.scores[key], classes=self.classes[key])
+
+    def top(self, n: int | None = None, threshold: float = 0.0) -> list[Detection]:
+        """The `n` best detections (None for all) with a score of at least `threshold`."""
+        return [
+            Detection(self.labels[index], index, score, (x0, y0, x1, y1), id=self.id_of(index))
+            for (x0, y0, x1, y1), score, index in zip(
+                self.boxes[:n].tolist(), self.scores[:n].tolist(), self.classes[:n].tolist(), strict=True
+            )
+            if score >= threshold
+        ]
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """All detections as COCO's results: image_id, category_id, bbox (x, y, width, height in pixels) and score of each.
+
+        The category id is the label's id if that is a number, as COCO's are; else the index of the class plus 1.
+        """
+        from .formats import detections_to_coco
+
+        return detections_to_coco(self, image_id)
+
+    def to_yolo(self, with_scores: bool = False) -> str:
+        """All detections as the lines of a YOLO label file: index of the class, then center x, center y, width and height as
+        shares of the image's sides, then the score if it is asked for.
+
+        Raises UsageError if the image's size is not known.
+        """
+        from .formats import to_yolo
+
+        return to_yolo(self, with_scores)
+
+    def drawn_on(self, image: Image.Image, predictions: Sequence[Detection]) -> Image.Image:
+        """A copy of an RGB image with the boxes of the predictions."""
+        from .drawing import draw_detections
+
+        return draw_detections(image, predictions)
+
+    def __str__(self) -> str:
+        """For example ``person 91 %, dog 77 %``: the detections that are shown."""
+        return printable(", ".join(f"{p.label} {p.score * 100:.0f} %" for p in self.shown)) or self.nothing
+
+
 class DetectionDecoder:
     """Turns the outputs of a detector into results.
 
@@ -75,6 +171,13 @@ class DetectionDecoder:
     def __init__(self, network: Network, preprocessing: Preprocessing, decoding: Decoding, labels: tuple[str, ...]) -> None:
         self.network, self.preprocessing, self.decoding, self.labels = network, preprocessing, decoding, labels
         self.default_boxes = default_boxes(network)
+
+    def limited(self, max_detections: int) -> DetectionDecoder:
+        """The same, but for at most `max_detections`: the best of those that it would find otherwise."""
+        decoder = copy(self)
+        fewer = min(max_detections, self.decoding.max_detections)
+        decoder.decoding = replace(self.decoding, max_detections=fewer)
+        return decoder
 
     def __call__(
         self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int], threshold: float | None = None

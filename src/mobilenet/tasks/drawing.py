@@ -5,14 +5,18 @@ from __future__ import annotations
 import colorsys
 import unicodedata
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import UsageError, assert_never
+from ..errors import UsageError
 from ..images.open import check_rgb
-from .results import VOID, Classification, Detections, Prediction, Result, Segmentation
+
+if TYPE_CHECKING:
+    from .detection import Detection
+    from .results import Answer, Prediction, Result
+    from .segmentation import Region, Segmentation
 
 BAND_OPACITY = 170  # of 255: white text on a white image still has a contrast of 7 to 1
 MIN_TEXT_SIZE = 7  # pixels
@@ -25,25 +29,18 @@ Rectangle = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are outside."""
 
 
-def draw(image: Image.Image, result: Result, predictions: Sequence[Prediction]) -> Image.Image:
+def draw(image: Image.Image, result: Result, predictions: Sequence[Prediction] | None = None) -> Image.Image:
     """A copy of an RGB image with its result drawn on it.
 
     Args:
         predictions: those of the result that are named: all that are drawn of a classifier or detector, and the legend of a
-            segmenter.
+            segmenter. By default those that the result shows.
 
     Raises:
         ImageError: the image is not RGB.
     """
-    match result:
-        case Segmentation():
-            return draw_segmentation(image, result, predictions)
-        case Detections():
-            return draw_detections(image, predictions)
-        case Classification():
-            return draw_classification(image, [f"{p.label} {p.score * 100:.1f} %" for p in predictions])
-        case _:
-            assert_never(result)
+    answer: Answer = result
+    return answer.drawn_on(image, answer.shown if predictions is None else predictions)
 
 
 def draw_classification(image: Image.Image, lines: Sequence[str]) -> Image.Image:
@@ -58,7 +55,7 @@ def draw_classification(image: Image.Image, lines: Sequence[str]) -> Image.Image
     return canvas
 
 
-def draw_detections(image: Image.Image, detections: Sequence[Prediction]) -> Image.Image:
+def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Image.Image:
     """A copy of an RGB image with a frame in every box, in its class's color, and a tag with label and score.
 
     Frames have dark edges, so that they show on any background, and better boxes are drawn over worse ones. A tag stands on
@@ -71,7 +68,7 @@ def draw_detections(image: Image.Image, detections: Sequence[Prediction]) -> Ima
     line_width = max(round(min(canvas.size) / 150), 2)
     font = cast("ImageFont.FreeTypeFont", ImageFont.load_default(max(min(canvas.size) // 24, 10)))
     margin, height = line_width, sum(font.getmetrics())
-    frames = [_whole_pixels(prediction.box, canvas.size) for prediction in detections if prediction.box is not None]
+    frames = [_whole_pixels(prediction.box, canvas.size) for prediction in detections]
     for prediction, (left, top, right, bottom) in reversed(list(zip(detections, frames, strict=True))):
         pen.rectangle((left, top, right - 1, bottom - 1), outline="black", width=line_width + 2)
         if right - left > 2 and bottom - top > 2:
@@ -91,7 +88,7 @@ def draw_detections(image: Image.Image, detections: Sequence[Prediction]) -> Ima
     return canvas
 
 
-def draw_segmentation(image: Image.Image, result: Segmentation, legend: Sequence[Prediction]) -> Image.Image:
+def draw_segmentation(image: Image.Image, result: Segmentation, legend: Sequence[Region]) -> Image.Image:
     """A copy of an RGB image with its classes tinted, their borders bright, the background unchanged.
 
     At the lower left stands a legend of at most `MAX_LEGEND_ROWS` classes. The image is tinted in strips, so that a large
@@ -106,7 +103,9 @@ def draw_segmentation(image: Image.Image, result: Segmentation, legend: Sequence
     canvas = image.copy()
     tints = np.array([vivid(index) for index in range(256)], np.float32)
     opacity = np.full(256, MASK_OPACITY, np.float32)
-    opacity[[VOID, *([] if result.background is None else [result.background])]] = 0
+    opacity[len(result.labels) :] = 0  # void, and what is no class
+    if result.background is not None:
+        opacity[result.background] = 0
     rows = max((1 << 20) // image.width, 1)
     for top in range(0, image.height, rows):
         mask = result.mask[top : top + rows]
@@ -121,13 +120,13 @@ def draw_segmentation(image: Image.Image, result: Segmentation, legend: Sequence
     return canvas
 
 
-def _write_legend(canvas: Image.Image, legend: Sequence[Prediction]) -> None:
+def _write_legend(canvas: Image.Image, legend: Sequence[Region]) -> None:
     size = max(min(canvas.size) // 24, 10)
     font = cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
     margin, pitch = max(size // 4, 1), sum(font.getmetrics())
     legend = legend[: max((canvas.height - 2 * margin) // pitch, 0)]
     room = canvas.width - 3 * margin - pitch
-    texts = [_shortened(_drawable(f"{p.label} {(p.share or 0) * 100:.1f} %"), font, room) for p in legend]
+    texts = [_shortened(_drawable(f"{p.label} {p.share * 100:.1f} %"), font, room) for p in legend]
     if not any(texts):
         return
     width = int(max(font.getlength(text) for text in texts)) + 1 + 3 * margin + pitch

@@ -54,6 +54,19 @@ def coco(classes: int = 80) -> Labels:
     return tuple(f"unused {number}" if name == "-" else name for name, number in pairs), tuple(number for _, number in pairs)
 
 
+def classes_in_use(labels: Labels) -> list[int] | None:
+    """The outputs that stand for a class, or None if all do: TensorFlow's detectors of COCO have one for every category id
+    up to 90, and ten of these ids have no class (see `coco`)."""
+    unused = {f"unused {label_id}" for label_id in labels[1]}.intersection(labels[0])
+    return [index for index, label in enumerate(labels[0]) if label not in unused] if unused else None
+
+
+def without_unused(labels: Labels) -> Labels:
+    """The labels and ids that users see: COCO's 80 with the category ids beside them."""
+    used = classes_in_use(labels)
+    return labels if used is None else (tuple(labels[0][i] for i in used), tuple(labels[1][i] for i in used))
+
+
 def normalize_label(name: str) -> str:
     """The form in which labels are compared: case and underscores do not count."""
     return name.casefold().replace("_", " ")

@@ -9,13 +9,18 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .results import VOID, Classification, Detections, Segmentation
+from .results import VOID
+
+if TYPE_CHECKING:
+    from .classification import Classification
+    from .detection import Detections
+    from .segmentation import Segmentation
 
 Metrics = dict[str, float | None]
 R_contra = TypeVar("R_contra", contravariant=True)

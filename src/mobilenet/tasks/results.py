@@ -1,25 +1,37 @@
-"""Results: what a prediction is. Predictor, evaluation, command line and drawing exchange them.
+"""What the results of all tasks have. Predictor, evaluation, command line and drawing exchange them.
 
-Letters: K classes, N detections, H rows, W columns.
+Each task's own result stands beside its decoder: `classification.Classification`, `detection.Detections`,
+`segmentation.Segmentation`. Letters: K classes, N detections, H rows, W columns.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import MobilenetError, printable
+from ..errors import MobilenetError, UsageError, printable
 from ..tensors import bounds
 from ..values import Value, field
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    import os
+    from typing import Literal, TypeAlias
 
+    from PIL import Image
+
+    from ..images.sources import Source
     from ..tensors import Floats, Plain
+    from .classification import Classification
+    from .detection import Detections
+    from .segmentation import Segmentation
+
+    Result: TypeAlias = "Classification | Detections | Segmentation"
+    R_co = TypeVar("R_co", bound=Result, covariant=True)
+else:
+    R_co = TypeVar("R_co", covariant=True)
+
+P = TypeVar("P", bound="Prediction")
 
 VOID = 255
 """In a mask: a pixel that belongs to no class. Scores and losses leave it out."""
@@ -56,146 +68,188 @@ class Prediction(Value):
         label: name of the class.
         index: of the class, among the model's labels.
         score: 0 to 1.
-        box: of a detection: x0, y0, x1, y1 in pixels of the image, measured to the edges; else None.
-        share: of a segmentation: the part of the image that the class covers, 0 to 1; else None.
+        id: of the class, if the model's labels have ids: ImageNet's WordNet ids ("n02123045"), COCO's category ids ("47").
     """
 
     label: str
     index: int
     score: float
-    box: tuple[float, float, float, float] | None = None
-    share: float | None = None
+    id: str | None = field(default=None, kw_only=True)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """As an entry of ``predictions`` in ``mobilenet predict --json``; without an id if there is none."""
         return {key: value for key, value in vars(self).items() if value is not None}
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={_rounded(value)}' for key, value in self.to_dict().items())})"
 
-class Classification(Value):
-    """The probability of every class for one image.
+
+def _rounded(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"({', '.join(f'{number:.1f}' for number in value)})" if isinstance(value, tuple) else repr(value)
+
+
+class Answer(Value):
+    """What the results of all tasks have; each is a sequence of predictions.
+
+    Two results are equal if they are of one type with equal labels and numbers, whatever the path of the image and what is
+    shown. They hold arrays, so they have no hash. A pickled result keeps its path, but not the image.
 
     Attributes:
-        probabilities: (K,) float32 that sum to 1.
-        labels: (K,) names of the classes.
+        label_ids: (K,) an id for each label, or empty: ImageNet's WordNet ids, COCO's category ids.
+        size: width and height of the image in pixels, or None if unknown.
+        path: of the image's file, or its URL; None if the image came from memory.
+        image: what the predictor was given, if that was no path: `plot` draws on it.
+        max_shown: the largest number of predictions that are shown, or None for all.
+        threshold: the least score of the predictions that are shown, 0 to 1.
     """
 
-    probabilities: array[float] | NDArray[np.float32] = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
+    label_ids: tuple[str, ...] = field(default=(), kw_only=True)
+    size: tuple[int, int] | None = field(default=None, kw_only=True)
+    path: str | None = field(default=None, kw_only=True)
+    image: Source | None = field(default=None, kw_only=True)
+    max_shown: int | None = field(default=None, kw_only=True)
+    threshold: float = field(default=0.0, kw_only=True)
 
-    task = "classification"
+    task, nothing = "", "nothing found"
+    if TYPE_CHECKING:
 
-    @cached_property
-    def scores(self) -> NDArray[np.float32]:
-        """`probabilities` as a numpy array: (K,) float32."""
-        import numpy as np
+        @property
+        def labels(self) -> tuple[str, ...]: ...
 
-        return np.asarray(self.probabilities, np.float32)
+    def top(self, n: int | None = None, threshold: float = 0.0) -> Sequence[Prediction]:
+        """The `n` best predictions (None for all) with a score of at least `threshold`, best first."""
+        raise NotImplementedError
 
-    def top(self, n: int | None = 5, threshold: float = 0.0) -> list[Prediction]:
-        """The `n` likeliest classes (None for all) with a score of at least `threshold`.
+    def __iter__(self) -> Iterator[Prediction]:
+        raise NotImplementedError
 
-        The best comes first; of equal scores, the one of lower index.
+    def drawn_on(self, image: Image.Image, predictions: Sequence[Any]) -> Image.Image:
+        """A copy of an RGB image with `predictions`, which are this result's, drawn on it."""
+        raise NotImplementedError
+
+    @property
+    def shown(self) -> Sequence[Prediction]:
+        """The predictions that `str`, `repr` and `plot` show: at most `max_shown`, with a score of at least `threshold`."""
+        return self.top(self.max_shown, self.threshold)
+
+    def plot(self, image: Source | None = None) -> Image.Image:
+        """A copy of the image with the predictions that are `shown` drawn on it.
+
+        Args:
+            image: what to draw on; by default the image that was predicted, opened again.
+
+        Raises:
+            ImageError: the image cannot be opened, has another size, or is not known: a result that was pickled has its path
+                only.
         """
-        scores = self.probabilities.tolist()
-        (threshold,) = array("f", [threshold])  # rounded as the scores are
-        order = sorted(range(len(scores)), key=lambda i: scores[i] if scores[i] == scores[i] else -1.0, reverse=True)
-        return [Prediction(self.labels[i], i, scores[i]) for i in order[:n] if scores[i] >= threshold]
+        from .display import plot
 
-    def to_json(self, top: int = 5) -> list[dict[str, Any]]:
-        return [prediction.to_json() for prediction in self.top(top)]
+        return plot(self, image)
 
-    def __str__(self) -> str:
-        """For example ``tabby 62.1 %, tiger cat 20.3 %``."""
-        return printable(", ".join(f"{p.label} {p.score * 100:.1f} %" for p in self.top()))
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes `plot` in the format of the suffix, PNG if there is none. Raises ImageError if that fails."""
+        from ..images.write import write_image
 
+        write_image(self.plot(), path)
 
-class Detections(Value):
-    """The objects found in one image, best first.
+    def show(self) -> None:
+        """Opens `plot` in the system's image viewer. A notebook shows a result by itself."""
+        self.plot().show()
 
-    Attributes:
-        boxes: (N, 4) float32: x0, y0, x1, y1 in pixels of the image. x runs right from 0 at the left edge to the image's
-            width, y runs down from 0 at the upper edge to its height. Every box has an area.
-        scores: (N,) float32, 0 to 1, descending.
-        classes: (N,) int64, indices into `labels`; the background is none of them.
-        labels: (K,) names of the classes.
-    """
+    def to_dict(self) -> dict[str, Any]:
+        """As an entry of ``mobilenet predict --json``, with the image's size (width, height), as JSON types."""
+        size = None if self.size is None else list(self.size)
+        return {"input": self.path, "task": self.task, "size": size, "predictions": [each.to_dict() for each in self]}
 
-    boxes: NDArray[np.float32] = field(repr=False)
-    scores: NDArray[np.float32] = field(repr=False)
-    classes: NDArray[np.int64] = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
+    def to_json(self, indent: int | None = None) -> str:
+        """`to_dict` as a JSON text."""
+        import json
 
-    task = "detection"
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
 
-    def __len__(self) -> int:
-        return len(self.scores)
+    def to_df(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """All predictions as a data frame: a row for each, with columns input, label, index, id and score, and x0, y0, x1, y1
+        of a box or the share of a region.
 
-    def top(self, n: int | None = None, threshold: float = 0.0) -> list[Prediction]:
-        """The `n` best detections (None for all) with a score of at least `threshold`."""
-        return [
-            Prediction(self.labels[index], int(index), float(score), (float(x0), float(y0), float(x1), float(y1)))
-            for (x0, y0, x1, y1), score, index in zip(self.boxes[:n], self.scores, self.classes, strict=False)
-            if score >= threshold
-        ]
+        Args:
+            library: "pandas" or "polars"; by default the one that is installed, pandas first.
 
-    def to_json(self, top: int | None = None) -> list[dict[str, Any]]:
-        return [prediction.to_json() for prediction in self.top(top)]
-
-    def __str__(self) -> str:
-        """For example ``person 91 %, dog 77 %``: the detections with a score of at least 0.5."""
-        return printable(", ".join(f"{p.label} {p.score * 100:.0f} %" for p in self.top(threshold=0.5))) or "nothing found"
-
-
-class Segmentation(Value):
-    """The class of every pixel of one image.
-
-    Attributes:
-        mask: (H, W) uint8, indices into `labels`, in the size of the image.
-        confidence: (K,) float32: the mean probability of each class over the pixels that it won; 0 if it won none.
-        labels: (K,) names of the classes.
-        background: index of the class that means "none of the others", or None.
-    """
-
-    mask: NDArray[np.uint8] = field(repr=False)
-    confidence: NDArray[np.float32] = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
-    background: int | None = 0
-
-    task = "segmentation"
-
-    def shares(self) -> NDArray[np.float64]:
-        """(K,): the part of the image that each class covers; they sum to 1."""
-        import numpy as np
-
-        counts = np.zeros(256, np.int64)
-        for rows in np.array_split(self.mask, max(self.mask.size >> 20, 1)):  # bincount copies to 8 bytes a pixel
-            counts += np.bincount(rows.ravel(), minlength=256)
-        return np.asarray(counts[: len(self.labels)] / self.mask.size)
-
-    def top(self, n: int | None = None, threshold: float = 0.0) -> list[Prediction]:
-        """The `n` classes that cover most of the image (None for all), without the background.
-
-        Of these, only those with a confidence of at least `threshold`.
+        Raises:
+            UsageError: it is not installed.
         """
-        shares = self.shares().tolist()
-        order = sorted(range(len(shares)), key=shares.__getitem__, reverse=True)
-        order = [i for i in order if shares[i] and i != self.background]
-        return [
-            Prediction(self.labels[i], i, float(self.confidence[i]), share=shares[i])
-            for i in order[:n]
-            if self.confidence[i] >= threshold
-        ]
+        from .formats import to_df
 
-    def to_json(self, top: int | None = None) -> list[dict[str, Any]]:
-        return [prediction.to_json() for prediction in self.top(top)]
+        return to_df([self], library)
 
-    def __str__(self) -> str:
-        """For example ``cat 40 %, sofa 12 %``: the classes and the share of the image that each covers."""
-        return printable(", ".join(f"{p.label} {(p.share or 0) * 100:.0f} %" for p in self.top())) or "background only"
+    def to_supervision(self) -> Any:
+        """The predictions as ``supervision.Classifications`` or ``supervision.Detections``, regions with their masks.
+
+        Raises:
+            UsageError: supervision is not installed.
+        """
+        from .formats import to_supervision
+
+        return to_supervision(self)
+
+    def _repr_png_(self) -> bytes | None:
+        from .display import png
+
+        return png(self)
+
+    def _repr_html_(self) -> str:
+        from .display import html
+
+        return html(self)
+
+    def id_of(self, index: int) -> str | None:
+        """The id of the class `index`, or None if the labels have none."""
+        return self.label_ids[index] if self.label_ids else None
+
+    def index_of(self, label: str) -> int:
+        """The index of the class `label`. Raises UsageError with the nearest labels if there is none."""
+        if label not in self.labels:
+            from ..errors import unknown_name
+
+            raise UsageError(unknown_name("label", label, self.labels))
+        return self.labels.index(label)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = self.field_options.keys() - {"path", "image", "max_shown", "threshold"}
+        return all(_comparable(self.__dict__[name]) == _comparable(other.__dict__[name]) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**{name: self.__dict__[name] for name in self.field_options}, "image": None}
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{p.label} {p.score:.2f}" for p in self.shown)
+        return f"{type(self).__name__}({printable(named) or self.nothing})"
 
 
-Result = Classification | Detections | Segmentation
+def _comparable(value: Any) -> Any:
+    """The same value; an array as type, shape and bytes."""
+    if not hasattr(value, "tobytes"):
+        return value
+    view = memoryview(value)
+    return view.format, view.shape, view.tobytes()
 
-R_co = TypeVar("R_co", bound=Result, covariant=True)
+
+def selected(predictions: Sequence[P], mask: Iterable[object], num_classes: int) -> list[P]:
+    """The predictions of the classes that `mask`, one bool for each class, selects."""
+    flags = [bool(flag) for flag in mask]
+    if len(flags) != num_classes:
+        raise UsageError(f"mask of {len(flags)}: must be {num_classes} bools, one for each class; or give an index or a label")
+    return [prediction for prediction in predictions if flags[prediction.index]]
+
+
+def is_place(key: object) -> bool:
+    """Whether `key` is an int of any kind or a slice, and no array."""
+    return isinstance(key, slice) or (hasattr(key, "__index__") and not hasattr(key, "__len__"))
 
 
 class Decoder(Protocol[R_co]):

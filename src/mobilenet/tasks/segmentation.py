@@ -1,19 +1,24 @@
-"""From a segmenter's logits to a `Segmentation`: probabilities, averaged over views of the image if asked for, and the mask."""
+"""A segmenter's result, and how it is made of logits: probabilities, averaged over views of the image if asked for, and the
+mask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from PIL import Image
 
+from ..errors import printable
 from ..images.preprocessing import Preprocessing
 from ..images.resample import resize
-from .results import OutputError, Segmentation, check_finite
+from ..values import field
+from .results import Answer, OutputError, Prediction, check_finite, is_place, selected
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..tensors import Floats
     from .views import Views
 
@@ -21,6 +26,99 @@ FINITE_ROWS = 8
 """Of the logits, every so many rows are searched for NaN and infinity. All would take 3 % of an inference, and the upsampling
 spreads each value over more rows than that. What the search leaves out shows in the confidences, except minus infinity, whose
 probability is 0."""
+
+
+class Region(Prediction):
+    """All pixels of one class.
+
+    Attributes:
+        share: the part of the image that the class covers, 0 to 1.
+    """
+
+    share: float
+
+
+class Segmentation(Answer):
+    """The class of every pixel of one image.
+
+    As a sequence it is the regions that are shown, the largest first, without the background: ``len(result)``, ``result[0]``,
+    ``for region in result``. ``result["cat"]`` is the region of any label, of share 0 if it does not occur, and
+    ``result[result.confidence > 0.9]`` lists the regions that a mask over the classes selects.
+
+    Attributes:
+        mask: (H, W) uint8, indices into `labels`, in the size of the image.
+        confidence: (K,) float32: the mean probability of each class over the pixels that it won; 0 if it won none.
+        labels: (K,) names of the classes.
+        background: index of the class that means "none of the others", or None.
+    """
+
+    mask: NDArray[np.uint8] = field(repr=False)
+    confidence: NDArray[np.float32] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    background: int | None = 0
+
+    task, nothing = "segmentation", "background only"
+
+    def shares(self) -> NDArray[np.float64]:
+        """(K,): the part of the image that each class covers; they sum to 1."""
+        counts = np.zeros(256, np.int64)
+        for rows in np.array_split(self.mask, max(self.mask.size >> 20, 1)):  # bincount copies to 8 bytes a pixel
+            counts += np.bincount(rows.ravel(), minlength=256)
+        return np.asarray(counts[: len(self.labels)] / self.mask.size)
+
+    def pixels(self, label: str) -> NDArray[np.bool_]:
+        """(H, W): whether each pixel is of the class `label`. Raises UsageError for an unknown label."""
+        return np.asarray(self.mask == self.index_of(label))
+
+    def top(self, n: int | None = None, threshold: float = 0.0) -> list[Region]:
+        """The `n` classes that cover most of the image (None for all), without the background.
+
+        Of these, only those with a confidence of at least `threshold`.
+        """
+        shares = self.shares().tolist()
+        order = sorted(range(len(shares)), key=shares.__getitem__, reverse=True)
+        order = [i for i in order if shares[i] and i != self.background]
+        return [self._region(i, shares[i]) for i in order[:n] if self.confidence[i] >= threshold]
+
+    def _region(self, index: int, share: float) -> Region:
+        return Region(self.labels[index], index, float(self.confidence[index]), share, id=self.id_of(index))
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def __iter__(self) -> Iterator[Region]:
+        return iter(self.top(self.max_shown, self.threshold))
+
+    @overload
+    def __getitem__(self, key: int | str) -> Region: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[bool] | NDArray[np.bool_]) -> list[Region]: ...
+    def __getitem__(self, key: Any) -> Region | list[Region]:
+        if isinstance(key, str):
+            index = self.index_of(key)
+            return self._region(index, float(self.shares()[index]))
+        if is_place(key):
+            shown: Any = self.top(self.max_shown, self.threshold)
+            found: Region | list[Region] = shown[key]
+            return found
+        return selected(self.top(), key, len(self.labels))
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """The regions as COCO's results: image_id, category_id, segmentation (uncompressed run lengths), bbox and score of
+        each. The category id is the label's id if that is a number, else the index of the class."""
+        from .formats import segmentation_to_coco
+
+        return segmentation_to_coco(self, image_id)
+
+    def drawn_on(self, image: Image.Image, predictions: Sequence[Region]) -> Image.Image:
+        """A copy of an RGB image with its classes tinted, and a legend of the predictions."""
+        from .drawing import draw_segmentation
+
+        return draw_segmentation(image, self, predictions)
+
+    def __str__(self) -> str:
+        """For example ``cat 40 %, sofa 12 %``: the regions that are shown and the share of the image that each covers."""
+        return printable(", ".join(f"{region.label} {region.share * 100:.0f} %" for region in self)) or self.nothing
 
 
 @dataclass(frozen=True)

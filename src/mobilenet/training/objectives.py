@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,15 @@ from ..predict.evaluate import score_of
 from ..tasks.classification import ClassificationDecoder
 from ..tasks.detection import Decoding, DetectionDecoder
 from ..tasks.metrics import MeanAP, Score
-from ..tasks.results import Decoder, Result
+from ..tasks.results import Decoder
 from ..tasks.segmentation import SegmentationDecoder
 from . import losses
 from .input import Dataset
 from .losses import LossTerms, MeanOverProcesses
 from .recipes.recipe import BoxLoss, CrossEntropy, Loss, PixelCrossEntropy, Teacher
+
+if TYPE_CHECKING:
+    from ..tasks.results import Result
 
 L = TypeVar("L", CrossEntropy, BoxLoss, PixelCrossEntropy)
 

@@ -16,8 +16,8 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from ...nn import TorchNetwork
+from ...tasks.classification import Classification
 from ...tasks.metrics import Metrics
-from ...tasks.results import Classification
 from ..input import Dataset, ImagesLost, Loader, LoaderSettings
 from ..objectives import Objective
 from .distributed import gather

@@ -1,0 +1,77 @@
+"""Images behind an address: http, https and file."""
+
+from __future__ import annotations
+
+import time
+from http.client import HTTPException
+from urllib import request
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+from ..errors import short_repr
+from ..limits import check_limit, limits
+from .open import ImageError
+
+CHUNK = 2**16
+
+
+def download(url: str) -> bytes:
+    """The content of an http or https address, at most `max_image_bytes` long and within `max_url_seconds`.
+
+    At most `max_url_redirects` redirects are followed, to http and https only. The proxies of the environment are used. Any
+    host is asked, also one of the local network: a service checks the addresses that strangers give it.
+
+    Raises:
+        ImageError: no answer, an error status, or one of the limits is passed.
+    """
+    start, max_seconds = time.monotonic(), limits().max_url_seconds
+    try:
+        with opener(limits().max_url_redirects).open(url, timeout=max_seconds) as response:
+            content = bytearray()
+            while block := response.read1(CHUNK):
+                content += block
+                check_limit("max_image_bytes", len(content), f"{short_repr(url)}, bytes", ImageError)
+                check_limit("max_url_seconds", int(time.monotonic() - start), f"{short_repr(url)}, seconds", ImageError)
+    except HTTPError as error:
+        error.close()
+        raise ImageError(f"{short_repr(url)}: {reason(error)}; check the address") from error
+    except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"{short_repr(url)}: cannot be downloaded ({reason(error)}); check the address") from error
+    if not content:
+        raise ImageError(f"{short_repr(url)}: the answer is empty; check the address")
+    return bytes(content)
+
+
+def reason(error: Exception) -> str:
+    if isinstance(error, HTTPError):
+        return f"status {error.code} {error.reason}".split("\n", 1)[0].strip()
+    return " ".join(str(getattr(error, "reason", "") or error).split())[:200] or type(error).__name__
+
+
+def opener(max_redirects: int) -> request.OpenerDirector:
+    """What opens http and https, and no other scheme that a redirect may name."""
+    redirects = request.HTTPRedirectHandler()  # to http, https and ftp; there is no handler for ftp
+    vars(redirects).update(max_redirections=max_redirects, max_repeats=max_redirects)
+    director = request.OpenerDirector()
+    for handler in (
+        request.ProxyHandler(),
+        request.HTTPHandler(),
+        request.HTTPSHandler(),
+        request.HTTPDefaultErrorHandler(),
+        request.HTTPErrorProcessor(),
+        request.UnknownHandler(),
+        redirects,
+    ):
+        director.add_handler(handler)
+    director.addheaders = [("User-Agent", "mobilenet"), ("Accept", "image/*")]
+    return director
+
+
+def local_file(url: str) -> str:
+    """The path of a file URL. Raises ImageError if it names another host."""
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise ImageError(f"{short_repr(url)}: names the host {parts.netloc!r}; a file of this machine is file:///path/to/it")
+    return request.url2pathname(parts.path)

@@ -1,0 +1,50 @@
+"""Embeddings: what a network knows of an image before its last layers decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine.backends import native
+from ..network.layers import GlobalPool, Network
+from ..tasks.results import check_finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from ..modelfile import ModelFile
+
+
+class Embedder:
+    """Runs the part of a model up to its features.
+
+    Attributes:
+        tap: the layer whose output they are, or whose mean over rows and columns.
+    """
+
+    def __init__(self, model: ModelFile, threads: int | None) -> None:
+        self.tap = features_of(model.network)
+        part, tensors = model.network.until(self.tap), model.dequantized().tensors
+        self.preprocessing = model.preprocessing
+        self.runtime = native(part, {name: tensors[name] for name in part.tensors()}, threads or 1)
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """An opened image (RGB, upright) -> (D,) float32."""
+        outputs: Any = self.runtime(self.preprocessing.batch(image))
+        check_finite(outputs)
+        (maps,) = np.asarray(outputs[self.tap])
+        return np.asarray(maps.mean(axis=(1, 2)), np.float32)
+
+
+def features_of(network: Network) -> str:
+    """The layer before a classifier, the pooled backbone of a segmenter, or the last map of a detector's backbone."""
+    match network.task:
+        case "detection":
+            names = [layer.name for layer in network.layers]
+            return names[names.index(network.heads.added[0]) - 1]
+        case "segmentation":
+            return next(layer.name for layer in network.layers if isinstance(layer, GlobalPool))
+        case _:
+            return network[network.heads.classes[0]].inputs[0]

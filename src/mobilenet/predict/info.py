@@ -1,0 +1,133 @@
+"""What a model is, on one page: its network, size, cost, labels, preprocessing, source and accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..network import catalog
+from ..network.cost import cost
+from ..tasks.labels import without_unused
+
+if TYPE_CHECKING:
+    from ..engine.backends import Runtime
+    from ..modelfile import ModelFile
+
+MAX_LABELS = 5  # that are listed as examples
+
+
+@dataclass(frozen=True)
+class Info:
+    """A model's card. `str(info)` is a table.
+
+    Attributes:
+        name: of the known model, or None.
+        title: what the publisher calls it, or None.
+        task: "classification", "detection" or "segmentation".
+        architecture: of the network; `settings` are those it was built with.
+        resolution: height and width of the network's input, in pixels.
+        params: trainable parameters. `madds`: multiply-adds for one image.
+        weights_bytes: of all tensors in memory. `activation_bytes`: what the runtime plans for one image.
+        precision: of the weights, "fp32" or "int8". `runtime`: what runs it.
+        labels, label_ids: of the classes, as results have them.
+        preprocessing: how an image becomes the input, as JSON types.
+        source: where the weights come from: official address, library, file and its sha256, or the recipe of a training.
+        licence: of the weights, or None if unknown.
+        accuracy: as the publisher measured it, in fractions of 1.
+        metrics: as measured when the file was made, for example at the end of a training.
+    """
+
+    name: str | None
+    title: str | None
+    task: str
+    architecture: str
+    settings: dict[str, Any]
+    resolution: tuple[int, int]
+    params: int
+    madds: int
+    weights_bytes: int
+    activation_bytes: int
+    precision: str
+    runtime: str
+    labels: tuple[str, ...]
+    label_ids: tuple[str, ...]
+    preprocessing: dict[str, Any]
+    source: dict[str, Any]
+    licence: str | None
+    accuracy: dict[str, float]
+    metrics: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract of ``mobilenet info --json``."""
+        lists = {name: list(getattr(self, name)) for name in ("resolution", "labels", "label_ids")}
+        return {**vars(self), **lists}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(what, value) of every line of the table."""
+        height, width = self.resolution
+        examples = ", ".join(self.labels[:MAX_LABELS]) + (", ..." if len(self.labels) > MAX_LABELS else "")
+        ids = f"; ids {self.label_ids[0]} to {self.label_ids[-1]}" if self.label_ids else ""
+        rows = [
+            ("model", self.name),
+            ("title", self.title),
+            ("task", f"{self.task}, {len(self.labels)} classes"),
+            ("labels", examples + ids),
+            ("network", f"{self.architecture} at {width} x {height} px, {_pairs(self._unusual())}"),
+            ("parameters", f"{self.params:,}"),
+            ("MAdds", f"{self.madds:,}"),
+            ("weights", f"{self.weights_bytes / 2**20:.1f} MiB, {self.precision}"),
+            ("activations", f"{self.activation_bytes / 2**20:.1f} MiB ({self.runtime})"),
+            ("preprocessing", _pairs(self.preprocessing)),
+            ("published", _pairs(self.accuracy)),
+            ("measured", _pairs(self.metrics)),
+            ("licence", self.licence),
+            *((key, value if isinstance(value, str) else _pairs(value)) for key, value in self.source.items()),
+        ]
+        return [(name, value) for name, value in rows if value]
+
+    def _unusual(self) -> dict[str, Any]:
+        """The width, and the settings that are not the architecture's defaults."""
+        usual = {**catalog.build(self.architecture).settings.to_json(), "width": None}
+        unlike = {key: value for key, value in self.settings.items() if value != usual[key]}
+        return {key: value for key, value in unlike.items() if key not in ("resolution", "classes")}
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+
+
+def _pairs(values: Any) -> str:
+    if not isinstance(values, dict):
+        return str(values)
+    return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
+
+
+def info_of(model: ModelFile, runtime: Runtime) -> Info:
+    """The card of a model that `runtime` runs."""
+    network, origin = model.network, dict(model.provenance)
+    settings = network.settings.to_json()
+    labels, label_ids = without_unused((model.labels, model.label_ids))
+    height, width = model.preprocessing.size
+    ledger = cost(network, (height, width))
+    return Info(
+        name=origin.pop("name", None),
+        title=origin.pop("title", None),
+        task=network.task,
+        architecture=network.architecture,
+        settings=settings,
+        resolution=(height, width),
+        params=ledger.params,
+        madds=ledger.madds,
+        weights_bytes=sum(tensor.nbytes for tensor in model.tensors.values()),
+        activation_bytes=runtime.planned_bytes((height, width)),
+        precision="fp32" if model.quantization is None else "int8",
+        runtime=runtime.name,
+        labels=labels,
+        label_ids=label_ids,
+        preprocessing=model.preprocessing.to_json(),
+        licence=origin.pop("licence", None),
+        accuracy=origin.pop("published", {}),
+        metrics=dict(model.metrics),
+        source=origin,
+    )
