@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import short_repr
+from ..errors import UsageError, short_repr
 from ..modelfile import ModelFile, ModelFileError
 from ..tensorfile import mark_of
 from ..zoo import published
 from ..zoo.load import cached_file, is_file, load_model
+
+if TYPE_CHECKING:
+    from ..engine.backends import Runtime
 
 
 def origin_of(model: ModelFile, source: str | None, state: os.stat_result | None, *settings: Any) -> tuple[Any, ...]:
@@ -39,6 +42,13 @@ def is_same(state: os.stat_result | None, path: str) -> bool:
     except OSError:
         return False
     return state is not None and (state.st_ino, state.st_size, state.st_mtime_ns) == (now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+def picklable(runtime: Runtime) -> Runtime:
+    """The same runtime. UsageError for the native engine, whose packed weights belong to one process."""
+    if runtime.name == "native":
+        raise UsageError("a Predictor around the native engine goes to no other process; make it with mobilenet.load")
+    return runtime
 
 
 def check_mark(source: str, mark: str) -> None:

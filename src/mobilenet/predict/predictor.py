@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import TypeVar as TypeVarWithDefault
 
-    from ..engine.backends import Runtime
     from ..errors import MobilenetError
     from ..images.sources import Source
     from ..network.layers import Task
@@ -181,6 +180,7 @@ class Predictor(Generic[R_co]):
         changes: dict[str, Any] = {"size": image.size, "label_ids": self.label_ids}
         if threshold is not None:
             changes["threshold"] = threshold
+        result: Any
         if self.average is not None:
             result = self.average(self.runtime, image, self.views)
         else:
@@ -195,16 +195,9 @@ class Predictor(Generic[R_co]):
         if top is not None and self.task != "detection":
             changes["max_shown"] = top
         if self._in_use is not None:
-            result, changes["labels"] = self._renumbered(result), self.labels
-        return replace(result, **changes)
-
-    def _renumbered(self, result: Any) -> Any:
-        """Detections by the numbers of `labels`, instead of those of the model's outputs."""
-        import numpy as np
-
-        places = np.full(len(self.model.labels), -1)
-        places[self._in_use] = np.arange(len(self.labels))
-        return replace(result, classes=places[result.classes])[places[result.classes] >= 0]
+            result, changes["labels"] = result.renumbered(self._in_use), self.labels
+        answer: R_co = replace(result, **changes)
+        return answer
 
     @overload
     def embed(  # type: ignore[overload-overlap]
@@ -270,7 +263,7 @@ class Predictor(Generic[R_co]):
         return self.__copy__()  # model and runtime are never changed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .origin import origin_of
+        from .origin import origin_of, picklable
 
         if self._loaded is None:
             return Predictor, (self.model, picklable(self.runtime), self.views)
@@ -401,10 +394,3 @@ def load_again(source: Any, mark: str | None, *settings: Any) -> Predictor[Resul
     if mark is not None:
         check_mark(source, mark)
     return load(source, backend, views, threads=threads, memory_budget=memory_budget)
-
-
-def picklable(runtime: Runtime) -> Runtime:
-    """The same runtime. UsageError for the native engine, whose packed weights belong to one process."""
-    if runtime.name == "native":
-        raise UsageError("a Predictor around the native engine goes to no other process; make it with mobilenet.load")
-    return runtime

@@ -131,6 +131,13 @@ class Detections(Answer):
             if score >= threshold
         ]
 
+    def renumbered(self, classes: Sequence[int]) -> Detections:
+        """The detections of these classes, which become the classes 0, 1, 2 and on."""
+        numbers = np.full(len(self.labels), -1)
+        numbers[list(classes)] = np.arange(len(classes))
+        kept = numbers[self.classes] >= 0
+        return replace(self, classes=numbers[self.classes])[kept]
+
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
         """All detections as COCO's results: image_id, category_id, bbox (x, y, width, height in pixels) and score of each.
 
