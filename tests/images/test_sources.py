@@ -161,7 +161,7 @@ def test_what_holds_many_images(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.png").write_bytes(png())
     files = [tmp_path / "a.png", tmp_path / "b.png"]
-    assert list(as_many(tmp_path)) == list(as_many(str(tmp_path / "*.png"))) == files
+    assert list(as_many(tmp_path)) == list(as_many(str(tmp_path / "*.png"))) == [str(path) for path in files]
     assert list(as_many(files)) == list(as_many(path for path in files)) == files
     assert list(as_many(np.array([str(path) for path in files]))) == [str(path) for path in files]
     assert len(list(as_many(np.zeros((2, 4, 4, 3), np.uint8)))) == 2
