@@ -2,33 +2,17 @@
 
 #include <stdexcept>
 
+#include "check_i8.h"
+#include "checks.h"
+
 namespace mobilenet {
 
 void refuse(const std::string& what) { throw std::invalid_argument("program: " + what); }
 
 namespace {
 
-// Checks of one step against the program's buffers, a method for each kind. Sides, kernels, strides and dilations are at most
-// 2^15 and channels 2^20, so no product of three of them overflows 64 bits, and no row of a window 32.
-struct Checker {
-  const Program& program;
-
-  const Buffer& at(int index, const char* role) const {
-    require(index >= 0 && index < static_cast<int>(program.buffers.size()),
-            [&] { return std::string(role) + " buffer " + std::to_string(index) + " does not exist"; });
-    return program.buffers[index];
-  }
-
-  void rows(const Span& rows, int height, const char* role) const {
-    require(rows.from >= 0 && rows.from <= rows.to && rows.to <= height,
-            [&] { return std::string(role) + " rows " + std::to_string(rows.from) + " to " + std::to_string(rows.to) +
-                ": must lie within 0 to " + std::to_string(height); });
-  }
-
-  void same_size(const Buffer& a, const Buffer& b, const char* what) const {
-    require(a.height == b.height && a.width == b.width,
-            [&] { return std::string(what) + ": the buffers differ in height or width"; });
-  }
+struct Checker : Checks {
+  const Buffer& at(int index, const char* role) const { return of(index, role, Number::f32); }
 
   void panels(const Span& p, const ProductWeights& w) const {
     require(w.lanes == program.kernels.f32.lanes, "the weights are packed for another instruction set");
@@ -37,28 +21,13 @@ struct Checker {
                 std::to_string(w.panels.size()); });
   }
 
-  void channels(const Buffer& b, int channels, const char* role) const {
-    require(b.channels == channels, [&] { return std::string(role) + " buffer has " + std::to_string(b.channels) +
-                                        " channels, the weights " + std::to_string(channels); });
-  }
-
-  void window(const Window& w, int kernel) const {
-    require(w.kernel == kernel && kernel >= 1 && kernel <= kMaxKernel, "window and weights differ in kernel, or it is past 15");
-    require(w.stride >= 1 && w.stride <= kMaxSide && w.dilation >= 1 && w.dilation <= kMaxSide && w.top >= 0 &&
-                w.top <= kMaxSide && w.left >= 0 && w.left <= kMaxSide,
-            "window outside its range");
-  }
-
   // Every window of `target` must find its columns between the zeros left and right of `source`.
   void columns(const Window& w, const Buffer& source, const Buffer& target) const {
-    const long first = source.left - w.left;
-    const long last = first + (target.width - 1L) * w.stride + (w.kernel - 1L) * w.dilation;
-    require(first >= 0 && last < source.left + source.width + source.right,
-            "windows leave the source's columns; it needs more padding");
+    within_columns(w, source, target);
     require(source.pitch_bytes() <= program.zero_bytes, "fewer zeros than a row of the source");
   }
 
-  void operator()(const PadStep& s) const { rows(s.slots, at(s.target, "target").slots, "target"); }
+  void operator()(const PadStep& s) const { rows(s.slots, any(s.target, "target").slots, "target"); }
 
   void operator()(const StemStep& s) const {
     require(s.weights != nullptr, "no weights");
@@ -174,11 +143,14 @@ struct Checker {
     rows(s.rows, source.height, "source");
   }
 
+  template <class I8>
+  void operator()(const I8& s) const { i8::check(program, s); }
+
   void operator()(const BarrierStep&) const { require(false, "barriers are for all threads: use barrier()"); }
 };
 
 }  // namespace
 
-void check(const Program& program, const Step& step) { std::visit(Checker{program}, step); }
+void check(const Program& program, const Step& step) { std::visit(Checker{{program}}, step); }
 
 }  // namespace mobilenet

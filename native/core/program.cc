@@ -37,14 +37,32 @@ Program::Program(const Kernels& kernels_, int threads_, int height_, int width_,
   steps.resize(threads);
 }
 
-int Program::buffer(Number number, std::int64_t offset, int channels, int h, int w, int slots, int left, int right) {
+void Program::border(std::uint32_t value, std::int64_t bytes) {
+  const std::size_t offset = borders.empty() ? zero_bytes : borders.back().offset + borders.back().bytes;
+  require(buffers.empty() && borders.size() < 256, "borders come before buffers, at most 256");
+  require(bytes >= 0 && bytes <= kMaxZeros && bytes % kLine == 0 && offset + static_cast<std::size_t>(bytes) <= arena_bytes,
+          "a border must be whole lines of 64 bytes inside the arena");
+  borders.push_back({.value = value, .offset = offset, .bytes = static_cast<std::size_t>(bytes)});
+}
+
+const Border* Program::border_of(std::uint32_t value) const {
+  for (const Border& border : borders)
+    if (border.value == value) return &border;
+  return nullptr;
+}
+
+int Program::buffer(Number number, std::int64_t offset, int channels, int h, int w, int slots, int left, int right,
+                    std::uint32_t zero) {
   require(channels >= 1 && channels <= kMaxChannels && h >= 1 && h <= kMaxSide && w >= 1 && w <= kMaxSide && slots >= 1 &&
               slots <= h && left >= 0 && left <= kMaxSide && right >= 0 && right <= kMaxSide,
           "buffer sizes outside their range");
   require(offset >= 0 && offset % kLine == 0, "a buffer's offset must be a multiple of 64 bytes");
-  const Buffer buffer{number, static_cast<std::size_t>(offset), channels, h, w, slots, left, right};
-  const std::size_t bytes = buffer.bytes();  // at most 2^17 pixels * 2^4 lanes * 2^15 slots * 2^16 blocks * 4 = 2^54
-  require(buffer.offset >= zero_bytes && buffer.offset <= arena_bytes && bytes <= arena_bytes - buffer.offset,
+  require(number != Number::pixels || channels == 3, "an image has 3 channels");
+  require(number == Number::f32 || zero % 0x01010101 == 0 || number == Number::pixels, "a zero point is one byte, four times");
+  const Buffer buffer{number, static_cast<std::size_t>(offset), channels, h, w, slots, left, right, zero};
+  const std::size_t bytes = buffer.bytes();  // at most 2^17 pixels * 2^20 lanes * 2^15 slots * 4 = 2^54
+  const std::size_t start = borders.empty() ? zero_bytes : borders.back().offset + borders.back().bytes;
+  require(buffer.offset >= start && buffer.offset <= arena_bytes && bytes <= arena_bytes - buffer.offset,
           [&] { return "buffer of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + " leaves the arena of " +
               std::to_string(arena_bytes); });
   buffers.push_back(buffer);
@@ -64,6 +82,11 @@ void Program::add(int thread, int label, Step step) {
   require(label >= 0 && label < labels,
           [&] { return "label " + std::to_string(label) + " of " + std::to_string(labels); });
   check(*this, step);
+  complete(step);
+  steps[thread].push_back({std::move(step), label});
+}
+
+void Program::complete(Step& step) {
   if (auto* s = std::get_if<DepthwiseStep>(&step))
     s->table = row_table(s->window, buffers[s->source], buffers[s->target], s->rows);
   if (auto* s = std::get_if<ExpandDepthwiseStep>(&step))
@@ -73,7 +96,15 @@ void Program::add(int thread, int label, Step step) {
     s->table_columns = resize_table(source.width, target.width, s->corners);
     s->table_rows = resize_table(source.height, target.height, s->corners);
   }
-  steps[thread].push_back({std::move(step), label});
+  if (auto* s = std::get_if<i8::DepthwiseStep>(&step))
+    s->tables = byte_tables(s->window, buffers[s->source], buffers[s->target], s->rows);
+  if (auto* s = std::get_if<i8::ExpandDepthwiseStep>(&step))
+    s->tables = byte_tables(s->window, buffers[s->ring], buffers[s->target], s->rows);
+  if (auto* s = std::get_if<i8::ResizeStep>(&step)) {
+    const Buffer &source = buffers[s->source], &target = buffers[s->target];
+    s->table_columns = blend_table(source.width, target.width, s->corners);
+    s->table_rows = blend_table(source.height, target.height, s->corners);
+  }
 }
 
 void Program::barrier() {
@@ -93,6 +124,49 @@ RowTable Program::row_table(const Window& window, const Buffer& source, const Bu
     }
   }
   return table;
+}
+
+RowTable Program::byte_table(const Window& window, const Buffer& source, int source_block, const Buffer& target, int block,
+                             Span rows) {
+  const std::size_t values = static_cast<std::size_t>(rows.to - rows.from) * (window.kernel + 1);
+  require((table_values_ += values) <= kMaxTableValues, "too many rows in all its steps");
+  RowTable table;
+  table.reserve(values);
+  for (int y = rows.from; y < rows.to; ++y) {
+    table.push_back(target.row_bytes(y, block));
+    for (int i = 0; i < window.kernel; ++i) {
+      const int row = window.source_row(y, i);
+      const bool outside = row < 0 || row >= source.height;
+      table.push_back(outside ? kOutside : source.row_bytes(row, source_block) - window.left * source.pixel_bytes(source_block));
+    }
+  }
+  return table;
+}
+
+// For the full panels, and for the last one, whose pixels are narrower. A ring of one panel holds each of them in turn.
+std::vector<RowTable> Program::byte_tables(const Window& window, const Buffer& source, const Buffer& target, Span rows) {
+  const int last = target.blocks() - 1;
+  std::vector<RowTable> tables;
+  for (int block : {0, last})
+    tables.push_back(byte_table(window, source, source.channels == target.channels ? block : 0, target, block, rows));
+  return tables;
+}
+
+std::shared_ptr<const i8::BlendTable> Program::blend_table(int from, int to, Corners corners) {
+  std::shared_ptr<const i8::BlendTable>& known = blend_tables_[{from, to, corners}];
+  if (known) return known;
+  require((table_values_ += 2 * static_cast<std::size_t>(to)) <= kMaxTableValues, "too many rows in all its steps");
+  auto table = std::make_shared<i8::BlendTable>();
+  for (std::int64_t i = 0; i < to; ++i) {  // in integers: mobilenet/network/grid.py has the same function
+    const bool aligned = corners == Corners::aligned;
+    const std::int64_t unit = !aligned ? 2 * std::int64_t{to} : to > 1 ? to - 1 : 1;
+    const std::int64_t place = !aligned ? std::max<std::int64_t>((2 * i + 1) * from - to, 0) : to > 1 ? i * (from - 1) : 0;
+    const auto first = static_cast<int>(std::min<std::int64_t>(place / unit, from - 1));
+    table->first.push_back(first);
+    table->second.push_back(std::min(first + 1, from - 1));
+    table->weight.push_back(static_cast<int>((place % unit * 512 + unit) / (2 * unit)));
+  }
+  return known = table;
 }
 
 std::shared_ptr<const ResizeTable> Program::resize_table(int from, int to, Corners corners) {

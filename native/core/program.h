@@ -17,6 +17,12 @@ struct Output {
   std::size_t size() const { return static_cast<std::size_t>(channels) * height * width; }  // at most 2^50
 };
 
+// Bytes that are `value`, four at a time, in every run: what windows of byte tensors with that zero read above and below the image.
+struct Border {
+  std::uint32_t value;
+  std::size_t offset, bytes;
+};
+
 class Program {
  public:
   struct LabeledStep {
@@ -24,28 +30,37 @@ class Program {
     int label;  // the plan's number for it, for timing
   };
 
-  // The first `zeros` bytes of the arena stay zero: windows read them above and below the image.
+  // The first `zeros` bytes of the arena stay zero: windows of float32 tensors read them above and below the image.
   Program(const Kernels& kernels, int threads, int height, int width, int labels, std::int64_t arena_bytes,
           std::int64_t zero_bytes);
 
   // Each throws std::invalid_argument on anything that would read or write outside a buffer.
-  int buffer(Number number, std::int64_t offset, int channels, int height, int width, int slots, int left, int right);
+  void border(std::uint32_t value, std::int64_t bytes);  // before the first buffer
+  int buffer(Number number, std::int64_t offset, int channels, int height, int width, int slots, int left, int right,
+             std::uint32_t zero = 0);
   int output(int channels, int height, int width);
   void add(int thread, int label, Step step);
   void barrier();
+  const Border* border_of(std::uint32_t value) const;  // null if there is none
 
   const Kernels& kernels;
   const int threads, height, width, labels;
   const std::size_t arena_bytes, zero_bytes;
+  std::vector<Border> borders;  // one after another, behind the zeros
   std::vector<Buffer> buffers;
   std::vector<Output> outputs;
   std::vector<std::vector<LabeledStep>> steps;  // by thread
 
  private:
   RowTable row_table(const Window& window, const Buffer& source, const Buffer& target, Span rows);
+  RowTable byte_table(const Window& window, const Buffer& source, int source_block, const Buffer& target, int block, Span rows);
+  std::vector<RowTable> byte_tables(const Window& window, const Buffer& source, const Buffer& target, Span rows);
   std::shared_ptr<const ResizeTable> resize_table(int from, int to, Corners corners);
+  std::shared_ptr<const i8::BlendTable> blend_table(int from, int to, Corners corners);
+  void complete(Step& step);  // the tables that a step's fields determine
 
   std::map<std::tuple<int, int, Corners>, std::shared_ptr<const ResizeTable>> resize_tables_;
+  std::map<std::tuple<int, int, Corners>, std::shared_ptr<const i8::BlendTable>> blend_tables_;
   std::size_t table_values_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "program_file.h"
 
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -71,7 +72,7 @@ class Reader {
 
 // What the file says of one layer's weights; a runtime that packs them itself needs no more than this and the constants.
 struct Declaration {
-  enum class Kind { product, depthwise, stem } kind;
+  enum class Kind { product, depthwise, stem, product_i8, depthwise_i8 } kind;
   int outputs, inputs, kernel, panel_blocks;
   std::string name;
 };
@@ -95,6 +96,16 @@ struct Agreement {
           [&] { return w->outputs == declared.outputs && declared.inputs == kPlanes && w->kernel == declared.kernel; });
   }
 
+  void operator()(const i8::ProductWeightsPtr& w) const {
+    agree(w, Declaration::Kind::product_i8, [&] {
+      return w->outputs == declared.outputs && w->inputs == declared.inputs && w->kernel == declared.kernel;
+    });
+  }
+  void operator()(const i8::DepthwiseWeightsPtr& w) const {
+    agree(w, Declaration::Kind::depthwise_i8,
+          [&] { return w->channels == declared.outputs && declared.inputs == 1 && w->kernel == declared.kernel; });
+  }
+
   template <class Ptr, class Same>
   void agree(const Ptr& weights, Declaration::Kind kind, Same same) const {
     require(weights && kind == declared.kind && same(),
@@ -113,9 +124,11 @@ struct FieldReader {
   }
 
   void read(int& value) { value = reader.word(); }
+  void read(float& value) { value = std::bit_cast<float>(reader.word()); }
   void read(Span& span) { span.from = reader.word(), span.to = reader.word(); }
   void read(Activation& activation) { activation = reader.one_of<Activation>(3, "activation"); }
   void read(Corners& corners) { corners = reader.one_of<Corners>(2, "corners"); }
+  void read(i8::Rescale& r) { (*this)(r.k, r.shift, r.source_zero, r.zero); }
   void read(Window& w) { (*this)(w.kernel, w.stride, w.dilation, w.top, w.left); }
   template <class Ptr>
   void read(Ptr& pointer) {
@@ -151,11 +164,11 @@ void read_head(Reader& reader) {
           [&] { return "format " + std::to_string(version) + ", packing " + std::to_string(packing) + ": this build reads " +
               std::to_string(kProgramVersion) + " and " + std::to_string(kPackingVersion) + "; make the program again"; });
   for (int i = reader.count("layouts"); i > 0; --i) {
-    const Number number = reader.one_of<Number>(1, "number type");
+    const Layout layout = layout_of(reader.one_of<Number>(kNumbers, "number type"));
     const int itemsize = reader.word(), block = reader.word();
-    require(itemsize == static_cast<int>(size_of(number)) && block == kBlock,
+    require(itemsize == layout.itemsize && block == layout.block,
             [&] { return "planned for tensors of " + std::to_string(itemsize) + " bytes in blocks of " + std::to_string(block) +
-                "; this build has " + std::to_string(size_of(number)) + " and " + std::to_string(kBlock); });
+                "; this build has " + std::to_string(layout.itemsize) + " and " + std::to_string(layout.block); });
   }
 }
 
@@ -163,7 +176,7 @@ std::vector<Weights> read_weights(Reader& reader, const FindWeights& find) {
   std::vector<Weights> weights;
   for (int i = reader.count("weights"); i > 0; --i) {
     Declaration declared{};
-    declared.kind = reader.one_of<Declaration::Kind>(3, "kind of weights");
+    declared.kind = reader.one_of<Declaration::Kind>(5, "kind of weights");
     declared.outputs = reader.word(), declared.inputs = reader.word(), declared.kernel = reader.word();
     declared.panel_blocks = reader.word();
     declared.name = reader.name();
@@ -182,13 +195,17 @@ std::unique_ptr<const Program> read_program(const void* bytes, std::size_t size,
   const int threads = reader.word(), height = reader.word(), width = reader.word(), labels = reader.word();
   const std::int64_t arena = reader.long_word(), zeros = reader.long_word();
   auto program = std::make_unique<Program>(kernels, threads, height, width, labels, arena, zeros);
+  for (int i = reader.count("borders"); i > 0; --i) {
+    const int value = reader.word();
+    program->border(static_cast<std::uint32_t>(value), reader.long_word());
+  }
   const std::vector<Weights> weights = read_weights(reader, find);
   for (int i = reader.count("buffers"); i > 0; --i) {
-    const Number number = reader.one_of<Number>(1, "number type");
+    const Number number = reader.one_of<Number>(kNumbers, "number type");
     const std::int64_t offset = reader.long_word();
-    int channels, rows, columns, slots, left, right;
-    FieldReader{reader, weights}(channels, rows, columns, slots, left, right);
-    program->buffer(number, offset, channels, rows, columns, slots, left, right);
+    int channels, rows, columns, slots, left, right, zero;
+    FieldReader{reader, weights}(channels, rows, columns, slots, left, right, zero);
+    program->buffer(number, offset, channels, rows, columns, slots, left, right, static_cast<std::uint32_t>(zero));
   }
   for (int i = reader.count("outputs"); i > 0; --i) {
     int channels, rows, columns;

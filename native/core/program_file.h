@@ -9,10 +9,11 @@
 
 namespace mobilenet {
 
-constexpr std::int32_t kProgramVersion = 1;
+constexpr std::int32_t kProgramVersion = 2;
 constexpr std::int32_t kPackingVersion = 1;  // of the order of packed weights; the same on all instruction sets
 
-using Weights = std::variant<ProductWeightsPtr, DepthwiseWeightsPtr, StemWeightsPtr>;
+using Weights =
+    std::variant<ProductWeightsPtr, DepthwiseWeightsPtr, StemWeightsPtr, i8::ProductWeightsPtr, i8::DepthwiseWeightsPtr>;
 using FindWeights = std::function<Weights(const std::string& name)>;
 
 // Reads a program, checks all of it and connects it with its weights, which `find` returns by name.

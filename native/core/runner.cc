@@ -5,25 +5,17 @@
 #include <cstring>
 
 #include "image.h"
+#include "run_i8.h"
 
 namespace mobilenet {
 namespace {
 
-// One image's run as the steps see it, on float32 tensors.
-struct Run {
-  const Program& program;
-  const F32& kernels;
-  std::byte* arena;
-  const float* image;
-  float* const* outputs;
-  Workers& workers;
+// The float32 steps.
+struct RunF32 : Run {
+  const F32& kernels = program.kernels.f32;
 
-  const Buffer& at(int index) const { return program.buffers[index]; }
   float* start(const Buffer& b) const { return reinterpret_cast<float*>(arena + b.offset); }
   const float* zeros() const { return reinterpret_cast<const float*>(arena); }
-
-  // Rows from `y` on that lie one after another in the buffer, so that they are one run of pixels.
-  static int consecutive(const Buffer& b, int y) { return b.padded() ? 1 : b.slots - y % b.slots; }
 
   // One panel of a 1x1 convolution; blocks of the target are counted from `shift` on.
   void product(const ProductWeights& w, int panel, const Buffer& source, const Buffer& target, const Buffer* residual,
@@ -109,16 +101,6 @@ struct Run {
                        .stride = window.stride,
                        .dilation = window.dilation,
                        .range = range});
-  }
-
-  void operator()(const PadStep& s) const {
-    const Buffer& b = at(s.target);
-    for (int block = 0; block < b.blocks(); ++block)
-      for (int slot = s.slots.from; slot < s.slots.to; ++slot) {
-        float* pixels = start(b) + block * b.block() + b.row(slot);
-        std::memset(pixels - b.left * kBlock, 0, b.left * kBlock * sizeof(float));
-        std::memset(pixels + b.width * kBlock, 0, b.right * kBlock * sizeof(float));
-      }
   }
 
   // Prefetches rows of the image from `row` on.
@@ -262,8 +244,16 @@ struct Run {
         for (int x = 0; x < source.width; ++x) to[x] = from[x * kBlock];
       }
   }
+};
 
-  void operator()(const BarrierStep&) const { workers.barrier(); }
+// All steps of one image's run.
+struct Steps : RunF32, i8::RunI8 {
+  explicit Steps(const Run& run) : RunF32{run}, RunI8{run} {}
+  using RunF32::operator();
+  using RunI8::operator();
+
+  void operator()(const PadStep& s) const { RunF32::pad(s); }
+  void operator()(const BarrierStep&) const { RunF32::workers.barrier(); }
 };
 
 double now() {
@@ -271,42 +261,43 @@ double now() {
 }
 
 struct Job {
-  Run run;
+  const Run& run;
   double* seconds;
 };
 
 void run_thread(void* context, int thread) {
   const Job& job = *static_cast<Job*>(context);
+  const Steps run(job.run);
+  const i8::Kernels& kernels = job.run.program.kernels.i8;
+  if (kernels.begin) kernels.begin();
   double* seconds = thread == 0 ? job.seconds : nullptr;
   double before = seconds ? now() : 0;
   int label = 0;  // waiting at a barrier belongs to the step before it
   for (const Program::LabeledStep& step : job.run.program.steps[thread]) {
-    std::visit(job.run, step.step);
+    std::visit(run, step.step);
     if (!seconds) continue;
     if (!std::holds_alternative<BarrierStep>(step.step)) label = step.label;
     const double after = now();
     seconds[label] += after - before;
     before = after;
   }
+  if (kernels.end) kernels.end();
 }
 
 }  // namespace
 
 void Runner::prepare(const Program& program) {
-  if (arena_.bytes() >= program.arena_bytes) return;
+  const std::size_t bytes = program.arena_bytes + kOverread;
+  if (arena_.bytes() >= bytes) return;
   arena_ = Memory();  // first free the old one
-  arena_ = Memory(program.arena_bytes);
+  arena_ = Memory(bytes);
 }
 
 void Runner::run(const Program& program, const float* image, float* const* outputs, double* seconds) {
-  std::memset(arena_.as<std::byte>(), 0, program.zero_bytes);
-  Job job{.run = {.program = program,
-                  .kernels = program.kernels.f32,
-                  .arena = arena_.as<std::byte>(),
-                  .image = image,
-                  .outputs = outputs,
-                  .workers = workers_},
-          .seconds = seconds};
+  const Run run{.program = program, .arena = arena_.as<std::byte>(), .image = image, .outputs = outputs, .workers = workers_};
+  std::memset(run.arena, 0, program.zero_bytes);
+  for (const Border& border : program.borders) fill(run.arena + border.offset, border.bytes, border.value);
+  Job job{.run = run, .seconds = seconds};
   workers_.run(run_thread, &job);
 }
 

@@ -13,7 +13,9 @@ namespace mobilenet {
 void use_portable(Kernels& kernels);
 #ifdef MOBILENET_X86
 void use_avx2(Kernels& kernels);
+void use_avxvnni(Kernels& kernels);
 void use_avx512(Kernels& kernels);
+void use_avx512vnni(Kernels& kernels);
 #endif
 
 namespace {
@@ -28,7 +30,7 @@ struct InstructionSet {
 // What the processor has and the operating system saves at a context switch. Asks cpuid and xgetbv directly: the compilers'
 // __builtin_cpu_supports answers 0 for everything in some builds (zig c++), without any error.
 struct Processor {
-  bool avx2 = false, avx512 = false;
+  bool avx2 = false, avxvnni = false, avx512 = false, avx512vnni = false;
 
   Processor() {
     unsigned a, b, c, d;
@@ -40,6 +42,9 @@ struct Processor {
     avx2 = (saved & kAvxState) == kAvxState && (b & bit_AVX2);
     avx512 = avx2 && (saved & kAvx512State) == kAvx512State && (b & bit_AVX512F) && (b & bit_AVX512VL) &&
              (b & bit_AVX512BW) && (b & bit_AVX512DQ);
+    avx512vnni = avx512 && (c & bit_AVX512VNNI);
+    constexpr unsigned kAvxVnni = 1u << 4;  // of eax in leaf 7.1
+    avxvnni = avx2 && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kAvxVnni);
   }
 
   static std::uint64_t saved_state() {
@@ -54,7 +59,11 @@ struct Processor {
 std::vector<InstructionSet> instruction_sets() {
 #ifdef MOBILENET_X86
   const Processor processor;
-  return {{"portable", true, use_portable}, {"avx2", processor.avx2, use_avx2}, {"avx512", processor.avx512, use_avx512}};
+  return {{"portable", true, use_portable},
+          {"avx2", processor.avx2, use_avx2},
+          {"avxvnni", processor.avxvnni, use_avxvnni},
+          {"avx512", processor.avx512, use_avx512},
+          {"avx512vnni", processor.avx512vnni, use_avx512vnni}};
 #else
   return {{"portable", true, use_portable}};
 #endif

@@ -1,11 +1,14 @@
 #include "portable.h"
 
 #include "../kernels/f32/table.h"
+#include "../kernels/i8/table.h"
+#include "portable_i8.h"
 
 namespace mobilenet {
 
 void use_portable(Kernels& kernels) {
   kernels.name = Portable::name;
+  kernels.i8 = i8::kernels<PortableI8>();
   kernels.f32 = f32_kernels<Portable>();
 }
 

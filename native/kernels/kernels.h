@@ -4,11 +4,10 @@
 // each call computes.
 #pragma once
 
+#include "i8/calls.h"
 #include "layout.h"
 
 namespace mobilenet {
-
-constexpr long kOutside = -1;  // stands for a source row above or below the image
 
 // target[pixel] = clamp(bias + sum over taps and channels of source * weights) + residual, for `pixels` pixels of one row
 // (or of several rows that lie next to each other) and the channels of one panel.
@@ -95,6 +94,7 @@ struct F32 {
 struct Kernels {
   const char* name;  // of the last instruction set that wrote
   F32 f32;
+  i8::Kernels i8;
 };
 
 }  // namespace mobilenet

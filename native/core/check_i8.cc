@@ -1,0 +1,185 @@
+#include "check_i8.h"
+
+#include <cmath>
+
+#include "checks.h"
+#include "image.h"
+
+namespace mobilenet::i8 {
+namespace {
+
+constexpr long kMaxPooled = 1L << 23;  // pixels: their sum stays below 2^31
+constexpr int kMaxRescale = 1 << 25;
+constexpr int kMaxRescaleShift = 62;
+
+struct Checker : Checks {
+  const Buffer& bytes(int index, const char* role) const { return of(index, role, Number::u8); }
+
+  void panels(const Span& p, int outputs) const {
+    require(p.from >= 0 && p.from <= p.to && p.to <= panels_of(outputs),
+            [&] { return "panels " + std::to_string(p.from) + " to " + std::to_string(p.to) + ": the weights have " +
+                std::to_string(panels_of(outputs)); });
+  }
+
+  template <class Ptr>
+  void weights(const Ptr& w) const {
+    require(w != nullptr, "no weights");
+    require(w->lanes == program.kernels.i8.lanes, "the weights are packed for another instruction set");
+  }
+
+  void columns(const Window& w, const Buffer& source, const Buffer& target) const {
+    within_columns(w, source, target);
+    const Border* border = program.border_of(source.zero);
+    require(border && source.pitch_bytes() <= border->bytes, "no border of the source's zero point, or it is shorter than a row");
+  }
+
+  void zero_point(int zero) const {
+    require(zero >= 0 && zero <= 255, [&] { return "zero point " + std::to_string(zero) + ": must be 0 to 255"; });
+  }
+
+  void rescale(const Rescale& r) const {
+    require(r.k >= 0 && r.k <= kMaxRescale && r.shift >= 1 && r.shift <= kMaxRescaleShift, "multiplier outside its range");
+    zero_point(r.source_zero), zero_point(r.zero);
+  }
+
+  void pooled(const Buffer& source, const Buffer& target, const Rescale& mean) const {
+    rescale(mean);
+    require(static_cast<long>(source.height) * source.width <= kMaxPooled, "too many pixels for one mean");
+    require(target.height == 1 && target.width == 1, "a pooled buffer is 1 x 1");
+  }
+};
+
+}  // namespace
+
+void check(const Program& program, const PixelStep& s) {
+  const Checker c{{program}};
+  const Buffer& target = c.of(s.target, "target", Number::pixels);
+  require(target.height == program.height && target.width == program.width, "pixels: the buffer differs from the image in size");
+  c.rows(s.rows, target.height, "target");
+  for (int color = 0; color < kPlanes; ++color)
+    require(std::isfinite(s.factor[color]) && std::isfinite(s.offset[color]), "factors and offsets must be finite");
+}
+
+void check(const Program& program, const ProductStep& s) {
+  const Checker c{{program}};
+  c.weights(s.weights);
+  const Buffer& source = c.of(s.source, "source", s.weights->image ? Number::pixels : Number::u8);
+  const Buffer& target = c.of(s.target, "target", s.weights->real ? Number::real : Number::u8);
+  c.window(s.window, s.weights->kernel);
+  c.channels(source, s.weights->inputs, "source");
+  c.channels(target, s.weights->outputs, "target");
+  c.panels(s.panels, s.weights->outputs);
+  c.rows(s.rows, target.height, "target");
+  if (s.window.kernel == 1 && s.window.stride == 1) {
+    require(s.window.top == 0 && s.window.left == 0, "a 1x1 window takes no padding");
+    c.same_size(source, target, "product");
+  } else {
+    c.columns(s.window, source, target);
+  }
+  require(s.weights->residual == (s.residual >= 0), "a residual needs its factors among the weights, and they need it");
+  if (s.residual >= 0) {
+    const Buffer& residual = c.bytes(s.residual, "residual");
+    c.channels(residual, s.weights->outputs, "residual");
+    c.same_size(residual, target, "residual");
+  }
+}
+
+void check(const Program& program, const DepthwiseStep& s) {
+  const Checker c{{program}};
+  c.weights(s.weights);
+  const Buffer &source = c.bytes(s.source, "source"), &target = c.bytes(s.target, "target");
+  c.window(s.window, s.weights->kernel);
+  c.channels(source, s.weights->channels, "source");
+  c.channels(target, s.weights->channels, "target");
+  c.rows(s.rows, target.height, "target");
+  c.panels(s.panels, s.weights->channels);
+  c.columns(s.window, source, target);
+}
+
+void check(const Program& program, const ExpandDepthwiseStep& s) {
+  const Checker c{{program}};
+  c.weights(s.expand), c.weights(s.depthwise);
+  const Buffer& source = c.of(s.source, "source", s.expand->image ? Number::pixels : Number::u8);
+  const Buffer &ring = c.bytes(s.ring, "ring"), &target = c.bytes(s.target, "target");
+  require(s.expand->kernel == 1, "the expansion must be 1x1");
+  require(!s.expand->real && !s.expand->residual, "an expansion makes bytes and adds no residual");
+  c.window(s.window, s.depthwise->kernel);
+  c.channels(source, s.expand->inputs, "source");
+  require(s.expand->outputs == s.depthwise->channels, "expansion and depthwise differ in channels");
+  c.channels(target, s.depthwise->channels, "target");
+  require(ring.channels == s.expand->outputs || ring.channels >= kPanel, "the ring is narrower than a panel");
+  c.same_size(source, ring, "expansion");
+  c.panels(s.panels, s.expand->outputs);
+  c.rows(s.expanded, ring.height, "ring");
+  c.rows(s.rows, target.height, "target");
+  c.columns(s.window, ring, target);
+}
+
+void check(const Program& program, const PooledProductStep& s) {
+  const Checker c{{program}};
+  c.weights(s.weights);
+  const Buffer &source = c.bytes(s.source, "source"), &scratch = c.bytes(s.scratch, "scratch"),
+               &target = c.bytes(s.target, "target");
+  require(s.weights->kernel == 1 && !s.weights->image && !s.weights->real && !s.weights->residual,
+          "the product before a pool must be 1x1, make bytes and add no residual");
+  c.channels(source, s.weights->inputs, "source");
+  c.channels(target, s.weights->outputs, "target");
+  c.panels(s.panels, s.weights->outputs);
+  c.same_size(source, scratch, "product");
+  require((scratch.channels == s.weights->outputs || scratch.channels >= kPanel) && scratch.slots >= scratch.height &&
+              !scratch.padded(),
+          "the scratch must hold a panel of the whole image, without padding");
+  c.pooled(source, target, s.mean);
+}
+
+void check(const Program& program, const GlobalPoolStep& s) {
+  const Checker c{{program}};
+  const Buffer &source = c.bytes(s.source, "source"), &target = c.bytes(s.target, "target");
+  c.channels(target, source.channels, "target");
+  c.panels(s.panels, source.channels);
+  c.pooled(source, target, s.mean);
+}
+
+void check(const Program& program, const AddStep& s) {
+  const Checker c{{program}};
+  const Buffer &a = c.bytes(s.a, "first"), &b = c.bytes(s.b, "second"), &target = c.bytes(s.target, "target");
+  c.channels(a, target.channels, "first");
+  c.channels(b, target.channels, "second");
+  c.same_size(a, target, "sum");
+  c.same_size(b, target, "sum");
+  c.rows(s.rows, target.height, "target");
+  for (int zero : {s.zero_a, s.zero_b, s.zero}) c.zero_point(zero);
+  for (int factor : {s.factor_a, s.factor_b}) require(factor >= 0 && factor < 1 << 22, "a sum's factor is outside its range");
+}
+
+void check(const Program& program, const ResizeStep& s) {
+  const Checker c{{program}};
+  const Buffer &source = c.bytes(s.source, "source"), &target = c.any(s.target, "target");
+  require(target.number == Number::u8 || target.number == Number::real, "a resize makes bytes or real numbers");
+  c.channels(target, source.channels, "target");
+  c.rows(s.rows, target.height, "target");
+  c.zero_point(s.zero);
+}
+
+void check(const Program& program, const ConcatStep& s) {
+  const Checker c{{program}};
+  const Buffer &source = c.bytes(s.source, "source"), &target = c.bytes(s.target, "target");
+  c.same_size(source, target, "concatenation");
+  require(s.channel >= 0 && s.channel <= target.channels - source.channels, "channels outside the target");
+  c.rows(s.rows, target.height, "target");
+  c.rescale(s.scale);
+}
+
+void check(const Program& program, const EmitStep& s) {
+  const Checker c{{program}};
+  const Buffer& source = c.any(s.source, "source");
+  require(source.number == Number::u8 || source.number == Number::real, "only bytes and real numbers are written to an output");
+  require(s.output >= 0 && s.output < static_cast<int>(program.outputs.size()), "no such output");
+  const Output& output = program.outputs[s.output];
+  require(output.channels == source.channels && output.height == source.height && output.width == source.width,
+          "output and buffer differ in shape");
+  c.rows(s.rows, source.height, "source");
+  c.zero_point(s.zero);
+}
+
+}  // namespace mobilenet::i8

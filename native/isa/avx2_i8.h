@@ -1,0 +1,113 @@
+// Int8 with registers of 256 bits: eight sums. AVX2 has no exact dot product of bytes (its maddubs saturates), so bytes become
+// 16 bits and madd adds two products; AVX-VNNI has one.
+#pragma once
+
+#include <immintrin.h>
+
+#include "../kernels/i8/calls.h"
+
+namespace mobilenet {
+
+// What both have in common. `Isa` keeps their functions apart: each file is compiled with flags of its own.
+template <class Isa>
+struct Int256 {
+  static constexpr int lanes = 8;
+  using Sums = __m256i;
+  using Bytes = __m256i;
+
+  static Sums load(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store_sums(std::int32_t* p, Sums x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
+  static Bytes load_bytes(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static __m256i four(const std::uint8_t* p) { return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p))); }
+  static Sums multiply_add(Sums a, Sums b, Sums c) { return _mm256_add_epi32(_mm256_mullo_epi32(a, b), c); }
+  static void interleave(Bytes a, Bytes b, Bytes c, Bytes (&to)[4]) {
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i low = _mm256_unpacklo_epi8(a, b), high = _mm256_unpackhi_epi8(a, b);
+    const __m256i third_low = _mm256_unpacklo_epi8(c, zero), third_high = _mm256_unpackhi_epi8(c, zero);
+    to[0] = _mm256_unpacklo_epi16(low, third_low), to[1] = _mm256_unpackhi_epi16(low, third_low);
+    to[2] = _mm256_unpacklo_epi16(high, third_high), to[3] = _mm256_unpackhi_epi16(high, third_high);
+  }
+
+  static Sums round_magic(Sums sum, const float* scale, const float* offset) {
+    return _mm256_castps_si256(_mm256_fmadd_ps(_mm256_castsi256_ps(sum), _mm256_loadu_ps(scale), _mm256_loadu_ps(offset)));
+  }
+  static Sums round_general(Sums sum, const float* scale) {
+    const __m256 y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scale), _mm256_set1_ps(i8::kMagic));
+    return _mm256_castps_si256(_mm256_max_ps(_mm256_min_ps(y, _mm256_set1_ps(i8::kMagic + 32767)), _mm256_set1_ps(i8::kMagic - 32768)));
+  }
+
+  static __m256i low16(Sums a, Sums b) { return _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa); }
+  static Bytes in_order(__m256i x) {
+    return _mm256_shuffle_epi8(x, _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15)));
+  }
+  static Bytes pack(Sums a, Sums b, Sums c, Sums d) { return in_order(_mm256_packus_epi16(low16(a, b), low16(c, d))); }
+  static Bytes pack_shifted(Sums a, Sums b, Sums c, Sums d, int zero, int low, int high) {
+    const __m256i shift = _mm256_set1_epi16(static_cast<short>(zero));
+    const __m256i x = _mm256_packus_epi16(_mm256_adds_epi16(low16(a, b), shift), _mm256_adds_epi16(low16(c, d), shift));
+    return in_order(_mm256_max_epu8(_mm256_min_epu8(x, _mm256_set1_epi8(static_cast<char>(high))), _mm256_set1_epi8(static_cast<char>(low))));
+  }
+
+  template <int Vectors>
+  static void store(std::uint8_t* target, long stride, Bytes x, int pixels, int bytes) {
+    if constexpr (Vectors == 4) {
+      if (bytes == 32)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(target), x);
+      else
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(target), _mm256_castsi256_si128(x));
+    } else {
+      x = _mm256_permute4x64_epi64(x, 0xd8);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(target), _mm256_castsi256_si128(x));
+      if (pixels > 1) _mm_storeu_si128(reinterpret_cast<__m128i*>(target + stride), _mm256_extracti128_si256(x, 1));
+    }
+  }
+  // The part's bytes as the sums of register `j` stand.
+  template <int Vectors>
+  static Sums spread(const std::uint8_t* p, int j) {
+    __m256i x;
+    if constexpr (Vectors == 4)
+      x = load_bytes(p);
+    else
+      x = _mm256_permute4x64_epi64(_mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 0x50);
+    const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1));
+    return _mm256_shuffle_epi8(x, _mm256_or_si256(first, _mm256_set1_epi32(4 * j)));
+  }
+  static void store_real(float* target, Sums sum, const float* scale) {
+    _mm256_storeu_ps(target, _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scale)));
+  }
+
+  static constexpr int tile_pixels(int vectors) { return vectors == 4 ? 2 : 6; }  // of 16 registers
+};
+
+struct Avx2I8 : Int256<Avx2I8> {
+  static constexpr const char* name = "avx2";
+  struct Value {
+    __m256i even, odd;  // 16 bits each
+  };
+  using Weight = Value;
+
+  static Value value(Bytes x) { return {_mm256_and_si256(x, _mm256_set1_epi16(255)), _mm256_srli_epi16(x, 8)}; }
+  static Value broadcast(const std::uint8_t* p) { return value(four(p)); }
+  static Weight weight(const std::int8_t* p) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
+  }
+  static Sums dot(Sums sum, const Value& v, const Weight& w) {
+    const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(v.even, w.even), _mm256_madd_epi16(v.odd, w.odd));
+    return _mm256_add_epi32(sum, products);
+  }
+};
+
+#ifdef __AVXVNNI__
+struct AvxVnniI8 : Int256<AvxVnniI8> {
+  static constexpr const char* name = "avxvnni";
+  using Value = __m256i;
+  using Weight = __m256i;
+
+  static Value value(Bytes x) { return x; }
+  static Value broadcast(const std::uint8_t* p) { return four(p); }
+  static Weight weight(const std::int8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static Sums dot(Sums sum, Value v, Weight w) { return _mm256_dpbusd_avx_epi32(sum, v, w); }
+};
+#endif
+
+}  // namespace mobilenet

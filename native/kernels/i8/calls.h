@@ -1,0 +1,119 @@
+// What an int8 kernel is asked to do. Activations are bytes with a zero point, weights int8, sums int32; docs/numerics.md has
+// the arithmetic and reference.h the loops.
+//
+// Channels stand in panels of 64 that lie one after another: a tensor is [panel][row][column][64]. Its last panel is narrower:
+// the channels that are left, rounded up to 16. Whoever computes a panel writes all its bytes; what stands past the last
+// channel is multiplied by zero weights only.
+#pragma once
+
+#include <cstdint>
+
+#include "../layout.h"
+
+namespace mobilenet::i8 {
+
+constexpr int kShift = 22;                    // a multiplier k stands for k / 2^22
+constexpr float kMagic = 12582912.0f;         // 1.5 * 2^23: a float32 of this size has no bits behind the point,
+constexpr std::int32_t kMagicBits = 0x4B400000;  // and as an integer, kMagicBits + n is the float kMagic + n for |n| < 2^22
+constexpr int kSlots = kPanel;                // constants of a panel: one for each channel, in the order of the kernels
+
+// How sums become bytes: clamp(zero + RNE(sum * k / 2^22)).
+enum class Form {
+  plain,    // |sum| < 2^22 and the result fits 16 bits, whatever the inputs; zero and low are 0, high is 255
+  shifted,  // the same with any zero, low and high
+  general,  // |sum| < 2^24; with a residual or without
+  real      // the sum times a float32 scale, as float32
+};
+
+// The constants of one panel, kSlots of each. Sums begin at `bias`; for `plain` and `shifted` at kMagicBits more, so that the
+// sum is a float as it stands and one fused multiply-add, fma(sum, scale, offset), rounds it exactly.
+struct Requantize {
+  Form form;
+  int zero, low, high;
+  const std::int32_t* bias;
+  const float* scale;   // k / 2^22, or the scale of real results
+  const float* offset;  // 3 * (2^22 - k)
+};
+
+// The first pixel that a kernel position sees: in the first panel of channels, `panel` bytes before the next full one; and in
+// the last panel, whose pixels are narrower.
+struct Tap {
+  const std::uint8_t* full;
+  long panel;
+  const std::uint8_t* last;
+};
+
+// A 1x1 or full convolution for `pixels` pixels of one row (or of several that lie next to each other) and one panel of channels.
+// The source's panels have pixels of 64 bytes, its last one of `narrow` bytes.
+struct ProductCall {
+  const Tap* taps;  // one for each kernel position; those outside the image point to its zero points
+  int tap_count;
+  int stride;       // source pixels from one output to the next
+  int full_panels;  // of the source, before the last
+  int narrow;       // bytes of a pixel in the last: 4 for the image, or 16, 32, 48, 64
+  int quads;        // groups of 4 input channels in the last panel
+  const std::int8_t* weights;  // packed: see core/weights_i8.h
+  Requantize requantize;
+  int width;         // channels of the target panel, rounded up to 16
+  int target_pixel;  // values from pixel to pixel: `width`, or 64 in a ring that panels share
+  void* target;      // bytes, or float32 if the form is real
+  const std::uint8_t* residual;  // laid out as the target, or null
+  const std::int32_t* factor;    // kSlots: what the residual is multiplied with in the sum
+  int pixels;
+};
+
+// Some output rows of one panel. For each row `offsets` holds where its first pixel goes in `target`, then where its first
+// window begins in each of `kernel` rows of `source`, or kOutside if that row is outside the image.
+struct DepthwiseCall {
+  const long* offsets;
+  int rows;
+  const std::uint8_t *source, *border;  // border: a row of zero points
+  const std::int8_t* weights;           // packed: see core/weights_i8.h
+  Requantize requantize;
+  int source_pixel;  // bytes of a pixel
+  int width;         // of the target: channels of the panel, rounded up to 16
+  std::uint8_t* target;
+  int pixels, kernel, stride, dilation;
+
+  const std::uint8_t* row(const long* offset) const { return *offset == kOutside ? border : source + *offset; }
+};
+
+// A row of the image, from three planes of real numbers to pixels of four bytes, the last of them 0: each color is
+// RNE(x * factor + offset) in double precision, from 0 to 255.
+struct PixelCall {
+  const float* planes[3];
+  const float *factor, *offset;  // of each color
+  std::uint8_t* target;
+  int pixels;
+};
+
+// The int8 kernels.
+struct Kernels {
+  int lanes;  // sums in a register: what weights are packed for
+  void (*product)(const ProductCall&);
+  void (*depthwise)(const DepthwiseCall&);
+  void (*accumulate)(const std::uint8_t* pixels, long count, int width, std::int32_t* sums);  // sums[width] += all pixels
+  void (*pixels)(const PixelCall&);
+  void (*begin)();  // before and after the steps of a thread; null if there is nothing to do
+  void (*end)();
+};
+
+// Where a channel's constants stand among those of the panel, and so its weights in a register.
+//
+// A part is `vectors` registers of `lanes` sums, computed together. Packing four registers of sums to one of bytes interleaves
+// them within each 128 bits, so sums stand in the order that packing undoes: register j holds in its 128 bits number l the
+// channels 4 (vectors l + j) to 4 (vectors l + j) + 3. Real results are not packed to bytes and stand in order.
+constexpr int slot_of(int channel, int vectors, int lanes, bool real) {
+  if (real) return channel;
+  const int group = channel / 4;
+  return group % vectors * lanes + group / vectors * 4 + channel % 4;
+}
+
+// Registers of the part of a product's panel that begins `channels` channels before the panel's end.
+constexpr int part_vectors(int channels, int lanes) {
+  for (int vectors = 1; vectors < 4; vectors *= 2)
+    if (vectors * lanes >= kGrain && channels <= vectors * lanes) return vectors;
+  return 4;
+}
+
+}  // namespace mobilenet::i8

@@ -1,0 +1,155 @@
+// The depthwise convolution of some rows of one panel of channels.
+//
+// 3 x 3: a column of the window is three bytes, one above the other. Interleaved with zeros they make the four bytes of a dot
+// product, so that three dot products are a window, and a column that is interleaved once serves all windows it belongs to.
+// Where a pixel's channels are fewer than a register's bytes, a register holds several pixels that lie next to each other.
+#pragma once
+
+#include "requantize.h"
+
+namespace mobilenet::i8 {
+
+template <class V>
+struct Window3 {
+  using Bytes = typename V::Bytes;
+  using Sums = typename V::Sums;
+  struct Column {
+    typename V::Value part[4];
+  };
+
+  const DepthwiseCall& call;
+  const std::uint8_t* row[3];
+  const std::int8_t* weights;  // [3 columns][4 registers]
+  int slot;                    // where this part's constants begin
+
+  [[gnu::always_inline]] inline Column column(long at) const {
+    Bytes bytes[4];
+    V::interleave(V::load_bytes(row[0] + at), V::load_bytes(row[1] + at), V::load_bytes(row[2] + at), bytes);
+    Column made;
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) made.part[i] = V::value(bytes[i]);
+    return made;
+  }
+
+  template <Form form>
+  [[gnu::always_inline]] inline Bytes window(const Column& left, const Column& middle, const Column& right) const {
+    constexpr int one = V::lanes * 4;
+    Sums sum[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      sum[i] = V::load(call.requantize.bias + slot + i * V::lanes);
+      sum[i] = V::dot(sum[i], left.part[i], V::weight(weights + i * one));
+      sum[i] = V::dot(sum[i], middle.part[i], V::weight(weights + (4 + i) * one));
+      sum[i] = V::dot(sum[i], right.part[i], V::weight(weights + (8 + i) * one));
+    }
+    return to_bytes<V, form>(sum, call.requantize, [&](int i) { return slot + i * V::lanes; });
+  }
+
+  // Pixel by pixel: `bytes` channels of each, beginning at channel `channel`.
+  template <Form form, int Stride, bool Rolling>
+  [[gnu::always_inline]] inline void pixels(std::uint8_t* target, int channel, int bytes) const {
+    const auto put = [&](int x, Bytes result) {
+      std::uint8_t* place = target + static_cast<long>(x) * call.width + channel;
+      V::template store<4>(place, 0, result, 1, bytes);
+    };
+    const long step = call.source_pixel;
+    int x = 0;
+    if constexpr (Rolling && Stride == 1) {
+      Column a = column(channel), b = column(channel + step);
+      long at = channel + 2 * step;
+      for (; x + 3 <= call.pixels; x += 3, at += 3 * step) {  // the columns change places, so none is ever moved
+        const Column c = column(at);
+        put(x, window<form>(a, b, c));
+        a = column(at + step);
+        put(x + 1, window<form>(b, c, a));
+        b = column(at + 2 * step);
+        put(x + 2, window<form>(c, a, b));
+      }
+    }
+    if constexpr (Rolling && Stride == 2) {
+      Column a = column(channel);
+      long at = channel + step;
+      for (; x + 2 <= call.pixels; x += 2, at += 4 * step) {
+        const Column b = column(at), c = column(at + step);
+        put(x, window<form>(a, b, c));
+        const Column d = column(at + 2 * step);
+        a = column(at + 3 * step);
+        put(x + 1, window<form>(c, d, a));
+      }
+    }
+    const long apart = step * call.dilation;
+    for (; x < call.pixels; ++x) {
+      const long at = channel + x * step * call.stride;
+      put(x, window<form>(column(at), column(at + apart), column(at + 2 * apart)));
+    }
+  }
+
+  // Bytes after bytes, whatever pixel they belong to: stride 1, and pixels that divide a register.
+  template <Form form>
+  [[gnu::always_inline]] inline void run(std::uint8_t* target) const {
+    constexpr int one = V::lanes * 4;
+    const long apart = static_cast<long>(call.width) * call.dilation, all = static_cast<long>(call.pixels) * call.width;
+    for (long at = 0; at < all; at += one) {
+      const int bytes = all - at < one ? static_cast<int>(all - at) : one;
+      const Bytes result = window<form>(column(at), column(at + apart), column(at + 2 * apart));
+      V::template store<4>(target + at, 0, result, 1, bytes);
+    }
+  }
+};
+
+template <class V, Form form>
+void depthwise_3x3(const DepthwiseCall& call) {
+  constexpr int one = V::lanes * 4;
+  const bool shared = call.width < one && one % call.width == 0;  // pixels share a register, weights are repeated
+  const bool flat = shared && call.stride == 1 && call.source_pixel == call.width;
+  const int parts = shared ? 1 : (call.width + one - 1) / one;
+  for (const long *offset = call.offsets, *end = offset + 4L * call.rows; offset != end; offset += 4) {
+    std::uint8_t* target = call.target + offset[0];
+    for (int part = 0; part < parts; ++part) {
+      const Window3<V> window{.call = call,
+                              .row = {call.row(offset + 1), call.row(offset + 2), call.row(offset + 3)},
+                              .weights = call.weights + part * 12 * one,
+                              .slot = part * one};
+      const int channel = part * one, bytes = call.width - channel < one ? call.width - channel : one;
+      if (flat)
+        window.template run<form>(target);
+      else if (call.dilation == 1 && call.stride == 1)
+        window.template pixels<form, 1, true>(target, channel, bytes);
+      else if (call.dilation == 1 && call.stride == 2)
+        window.template pixels<form, 2, true>(target, channel, bytes);
+      else
+        window.template pixels<form, 1, false>(target, channel, bytes);
+    }
+  }
+}
+
+// Any other kernel: one sum after another. Weights are [kernel * kernel][kSlots], constants in the order of the channels.
+template <class V>
+void depthwise_any(const DepthwiseCall& call) {
+  const Requantize& to = call.requantize;
+  for (int y = 0; y < call.rows; ++y) {
+    const long* offset = call.offsets + y * (call.kernel + 1L);
+    for (int x = 0; x < call.pixels; ++x)
+      for (int c = 0; c < call.width; ++c) {
+        std::int32_t sum = to.bias[c];
+        for (int i = 0; i < call.kernel; ++i)
+          for (int j = 0; j < call.kernel; ++j)
+            sum += call.row(offset + 1 + i)[(static_cast<long>(x) * call.stride + static_cast<long>(j) * call.dilation) *
+                                                call.source_pixel + c] *
+                   call.weights[(i * call.kernel + j) * kSlots + c];
+        call.target[offset[0] + static_cast<long>(x) * call.width + c] = byte_of<V>(sum, to, c);
+      }
+  }
+}
+
+template <class V>
+void depthwise(const DepthwiseCall& call) {
+  if (call.kernel != 3) return depthwise_any<V>(call);
+  switch (call.requantize.form) {
+    case Form::plain: return depthwise_3x3<V, Form::plain>(call);
+    case Form::shifted: return depthwise_3x3<V, Form::shifted>(call);
+    default: return depthwise_3x3<V, Form::general>(call);
+  }
+}
+
+}  // namespace mobilenet::i8

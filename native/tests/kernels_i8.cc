@@ -1,0 +1,289 @@
+// Every int8 kernel of every instruction set against the plain loops of kernels/i8/reference.h, byte for byte, on random calls:
+// tails of tiles, narrow panels, strides, dilations, borders, all forms of rounding. Targets stand between guards that no kernel
+// may change. The reference's rounding is compared with what it says in words.
+#include <cmath>
+
+#include "../core/weights_i8.h"
+#include "../isa/isa.h"
+#include "../kernels/i8/reference.h"
+#include "support.h"
+
+namespace {
+
+using namespace mobilenet;
+using namespace mobilenet::i8;
+
+constexpr std::uint8_t kGuard = 0xa5;
+constexpr int kMargin = 256;     // guards before and after a target
+constexpr int kOverread = 4096;  // what kernels may read past a source
+constexpr int kRounds = 400;
+
+class Random {
+ public:
+  explicit Random(unsigned seed) : generator_(seed) {}
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
+  template <class T>
+  T one_of(std::initializer_list<T> values) { return *(values.begin() + between(0, static_cast<int>(values.size()) - 1)); }
+  std::vector<std::uint8_t> bytes(std::size_t count) {
+    std::vector<std::uint8_t> made(count + kOverread);
+    const bool ends = between(0, 3) == 0;  // the extremes only
+    for (std::uint8_t& b : made) b = static_cast<std::uint8_t>(ends ? 255 * between(0, 1) : between(0, 255));
+    return made;
+  }
+  template <class T>
+  std::vector<T> integers(std::size_t count, int low, int high) {
+    std::vector<T> made(count);
+    for (T& v : made) v = static_cast<T>(between(low, high));
+    return made;
+  }
+
+ private:
+  std::mt19937 generator_;
+};
+
+// A target between guards.
+struct Target {
+  std::vector<std::uint8_t> memory;
+  explicit Target(std::size_t bytes) : memory(bytes + 2 * kMargin, kGuard) {}
+  std::uint8_t* start() { return memory.data() + kMargin; }
+};
+
+// Random integers of a layer, valid as weights must be.
+struct Layer {
+  std::vector<std::int8_t> weight;
+  std::vector<std::int32_t> bias, multiplier, factor;
+  std::vector<float> scale;
+  bool real;
+  int residual_zero, zero, low, high;
+
+  Layer(Random& random, int outputs, std::size_t inputs, bool may_be_real, bool residual)
+      : real(may_be_real && random.between(0, 3) == 0) {
+    const int limit = inputs > 500 ? 50 : random.one_of({127, 127, 20});
+    weight = random.integers<std::int8_t>(outputs * inputs, -limit, limit);
+    bias = random.integers<std::int32_t>(outputs, -60000, 60000);
+    const bool any = random.between(0, 1);  // any multiplier, or one whose results are not all at the ends
+    for (int i = 0; i < outputs; ++i)
+      multiplier.push_back(any ? random.one_of({1, 1 << 22, 1 << 21, random.between(1, 1 << 22)})
+                               : static_cast<int>((1 << 22) / (inputs * random.between(20, 60) + 1)) + 1);
+    scale = std::vector<float>(outputs);
+    for (float& s : scale) s = static_cast<float>(random.between(1, 1000)) / 12345.0f;
+    if (residual && !real) factor = random.integers<std::int32_t>(outputs, 1, random.one_of({100, 32767}));
+    const bool plain = random.between(0, 1);
+    residual_zero = random.between(0, 255), zero = plain ? 0 : random.between(0, 255);
+    low = plain ? 0 : random.one_of({0, zero}), high = plain ? 255 : random.between(low, 255);
+  }
+
+  Constants constants() const {
+    return {.weight = weight.data(),
+            .bias = bias.data(),
+            .multiplier = real ? nullptr : multiplier.data(),
+            .scale = real ? scale.data() : nullptr,
+            .factor = factor.empty() ? nullptr : factor.data(),
+            .residual_zero = residual_zero,
+            .zero = zero,
+            .low = low,
+            .high = high};
+  }
+};
+
+struct Product {
+  Random random;
+  bool image;
+  int inputs, outputs, kernel, stride, pixels;
+  bool wide, with_residual;
+  Layer layer;
+  std::vector<std::uint8_t> source, residual;
+
+  explicit Product(unsigned seed)
+      : random(seed),
+        image(random.between(0, 4) == 0),
+        inputs(image ? 3 : random.one_of({random.between(1, 70), random.between(1, 300), 16, 24, 64, 128})),
+        outputs(random.one_of({random.between(1, 90), random.between(1, 200), 16, 32, 48, 64})),
+        kernel(random.one_of({1, 1, 1, 3})),
+        stride(kernel == 1 ? random.one_of({1, 1, 2}) : random.between(1, 3)),
+        pixels(random.between(1, 50)),
+        wide(random.between(0, 3) == 0),
+        with_residual(!wide && random.between(0, 2) == 0),
+        layer(random, outputs, static_cast<std::size_t>(inputs) * kernel * kernel, true, with_residual) {
+    source = random.bytes(static_cast<std::size_t>(panels_of(inputs)) * columns() * kPanel);
+    residual = random.bytes(static_cast<std::size_t>(panels_of(outputs)) * pixels * kPanel);
+  }
+
+  int columns() const { return pixels * stride + kernel; }
+
+  Target run(const i8::Kernels& kernels) const {
+    const ProductWeights packed(layer.constants(), outputs, inputs, kernel, image, kernels.lanes);
+    const std::size_t panel_bytes = static_cast<std::size_t>(pixels) * kPanel * (layer.real ? 4 : 1);
+    Target target(panels_of(outputs) * panel_bytes);
+    std::vector<Tap> taps;
+    for (int tap = 0; tap < kernel * kernel; ++tap)
+      taps.push_back({.full = source.data() + tap % kernel * kPanel,
+                      .panel = static_cast<long>(columns()) * kPanel,
+                      .last = source.data() + static_cast<long>(packed.full_panels()) * columns() * kPanel +
+                              tap % kernel * packed.narrow()});
+    for (int panel = 0; panel < panels_of(outputs); ++panel) {
+      const int width = panel_width(outputs, panel);
+      kernels.product({.taps = taps.data(),
+                       .tap_count = kernel * kernel,
+                       .stride = stride,
+                       .full_panels = packed.full_panels(),
+                       .narrow = packed.narrow(),
+                       .quads = packed.quads(),
+                       .weights = packed.weights.as<std::int8_t>() + packed.offsets[panel],
+                       .requantize = packed.constants.of(panel),
+                       .width = width,
+                       .target_pixel = wide ? kPanel : width,
+                       .target = target.start() + panel * panel_bytes,
+                       .residual = packed.residual ? residual.data() + panel * pixels * kPanel : nullptr,
+                       .factor = packed.factors.as<std::int32_t>() + (packed.residual ? panel * kSlots : 0),
+                       .pixels = pixels});
+    }
+    return target;
+  }
+};
+
+struct Depthwise {
+  Random random;
+  int channels, rows, pixels, kernel, stride, dilation, source_pixel, pitch;
+  Layer layer;
+  std::vector<std::uint8_t> source, border;
+  std::vector<long> offsets;
+
+  explicit Depthwise(unsigned seed)
+      : random(seed),
+        channels(random.one_of({16, 32, 48, 64, random.between(1, 64)})),
+        rows(random.between(1, 4)),
+        pixels(random.between(1, 30)),
+        kernel(random.one_of({3, 3, 3, 3, 3, 1, 5})),
+        stride(random.one_of({1, 1, 2, 3})),
+        dilation(random.one_of({1, 1, 2, 4})),
+        source_pixel(random.between(0, 3) ? panel_width(channels, 0) : kPanel),
+        pitch(((pixels - 1) * stride + (kernel - 1) * dilation + 1) * source_pixel),
+        layer(random, channels, static_cast<std::size_t>(kernel) * kernel, false, false),
+        source(random.bytes(static_cast<std::size_t>(6) * pitch)),
+        border(static_cast<std::size_t>(pitch) + kOverread, static_cast<std::uint8_t>(random.between(0, 255))) {
+    for (int y = 0; y < rows; ++y) {
+      offsets.push_back(static_cast<long>(y) * pixels * panel_width(channels, 0));
+      for (int i = 0; i < kernel; ++i) offsets.push_back(random.between(0, 4) ? random.between(0, 5) * pitch : kOutside);
+    }
+  }
+
+  Target run(const i8::Kernels& kernels) const {
+    const DepthwiseWeights packed(layer.constants(), channels, kernel, kernels.lanes);
+    Target target(static_cast<std::size_t>(rows) * pixels * panel_width(channels, 0));
+    kernels.depthwise({.offsets = offsets.data(),
+                       .rows = rows,
+                       .source = source.data(),
+                       .border = border.data(),
+                       .weights = packed.weights.as<std::int8_t>(),
+                       .requantize = packed.constants.of(0),
+                       .source_pixel = source_pixel,
+                       .width = panel_width(channels, 0),
+                       .target = target.start(),
+                       .pixels = pixels,
+                       .kernel = kernel,
+                       .stride = stride,
+                       .dilation = dilation});
+    return target;
+  }
+};
+
+struct Accumulate {
+  Random random;
+  int width;
+  std::vector<std::uint8_t> pixels;
+  explicit Accumulate(unsigned seed)
+      : random(seed), width(16 * random.between(1, 4)), pixels(random.bytes(static_cast<std::size_t>(random.between(0, 90)) * width)) {}
+
+  Target run(const i8::Kernels& kernels) const {
+    Target target(static_cast<std::size_t>(width) * 4);
+    std::int32_t sums[kPanel] = {1, 2, 3};
+    kernels.accumulate(pixels.data(), static_cast<long>(pixels.size() - kOverread) / width, width, sums);
+    std::memcpy(target.start(), sums, static_cast<std::size_t>(width) * 4);
+    return target;
+  }
+};
+
+struct Pixels {
+  std::vector<float> planes;
+  explicit Pixels(unsigned seed) : planes(noise(3 * (seed + 1), seed)) {
+    for (std::size_t i = 0; i < planes.size(); i += 7) planes[i] *= 100;
+    for (std::size_t i = 3; i < planes.size(); i += 11) planes[i] = 0.5f;  // halfway between two bytes
+  }
+
+  Target run(const i8::Kernels& kernels) const {
+    const long count = static_cast<long>(planes.size()) / 3;
+    Target target(static_cast<std::size_t>(count) * 4);
+    const float factor[] = {127.0f, 57.12f, 128.0f}, offset[] = {128.0f, 124.5f, 0.0f};
+    kernels.pixels({.planes = {planes.data(), planes.data() + count, planes.data() + 2 * count},
+                    .factor = factor,
+                    .offset = offset,
+                    .target = target.start(),
+                    .pixels = static_cast<int>(count)});
+    return target;
+  }
+};
+
+template <class Call>
+void compare(const char* kernel, const mobilenet::Kernels& kernels) {
+  for (unsigned seed = 0; seed < kRounds; ++seed) {
+    const Call call(seed);
+    check(call.run(kernels.i8).memory == call.run(reference::kernels()).memory,
+          std::string(kernels.name) + " " + kernel + ", seed " + std::to_string(seed) + ": differs from the reference");
+  }
+}
+
+// The definition in words: to the nearest integer, halves to the even one.
+void rounding() {
+  Random random(1);
+  for (int i = 0; i < 200000; ++i) {
+    const int sum = random.between(-(1 << 24) + 1, (1 << 24) - 1), k = i % 2 ? random.between(1, 1 << 22) : 1 << random.between(0, 22);
+    const double exact = static_cast<double>(sum) * k / (1 << 22);
+    check(static_cast<double>(rounded(sum, k)) == std::nearbyint(exact), "rounding is to the nearest integer, halves to even");
+  }
+}
+
+template <class Make>
+void refused(const char* what, Make make) {
+  try {
+    make();
+  } catch (const std::invalid_argument&) {
+    return;
+  }
+  check(false, std::string("weights are refused: ") + what);
+}
+
+void hostile() {
+  const auto pack = [](auto change) {
+    Random random(5);
+    Layer layer(random, 20, 30, false, true);
+    layer.factor = std::vector<std::int32_t>(20, 7);
+    change(layer);
+    const ProductWeights packed(layer.constants(), 20, 30, 1, false, 4);
+  };
+  pack([](Layer&) {});
+  refused("-128", [&] { pack([](Layer& l) { l.weight[77] = -128; }); });
+  refused("a multiplier of 0", [&] { pack([](Layer& l) { l.multiplier[3] = 0; }); });
+  refused("a multiplier past 2^22", [&] { pack([](Layer& l) { l.multiplier[3] = (1 << 22) + 1; }); });
+  refused("a sum past 2^24", [&] { pack([](Layer& l) { l.bias[19] = 1 << 24; }); });
+  refused("a negative sum past 2^24", [&] { pack([](Layer& l) { l.bias[19] = -2147483647 - 1; }); });
+  refused("a residual's factor of 0", [&] { pack([](Layer& l) { l.factor[0] = 0; }); });
+  refused("a residual's factor past 15 bits", [&] { pack([](Layer& l) { l.factor[0] = 1 << 15; }); });
+  refused("a zero point past a byte", [&] { pack([](Layer& l) { l.zero = 256; }); });
+  refused("limits in the wrong order", [&] { pack([](Layer& l) { l.low = 9, l.high = 8; }); });
+}
+
+}  // namespace
+
+int main() {
+  rounding();
+  hostile();
+  for (const std::string& isa : available_isas()) {
+    const mobilenet::Kernels& kernels = kernels_for(isa);
+    compare<Product>("product", kernels);
+    compare<Depthwise>("depthwise", kernels);
+    compare<Accumulate>("accumulate", kernels);
+    compare<Pixels>("pixels", kernels);
+    std::printf("%s: int8 as the reference\n", isa.c_str());
+  }
+}
