@@ -28,6 +28,7 @@ std::string shape_of(const A& a) {
   return text + ")";
 }
 
-void bind_answers(nb::module_& m);  // answers.cc
+void bind_answers(nb::module_& m);     // answers.cc
+void bind_weights_i8(nb::module_& m);  // weights_i8.cc
 
 }  // namespace mobilenet

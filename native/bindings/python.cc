@@ -189,6 +189,8 @@ NB_MODULE(_core, m) {
   nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "after"_a);
   nb::class_<StemWeights>(m, "StemWeights").def(nb::new_(&stem_weights), "weight"_a, "after"_a);
 
+  bind_weights_i8(m);
+
   nb::class_<Program>(m, "Program")
       .def(nb::new_(&program_of), "data"_a, "weights"_a, "isa"_a = "")
       .def_ro("threads", &Program::threads)

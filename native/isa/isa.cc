@@ -5,6 +5,10 @@
 
 #ifdef MOBILENET_X86
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace mobilenet {
@@ -16,6 +20,7 @@ void use_avx2(Kernels& kernels);
 void use_avxvnni(Kernels& kernels);
 void use_avx512(Kernels& kernels);
 void use_avx512vnni(Kernels& kernels);
+void use_amx(Kernels& kernels);
 #endif
 
 namespace {
@@ -30,7 +35,7 @@ struct InstructionSet {
 // What the processor has and the operating system saves at a context switch. Asks cpuid and xgetbv directly: the compilers'
 // __builtin_cpu_supports answers 0 for everything in some builds (zig c++), without any error.
 struct Processor {
-  bool avx2 = false, avxvnni = false, avx512 = false, avx512vnni = false;
+  bool avx2 = false, avxvnni = false, avx512 = false, avx512vnni = false, amx = false;
 
   Processor() {
     unsigned a, b, c, d;
@@ -43,8 +48,21 @@ struct Processor {
     avx512 = avx2 && (saved & kAvx512State) == kAvx512State && (b & bit_AVX512F) && (b & bit_AVX512VL) &&
              (b & bit_AVX512BW) && (b & bit_AVX512DQ);
     avx512vnni = avx512 && (c & bit_AVX512VNNI);
+    constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;  // of edx
+    constexpr std::uint64_t kTileState = 3u << 17;
+    amx = avx512vnni && (d & kAmxTile) && (d & kAmxInt8) && (saved & kTileState) == kTileState && tiles_granted();
     constexpr unsigned kAvxVnni = 1u << 4;  // of eax in leaf 7.1
     avxvnni = avx2 && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kAvxVnni);
+  }
+
+  // The tiles' registers are large, so Linux gives them to processes that ask. Threads of the process share the answer.
+  static bool tiles_granted() {
+#ifdef __linux__
+    constexpr long kArchRequestPermission = 0x1023, kTileData = 18;
+    return syscall(SYS_arch_prctl, kArchRequestPermission, kTileData) == 0;
+#else
+    return false;
+#endif
   }
 
   static std::uint64_t saved_state() {
@@ -63,7 +81,8 @@ std::vector<InstructionSet> instruction_sets() {
           {"avx2", processor.avx2, use_avx2},
           {"avxvnni", processor.avxvnni, use_avxvnni},
           {"avx512", processor.avx512, use_avx512},
-          {"avx512vnni", processor.avx512vnni, use_avx512vnni}};
+          {"avx512vnni", processor.avx512vnni, use_avx512vnni},
+          {"amx", processor.amx, use_amx}};
 #else
   return {{"portable", true, use_portable}};
 #endif

@@ -55,7 +55,31 @@ class DepthwiseWeights:
 class StemWeights:
     def __init__(self, weight: Floats, after: Floats | BatchNorm) -> None: ...
 
-Weights = ProductWeights | DepthwiseWeights | StemWeights
+Integers = NDArray[np.int32] | memoryview[Any]
+Bytes = NDArray[np.int8] | memoryview[Any]
+
+class IntegerProductWeights:
+    def __init__(
+        self,
+        weight: Bytes,
+        bias: Integers,
+        factors: Integers | Floats,
+        residual: Integers | None,
+        residual_zero: int,
+        zero: int,
+        low: int,
+        high: int,
+        image: bool,
+        isa: str = "",
+        slab: Slab | None = None,
+    ) -> None: ...
+
+class IntegerDepthwiseWeights:
+    def __init__(
+        self, weight: Bytes, bias: Integers, multiplier: Integers, zero: int, low: int, high: int, isa: str = ""
+    ) -> None: ...
+
+Weights = ProductWeights | DepthwiseWeights | StemWeights | IntegerProductWeights | IntegerDepthwiseWeights
 
 class Program:
     def __init__(self, data: bytes, weights: dict[str, Weights], isa: str = "") -> None: ...

@@ -6,10 +6,8 @@ from itertools import combinations
 
 from hypothesis import given, strategies as st
 
-from mobilenet.engine.plan.layout import F32, TensorLayout
+from mobilenet.engine.plan.layout import F32, U8
 from mobilenet.engine.plan.memory import LINE, Buffer, aligned, place
-
-PIXELS = TensorLayout("pixels", itemsize=1, block=16, blocked=False, panel=2, expand_panel=2, band=4)  # [row][column][channel]
 
 
 def least(wanted: list[Buffer]) -> int:
@@ -26,7 +24,7 @@ def buffers(draw: st.DrawFn) -> list[Buffer]:
         made.append(
             Buffer(
                 name=str(index),
-                layout=draw(st.sampled_from([F32, PIXELS])),
+                layout=draw(st.sampled_from([F32, U8])),
                 channels=draw(st.integers(1, 100)),
                 height=height,
                 width=draw(st.integers(1, 40)),
@@ -68,7 +66,7 @@ def test_lives_that_do_not_meet_share_ground():
 
 
 def test_layouts():
-    """Blocks of 16 channels of float32, or all channels of a pixel side by side, padded to a multiple of 16."""
-    blocked, pixels = (Buffer("a", layout, 40, 8, 5, 3, left=1, right=2) for layout in (F32, PIXELS))
-    assert (blocked.blocks, blocked.row_bytes, blocked.plane_bytes, blocked.bytes) == (3, 512, 1536, 3 * 1536)
-    assert (pixels.blocks, pixels.row_bytes, pixels.plane_bytes, pixels.bytes) == (3, 384, 1152, 1152)
+    """Blocks of 16 channels of float32; panels of 64 bytes, the last of which is as wide as the channels left need."""
+    floats, integers = (Buffer("a", layout, 100, 8, 5, 3, left=1, right=2) for layout in (F32, U8))
+    assert (floats.blocks, floats.row_bytes, floats.block_bytes, floats.bytes) == (7, 512, 1536, 7 * 1536)
+    assert (integers.blocks, integers.row_bytes, integers.block_bytes, integers.bytes) == (2, 512, 1536, 3 * 8 * (64 + 48))

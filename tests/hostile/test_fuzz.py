@@ -11,12 +11,16 @@ import struct
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from support.grid import gridded
 from support.models import IMAGE, toy
 from support.networks import STYLES, networks
 from support.weights import random_tensors
 
 import mobilenet
 from mobilenet import modelfile
+from mobilenet.engine.integer_weights import pack_integers
+from mobilenet.engine.plan.integers import Integers
+from mobilenet.engine.plan.layout import U8
 from mobilenet.engine.plan.memory import Buffer
 from mobilenet.engine.plan.plan import make_plan
 from mobilenet.engine.plan.steps import Plan, Style
@@ -79,8 +83,9 @@ def mutated(plan: Plan, generator: random.Random) -> Plan:
     stages = [[list(steps) for steps in stage] for stage in plan.stages]
     steps = generator.choice([steps for stage in stages for steps in stage if steps])
     at = generator.randrange(len(steps))
-    names = [field for field in steps[at].field_options if isinstance(getattr(steps[at], field), (int, str, tuple))]
-    field = generator.choice([name for name in names if name not in ("label", "output", "corners", "conv")])
+    kept = {"label", "output", "corners", "conv"}
+    values = {name: getattr(steps[at], name) for name in steps[at].field_options if name not in kept}
+    field = generator.choice([name for name, value in values.items() if isinstance(value, (int, str, tuple)) and value != ()])
     value = getattr(steps[at], field)
     changed = generator.choice(plan.buffers).name if isinstance(value, str) else other(value)
     steps[at] = replace(steps[at], **{field: changed})
@@ -100,6 +105,27 @@ def test_mutated_plans(name, threads):
         try:
             program = compile_plan(plan, weights, "")
         except (ValueError, struct.error):  # struct.error: past the range of a word
+            refused += 1
+            continue
+        outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
+        _core.Runner(threads).run(program, image(network), outputs)
+    assert refused > 100
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_mutated_integer_plans(threads):
+    """The same in integers."""
+    network = mobilenet_v2(0.35, resolution=20, classes=5, epsilon=None)
+    tensors, quantization = gridded(network)
+    integers, generator = Integers(network, quantization), random.Random(threads)
+    weights = pack_integers(network, tensors, quantization, integers, _core.isa())
+    plans = [make_plan(network, network.resolution, threads, style, U8, integers) for style in (Style(), Style(1, 0, 0, 0))]
+    refused = 0
+    for _ in range(300):
+        plan = mutated(generator.choice(plans), generator)
+        try:
+            program = compile_plan(plan, weights, "")
+        except (ValueError, struct.error):
             refused += 1
             continue
         outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]

@@ -20,6 +20,7 @@ class Draft:
         self.steps: list[list[Step]] = [[] for _ in range(threads)]
         self.outputs: list[tuple[str, Shape]] = []
         self.weights: dict[str, Any] = {}
+        self.borders: tuple[tuple[int, int], ...] = ()
         self.next = zeros
 
     def buffer(self, channels: int, height: int, width: int, slots: int | None = None, left: int = 0, right: int = 0,
@@ -47,7 +48,7 @@ class Draft:
     def plan(self) -> Plan:
         stages = (tuple(map(tuple, self.steps)),)
         return Plan(self.size, self.threads, Style(), F32, ("all",), tuple(self.buffers), stages, tuple(self.outputs),
-                    self.zeros, self.arena)  # fmt: skip
+                    self.zeros, self.borders, self.arena)  # fmt: skip
 
     def compile(self, isa: str = "") -> Any:
         """The native program. Raises ValueError if the core refuses it."""

@@ -99,7 +99,7 @@ def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: fl
     buffers, size = place([Buffer(name, F32, channels, 1, pixels, 1) for name, channels in
                            (("source", inputs), ("target", outputs))], 0)  # fmt: skip
     step = ProductStep(0, layer, Window(), "source", "target", None, (0, 1), (0, weights.panels))
-    plan = Plan((1, 1), 1, Style(), F32, ("product",), buffers, (((step,) * repeats,),), (), 0, size)
+    plan = Plan((1, 1), 1, Style(), F32, ("product",), buffers, (((step,) * repeats,),), (), 0, (), size)
     program = compile_plan(plan, {"product": weights}, "")
     runner, image, best = _core.Runner(1), np.zeros((1, 3, 1, 1), np.float32), float("inf")
     end = time.perf_counter() + seconds

@@ -14,7 +14,10 @@ from ..tensors import built
 from .cores import available_cores, threads_asked_for
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..modelfile import ModelFile
+    from ..network.grid import GridQuantization
     from ..network.layers import Network, Resolution
     from ..tensors import Floats, Plain
 
@@ -84,7 +87,7 @@ def choose(
     """The runtime for `model`.
 
     Args:
-        backend: "native": the native engine; a quantized model runs on its reference, which alone knows integers so far.
+        backend: "native": the native engine; a published integer model of TensorFlow runs on its numpy reference.
             "reference": numpy, in integers if the model is quantized. "dequantized": the native engine in float32, with the
             numbers that the integers of a quantized model stand for. Or a function that makes an executor from the model.
         threads: that work on one image; by default one for a few images, else every core.
@@ -104,11 +107,12 @@ def choose(
         raise UsageError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
     if backend == "dequantized":
         model, backend = model.dequantized(), "native"
-    if backend == "native" and model.quantization is None:
+    quantization = own_integers(model)
+    if backend == "native" and model.quantization is quantization:
         if built():
             warn_of_more_threads_than_cores(threads)
             threads = default_threads(num_images) if threads is None else threads
-            return native(model.network, model.tensors, threads, memory_budget)
+            return native(model.network, model.tensors, threads, memory_budget, quantization)
         warn_of_the_reference()
     refuse_settings("the numpy reference", threads, memory_budget)
     if model.quantization is not None:
@@ -116,6 +120,15 @@ def choose(
     from .reference import Reference
 
     return Reference(model.network, model.tensors)
+
+
+def own_integers(model: ModelFile) -> GridQuantization | None:
+    """The quantization of an integer network of our own, whose arithmetic the engine has; None for any other model."""
+    if model.quantization is None:
+        return None
+    from ..network.grid import GridQuantization
+
+    return model.quantization if isinstance(model.quantization, GridQuantization) else None
 
 
 def integer_reference(model: ModelFile) -> Runtime:
@@ -133,8 +146,17 @@ def integer_reference(model: ModelFile) -> Runtime:
     return GridReference(model.network, model.tensors, quantization)
 
 
-def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None) -> Runtime:
-    """The native engine of float32 tensors (see `engine.native.Native`); the reference, with a warning, if it is not built."""
+def native(
+    network: Network,
+    tensors: Mapping[str, NDArray[Any]],
+    threads: int = 1,
+    memory_budget: int | None = None,
+    quantization: GridQuantization | None = None,
+) -> Runtime:
+    """The native engine (see `engine.native.Native`), in integers if there is a `quantization`.
+
+    The reference of float32 tensors, with a warning, if it is not built.
+    """
     if not built():
         from .reference import Reference
 
@@ -142,7 +164,7 @@ def native(network: Network, tensors: Mapping[str, Floats], threads: int = 1, me
         return Reference(network, tensors)
     from .native import Native
 
-    return Native(network, tensors, threads, memory_budget)
+    return Native(network, tensors, threads, memory_budget, quantization)
 
 
 def as_runtime(network: Network, executor: Executor) -> Runtime:

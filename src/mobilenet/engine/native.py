@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..network.grid import GridQuantization
     from ..tensors import Floats, Plain
 
 MAX_PLANS = 32  # plans that are kept, one for each image size; all are dropped beyond that
@@ -38,6 +39,7 @@ class Native:
     Args:
         threads: number of threads that work on one image, the caller's included.
         memory_budget: bytes that activations may take for one image; the fastest plan within it is chosen.
+        quantization: of an integer network of our own, or None: then tensors are float32.
 
     Raises:
         UsageError: an argument outside its range, a network that the engine cannot run, a budget that no plan fits (on the
@@ -45,10 +47,15 @@ class Native:
         MobilenetError: a thread cannot be started, or there is not enough memory (on the call).
     """
 
-    name, precision = "native", "fp32"
+    name = "native"
 
     def __init__(
-        self, network: Network, tensors: Mapping[str, Floats], threads: int = 1, memory_budget: int | None = None
+        self,
+        network: Network,
+        tensors: Mapping[str, NDArray[Any]],
+        threads: int = 1,
+        memory_budget: int | None = None,
+        quantization: GridQuantization | None = None,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 256:
             raise UsageError(f"threads {threads!r}: must be 1 to 256; for example {os.cpu_count() or 1}")
@@ -59,7 +66,17 @@ class Native:
             self.isa: str = _core.isa(os.environ.get("MOBILENET_ISA", ""))
         except ValueError as error:
             raise UsageError(str(error)) from None
-        self._weights = pack(network, tensors, self.isa)
+        self.precision = "fp32" if quantization is None else "int8"
+        self._layout, self._integers = F32, None
+        if quantization is None:
+            self._weights = pack(network, tensors, self.isa)
+        else:
+            from .integer_weights import pack_integers
+            from .plan.integers import Integers
+            from .plan.layout import U8
+
+            self._layout, self._integers = U8, Integers(network, quantization)
+            self._weights = pack_integers(network, tensors, quantization, self._integers, self.isa)
         self._programs: dict[tuple[int, int], Program] = {}
         self._runners: list[Any] = []  # idle ones; append and pop are atomic, so no lock that a fork could leave locked
 
@@ -110,7 +127,8 @@ class Native:
     def _program(self, resolution: tuple[int, int]) -> Program:
         program = self._programs.get(resolution)
         if program is None:
-            plan = best_plan(self.network, checked_resolution(resolution), self.threads, self.memory_budget)
+            size = checked_resolution(resolution)
+            plan = best_plan(self.network, size, self.threads, self.memory_budget, self._layout, self._integers)
             native = compile_plan(plan, self._weights, self.isa)
             program = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
             if len(self._programs) >= MAX_PLANS:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...errors import UsageError
 from ...network.layers import Network
 from .layout import F32, TensorLayout
 from .plan import make_plan
 from .steps import Plan, Style
+
+if TYPE_CHECKING:
+    from .integers import Integers
 
 
 def candidates(resolution: tuple[int, int], threads: int, layout: TensorLayout = F32) -> tuple[Style, ...]:
@@ -21,7 +26,12 @@ def candidates(resolution: tuple[int, int], threads: int, layout: TensorLayout =
 
 
 def best_plan(
-    network: Network, resolution: tuple[int, int], threads: int, budget: int | None, layout: TensorLayout = F32
+    network: Network,
+    resolution: tuple[int, int],
+    threads: int,
+    budget: int | None,
+    layout: TensorLayout = F32,
+    integers: Integers | None = None,
 ) -> Plan:
     """The fastest plan within `budget` bytes.
 
@@ -30,7 +40,7 @@ def best_plan(
     """
     smallest: Plan | None = None
     for style in candidates(resolution, threads, layout):
-        plan = make_plan(network, resolution, threads, style, layout)
+        plan = make_plan(network, resolution, threads, style, layout, integers)
         if budget is None or plan.bytes <= budget:
             return plan
         if smallest is None or plan.bytes < smallest.bytes:

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ...network.layers import Conv, Linear, Network, Shape
 from .fuse import BlockUnit, ConcatUnit, ProductUnit, StemUnit, Unit, fuse, sources
 from .geometry import panels, share, window_of
 from .layout import TensorLayout
 from .memory import Buffer
-from .steps import DepthwiseStep, ExpandDepthwiseStep, PadStep, Span, Stage, Step, Style, Window
+from .steps import (
+    DepthwiseStep,
+    ExpandDepthwiseStep,
+    PadStep,
+    PixelStep,
+    ProductStep,
+    Span,
+    Stage,
+    StemStep,
+    Step,
+    Style,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from .integers import Integers
 
 
 class Draft:
     """One plan, built stage by stage."""
 
-    def __init__(self, network: Network, resolution: tuple[int, int], threads: int, style: Style, layout: TensorLayout) -> None:
-        self.network, self.threads, self.style, self.layout = network, threads, style, layout
+    def __init__(
+        self,
+        network: Network,
+        resolution: tuple[int, int],
+        threads: int,
+        style: Style,
+        layout: TensorLayout,
+        integers: Integers | None,
+    ) -> None:
+        self.network, self.threads, self.style, self.layout, self.integers = network, threads, style, layout, integers
         self.shapes = network.shapes(resolution)
-        self.units = fuse(network)
+        self.units = fuse(network, integers)
         self.labels = {unit.target: index for index, unit in enumerate(self.units)}
         self.outputs = {name: network[name].name for name in network.outputs}
         self.readers: dict[str, list[Unit]] = {}
@@ -43,13 +67,18 @@ class Draft:
         """Panels of `layer`'s packed weights."""
         return panels(unit, layer, self.layout)
 
-    def buffer(self, name: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None) -> str:
-        """A new buffer that lives in this stage; `read` extends its life. `thread` owns it; None if all threads do."""
+    def buffer(
+        self, name: str, tensor: str, shape: Shape, slots: int, margins: Span = (0, 0), thread: int | None = None
+    ) -> str:
+        """A new buffer, for values of `tensor`, that lives in this stage; `read` extends its life. `thread` owns it; None if
+        all threads do."""
         stage = len(self.stages)
         assert name not in self.buffers, name
         if margins != (0, 0):
             self.unpadded.append((name, thread))
-        self.buffers[name] = Buffer(name, self.layout, *shape, max(1, min(slots, shape.height)), *margins, stage, stage)
+        layout, zero = (self.layout, 0) if self.integers is None else (self.integers.layout(tensor), self.integers.zero(tensor))
+        slots = max(1, min(slots, shape.height))
+        self.buffers[name] = Buffer(name, layout, *shape, slots, *margins, stage, stage, zero=zero)
         return name
 
     def read(self, name: str) -> str:
@@ -70,11 +99,14 @@ class Draft:
             (host, channel), stage = place, len(self.stages)
             whole = self.buffers[self.tensor(host)]
             sides = whole.left, whole.right
-            self.buffers[name] = Buffer(name, self.layout, *shape, shape.height, *sides, stage, stage, host, channel)
+            zero = whole.zero
+            self.buffers[name] = Buffer(
+                name, whole.layout, *shape, shape.height, *sides, stage, stage, host, channel, zero=zero
+            )
             return name
         margins = [self.reading_margins(unit, name) for unit in self.readers.get(name, ())]
         left, right = max((m[0] for m in margins), default=0), max((m[1] for m in margins), default=0)
-        return self.buffer(name, shape, shape.height, (left, right))
+        return self.buffer(name, name, shape, shape.height, (left, right))
 
     def place_in_concat(self, name: str) -> tuple[str, int] | None:
         """The concatenation, and the channel in it, where a tensor can be computed in place.
@@ -82,10 +114,12 @@ class Draft:
         Only the concatenation may read it, once, and it must begin and end at a block of channels.
         """
         readers = self.readers.get(name, ())
-        if not self.layout.blocked or len(readers) != 1:
+        if len(readers) != 1 or (self.integers is not None and name in self.integers.real):
             return None
         concat = readers[0]
         if not isinstance(concat, ConcatUnit) or concat.parts.count(name) > 1:
+            return None
+        if self.integers is not None and self.integers.activations[name] != self.integers.activations[concat.target]:
             return None
         channel = self.channel(concat, concat.parts.index(name))
         block = self.layout.block
@@ -106,7 +140,7 @@ class Draft:
     def scratch(self, name: str, unit: BlockUnit, slots: int) -> str:
         """The depthwise convolution's result on its way to the projection."""
         if name not in self.buffers:
-            self.buffer(name, self.shapes[unit.depthwise.name], slots)
+            self.buffer(name, unit.depthwise.name, self.shapes[unit.depthwise.name], slots)
         return self.read(name)
 
     def depthwise(self, unit: BlockUnit, window: Window, source: str, target: str, new: Span, rows: Span,
@@ -121,11 +155,25 @@ class Draft:
             channels = after.channels if part is None else min(after.channels, self.layout.expand_panel * self.layout.block)
             slots = (band - 1) * window.stride + (window.kernel - 1) * window.dilation + 1
             shape = Shape(channels, before.height, before.width)
-            self.buffer(ring, shape, slots, window.margins(before.width, after.width), thread)
+            self.buffer(ring, unit.expand.name, shape, slots, window.margins(before.width, after.width), thread)
         every = part or (0, self.panels(unit, unit.expand))
         return ExpandDepthwiseStep(
             label, unit.expand, unit.depthwise, window, source, self.read(ring), target, new, rows, every
         )
+
+    def stem(self, unit: StemUnit, window: Window, target: str, new: Span, rows: Span, thread: int, band: int) -> list[Step]:
+        """The convolution of the image for some rows. In integers the image becomes bytes first, its rows `new`."""
+        label, integers = self.labels[unit.target], self.integers
+        if integers is None:
+            return [StemStep(label, unit.conv, window, target, rows)]
+        image = f"input/{thread}"
+        if image not in self.buffers:
+            before, after = self.shapes["input"], self.shapes[unit.conv.name]
+            slots = (band - 1) * window.stride + (window.kernel - 1) * window.dilation + 1
+            self.buffer(image, "input", before, slots, window.margins(before.width, after.width), thread)
+        pixels = PixelStep(label, self.read(image), new, integers.image())
+        every = (0, self.panels(unit, unit.conv))
+        return [pixels, ProductStep(label, unit.conv, window, image, target, None, rows, every)]
 
     def each(self, steps: Callable[[int], list[Step]]) -> None:
         """A stage with the steps that `steps` returns for each thread."""

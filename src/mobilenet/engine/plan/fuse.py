@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError, assert_never
 from ...network.layers import Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
 from ...values import Value
+
+if TYPE_CHECKING:
+    from .integers import Integers
 
 
 class StemUnit(Value):
@@ -125,13 +129,15 @@ def reads(layer: Layer) -> tuple[str, ...]:
     return layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs
 
 
-def fuse(network: Network) -> tuple[Unit, ...]:
+def fuse(network: Network, integers: Integers | None = None) -> tuple[Unit, ...]:
     """`network` as units, in an order that can be run.
+
+    An addition goes into a unit where it gives the same result: in `integers`, where the sums of a convolution continue in it.
 
     Raises:
         UsageError: the engine cannot run a layer.
     """
-    fusion = _Fusion(network)
+    fusion = _Fusion(network, integers)
     for layer in network.layers:
         if layer.name not in fusion.done:
             fusion.add(layer, fusion.unit(layer))
@@ -141,8 +147,8 @@ def fuse(network: Network) -> tuple[Unit, ...]:
 class _Fusion:
     """The units so far, and what is needed to decide on the next one."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, integers: Integers | None) -> None:
+        self.network, self.integers = network, integers
         uses = Counter(name for layer in network.layers for name in reads(layer))
         uses.update(network[name].name for name in network.outputs)
         self.readers = {name: layer for layer in network.layers for name in reads(layer) if uses[name] == 1}  # the only one
@@ -151,7 +157,7 @@ class _Fusion:
         self.units: list[Unit] = []
 
     def add(self, layer: Layer, unit: Unit) -> None:
-        check(self.network, layer, unit)
+        check(self.network, layer, unit, self.integers)
         self.done.update((*(part.name for part in unit.layers), unit.target))
         self.tensors.add(unit.target)
         self.units.append(unit)
@@ -197,6 +203,9 @@ class _Fusion:
 
     def shortcut(self, layer: Layer) -> tuple[Layer, str | None]:
         """The addition after `layer` and the other tensor that it adds, if that exists by now; otherwise `layer` itself."""
+        if self.integers is not None:
+            shortcut = self.integers.shortcuts.get(layer.name)
+            return (self.network[shortcut.add], shortcut.residual) if shortcut else (layer, None)
         after = self.readers.get(layer.name)
         if isinstance(after, Add) and after.inputs.count(layer.name) == 1:
             (other,) = (name for name in after.inputs if name != layer.name)
@@ -209,7 +218,7 @@ def pointwise(layer: Conv) -> bool:
     return layer.kernel == 1 and layer.stride == 1 and layer.groups == 1
 
 
-def check(network: Network, layer: Layer, unit: Unit) -> None:
+def check(network: Network, layer: Layer, unit: Unit, integers: Integers | None) -> None:
     """Raises UsageError for what a network can describe and the engine cannot run; no builder makes such layers."""
     problem = ""
     for part in unit.layers:
@@ -223,10 +232,19 @@ def check(network: Network, layer: Layer, unit: Unit) -> None:
         problem = "it reads the image, which only a full convolution may"
     if isinstance(unit, StemUnit) and unit.conv.groups > 1:
         problem = "a depthwise convolution of the image"
+    if integers is not None:
+        alone = unit.conv if isinstance(unit, StemUnit) else unit.depthwise if isinstance(unit, BlockUnit) else None
+        if alone is not None and (alone.name in integers.shortcuts or (alone.depthwise and alone.name in integers.real)):
+            problem = "an addition or real numbers after a depthwise convolution or the first one"
     if problem:
         raise UsageError(f"layer {layer.name!r} of {network.architecture}: {problem}; use the reference runtime")
 
 
-def weighted(network: Network) -> Mapping[str, tuple[Unit, Conv | Linear]]:
+def weighted(network: Network, integers: Integers | None = None) -> Mapping[str, tuple[Unit, Conv | Linear]]:
     """Every layer with weights, and the unit it runs in."""
-    return {layer.name: (unit, layer) for unit in fuse(network) for layer in unit.layers if isinstance(layer, Conv | Linear)}
+    return {
+        layer.name: (unit, layer)
+        for unit in fuse(network, integers)
+        for layer in unit.layers
+        if isinstance(layer, Conv | Linear)
+    }

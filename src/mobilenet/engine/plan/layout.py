@@ -8,14 +8,14 @@ from typing import NamedTuple
 class TensorLayout(NamedTuple):
     """How tensors of one number type lie in the arena, and how work on them is cut.
 
-    A blocked tensor is [block][row][column][channel of the block]. One that is not blocked is [row][column][channel], its
-    channels padded to whole blocks. `block` is the unit of work either way: a step computes whole blocks of channels.
+    A tensor is [block][row][column][channel of the block]. Its last block is narrower if fewer channels are left: as many as
+    whole grains hold. A block is the unit of work: a step computes whole blocks of channels.
     """
 
     number: str
     itemsize: int  # bytes
     block: int  # channels
-    blocked: bool
+    grain: int  # channels
     panel: int  # blocks in a panel of a product's weights, the unit that a step computes
     expand_panel: int  # the same for expansions and linear layers
     band: int  # output rows of a fused block's band, at least, in the fastest plan
@@ -24,14 +24,16 @@ class TensorLayout(NamedTuple):
         """Blocks that hold so many channels."""
         return -(-channels // self.block)
 
-    def planes(self, channels: int) -> int:
-        """Parts of a tensor that lie one after another, each with all rows and columns."""
-        return self.blocks(channels) if self.blocked else 1
-
     def pixel_bytes(self, channels: int) -> int:
-        """Bytes from a pixel to the next one of its row, within one plane."""
-        return self.itemsize * self.block * (1 if self.blocked else self.blocks(channels))
+        """Bytes of a pixel in all blocks together."""
+        return self.itemsize * -(-channels // self.grain) * self.grain
 
 
-F32 = TensorLayout("f32", itemsize=4, block=16, blocked=True, panel=2, expand_panel=3, band=2)
+F32 = TensorLayout("f32", itemsize=4, block=16, grain=16, panel=2, expand_panel=3, band=2)
 """float32. Panels of 2 and 3 blocks fill AVX-512's registers: 12 pixels x 2 blocks, 8 pixels x 3 blocks."""
+U8 = TensorLayout("u8", itemsize=1, block=64, grain=16, panel=1, expand_panel=1, band=2)
+"""Bytes with a zero point. A block's pixel is a cache line, and what a tile unit multiplies at once."""
+PIXELS = TensorLayout("pixels", itemsize=1, block=4, grain=4, panel=1, expand_panel=1, band=2)
+"""The image of an integer network: red, green, blue and a 0."""
+REAL = TensorLayout("real", itemsize=4, block=64, grain=16, panel=1, expand_panel=1, band=2)
+"""The real outputs of an integer network: float32 in the order of the bytes they come from."""

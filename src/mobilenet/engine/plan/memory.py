@@ -14,8 +14,8 @@ class Buffer(NamedTuple):
     """Rows of one tensor in the arena, from the stage that first writes it to the one that last reads it.
 
     `slots` rows are kept, row y in slot y % slots: all `height` of them for a whole tensor, fewer for a ring. `left` and
-    `right` are columns of zeros for the windows that read it. A buffer with a `host` is a part of that buffer: its
-    channels begin at channel `channel` of the host.
+    `right` are columns of padding for the windows that read it; four bytes of it are `zero`, which stands for a real 0. A
+    buffer with a `host` is a part of that buffer: its channels begin at channel `channel` of the host.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Buffer(NamedTuple):
     host: str = ""
     channel: int = 0
     offset: int = -1  # -1 before placing
+    zero: int = 0
 
     @property
     def blocks(self) -> int:
@@ -38,16 +39,22 @@ class Buffer(NamedTuple):
         return self.layout.blocks(self.channels)
 
     @property
-    def row_bytes(self) -> int:
-        return (self.left + self.width + self.right) * self.layout.pixel_bytes(self.channels)
+    def columns(self) -> int:
+        return self.left + self.width + self.right
 
     @property
-    def plane_bytes(self) -> int:
-        return self.slots * self.row_bytes
+    def row_bytes(self) -> int:
+        """Of the widest block."""
+        return self.columns * self.layout.pixel_bytes(min(self.channels, self.layout.block))
+
+    @property
+    def block_bytes(self) -> int:
+        """From a block to the next."""
+        return self.slots * self.columns * self.layout.pixel_bytes(self.layout.block)
 
     @property
     def bytes(self) -> int:
-        return self.layout.planes(self.channels) * self.plane_bytes
+        return self.slots * self.columns * self.layout.pixel_bytes(self.channels)
 
     def overlaps(self, other: Buffer) -> bool:
         """Whether both are alive at some stage and share bytes."""
@@ -71,18 +78,18 @@ def place(buffers: Sequence[Buffer], start: int) -> tuple[tuple[Buffer, ...], in
     for buffer in sorted((b for b in buffers if not b.host), key=lambda b: (-sizes[b.name], b.first, b.name)):
         size = sizes[buffer.name]
         alive = [b for b in placed if b.first <= buffer.last and buffer.first <= b.last]
-        offset = start
+        offset = aligned(start)
         for other in sorted(alive, key=lambda b: b.offset):
             if offset + size <= other.offset:
                 break
-            offset = max(offset, other.offset + sizes[other.name])
-        placed.append(buffer._replace(offset=aligned(offset)))
+            offset = max(offset, aligned(other.offset + sizes[other.name]))
+        placed.append(buffer._replace(offset=offset))
     by_name = {b.name: b for b in placed}
     parts = {b.name: b for b in buffers if b.host}
 
     def within(part: Buffer) -> Buffer:
         host = by_name.get(part.host) or within(parts[part.host])
-        by_name[part.name] = part._replace(offset=host.offset + part.channel // part.layout.block * host.plane_bytes)
+        by_name[part.name] = part._replace(offset=host.offset + part.channel // part.layout.block * host.block_bytes)
         return by_name[part.name]
 
     for part in parts.values():

@@ -7,17 +7,24 @@ import struct
 from typing import NamedTuple, get_args
 
 from ...network.layers import Conv, Linear
-from .steps import DepthwiseStep, ExpandDepthwiseStep, Plan, StemStep, Step, Window
+from .layout import F32
+from .steps import DepthwiseStep, ExpandDepthwiseStep, PadStep, PixelStep, Plan, StemStep, Step, Window
 
-MAGIC, VERSION = b"MBNP", 1
+MAGIC, VERSION = b"MBNP", 2
 PACKING = 1  # the order of packed weights: kPackingVersion of native/core/program_file.h
 
-KINDS = {kind: index for index, kind in enumerate(get_args(Step))}
-FIELDS = {kind: tuple(kind.field_options)[1:] for kind in KINDS}  # without the label
-NUMBERS = {"f32": 0}
+KINDS = {kind: index for index, kind in enumerate(kind for kind in get_args(Step) if kind is not PixelStep)}
+"""The number of each kind of step in float32."""
+I8_KINDS = {PadStep: 0} | {
+    kind: len(KINDS) + index
+    for index, kind in enumerate((PixelStep, *(kind for kind in KINDS if kind not in (PadStep, StemStep))))
+}
+"""The same in integers: PadStep is the same kind, and an image becomes bytes before its convolution."""
+FIELDS = {kind: tuple(kind.field_options)[1:] for kind in get_args(Step)}  # without the label
+NUMBERS = {"f32": 0, "u8": 1, "pixels": 2, "real": 3}
 ACTIVATIONS = {"linear": 0, "relu": 1, "relu6": 2}
 CORNERS = {"half_pixel": 0, "aligned": 1}
-PRODUCT, DEPTHWISE, STEM = range(3)  # kinds of weights
+PRODUCT, DEPTHWISE, STEM, I8_PRODUCT, I8_DEPTHWISE = range(5)  # kinds of weights
 
 
 class Weights(NamedTuple):
@@ -40,14 +47,18 @@ def pack_program(plan: Plan) -> bytes:
             stages.append(len(thread_steps))
             for step in thread_steps:
                 stages += steps.words(step)
-    parts = [MAGIC, words(VERSION, PACKING, 1, NUMBERS[plan.layout.number], plan.layout.itemsize, plan.layout.block)]
+    layouts = sorted({b.layout for b in plan.buffers}, key=lambda layout: NUMBERS[layout.number])
+    parts = [MAGIC, words(VERSION, PACKING, len(layouts))]
+    parts += [words(NUMBERS[layout.number], layout.itemsize, layout.block) for layout in layouts]
     parts.append(words(plan.threads, *plan.resolution, len(plan.labels)) + longs(plan.bytes, plan.zeros))
+    parts.append(words(len(plan.borders)))
+    parts += [words(value) + longs(size) for value, size in plan.borders]
     parts.append(words(len(steps.weights)))
     parts += [words(*w[:-1]) + text(w.name) for w in steps.weights]
     parts.append(words(len(plan.buffers)))
     for b in plan.buffers:
         parts.append(words(NUMBERS[b.layout.number]) + longs(b.offset))
-        parts.append(words(b.channels, b.height, b.width, b.slots, b.left, b.right))
+        parts.append(words(b.channels, b.height, b.width, b.slots, b.left, b.right, b.zero))
     parts.append(words(len(plan.outputs)))
     parts += [words(*shape) + text(name) for name, shape in plan.outputs]
     parts.append(words(*stages))
@@ -58,15 +69,16 @@ class _Steps:
     """Packs steps one after another; `weights` are those that they have read so far."""
 
     def __init__(self, plan: Plan) -> None:
-        self.layout = plan.layout
+        self.layout, self.integers = plan.layout, plan.layout != F32
+        self.kinds = I8_KINDS if self.integers else KINDS
         self.weights: list[Weights] = []
-        self.layers: dict[str, tuple[int, int]] = {}  # index of the weights, activation
+        self.layers: dict[str, tuple[int, ...]] = {}  # index of the weights and, in float32, the activation
         self.buffers = {buffer.name: index for index, buffer in enumerate(plan.buffers)}
         self.tables = {"corners": CORNERS, "output": {name: index for index, (name, _) in enumerate(plan.outputs)}}
 
     def words(self, step: Step) -> list[int]:
         """A step's label, kind and fields; names become indices. Compares types, not isinstance: there are many steps."""
-        numbers = [step.label, KINDS[type(step)]]
+        numbers = [step.label, self.kinds[type(step)]]
         for field in FIELDS[type(step)]:
             value = getattr(step, field)
             kind = type(value)
@@ -83,8 +95,9 @@ class _Steps:
                 numbers += self.layers.get(value.name) or self.declare(step, field, value)
         return numbers
 
-    def declare(self, step: Step, field: str, layer: Conv | Linear) -> tuple[int, int]:
-        """Adds the weights of `layer`, which `step` is the first to read. Returns their index and the activation."""
+    def declare(self, step: Step, field: str, layer: Conv | Linear) -> tuple[int, ...]:
+        """Adds the weights of `layer`, which `step` is the first to read. Returns their index and, in float32, the activation;
+        integer weights know what they let through."""
         inputs, kernel, panel_blocks = layer.in_channels, layer.kernel if isinstance(layer, Conv) else 1, 0
         if isinstance(step, StemStep):
             kind = STEM
@@ -93,9 +106,12 @@ class _Steps:
         else:
             wide = field == "expand" or isinstance(layer, Linear)
             kind, panel_blocks = PRODUCT, self.layout.expand_panel if wide else self.layout.panel
+        if self.integers:
+            kind, panel_blocks = I8_PRODUCT if kind == PRODUCT else I8_DEPTHWISE, 0
         self.weights.append(Weights(kind, layer.out_channels, inputs, kernel, panel_blocks, layer.name))
         activation = layer.activation if isinstance(layer, Conv) else "linear"
-        self.layers[layer.name] = len(self.weights) - 1, ACTIVATIONS[activation]
+        index = len(self.weights) - 1
+        self.layers[layer.name] = (index,) if self.integers else (index, ACTIVATIONS[activation])
         return self.layers[layer.name]
 
 

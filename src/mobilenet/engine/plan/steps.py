@@ -14,6 +14,7 @@ from .layout import TensorLayout
 from .memory import Buffer
 
 Span = tuple[int, int]  # from, to: rows, panels or blocks
+Words = tuple[int, ...]  # what a step of an integer network takes from its quantization (`Integers`); empty in float32
 
 
 class Window(NamedTuple):
@@ -55,6 +56,15 @@ class StemStep(Value):
     window: Window
     target: str
     rows: Span
+
+
+class PixelStep(Value):
+    """Rows of the image as bytes: RNE(x * factor + offset) for each color."""
+
+    label: int
+    target: str
+    rows: Span
+    numbers: Words
 
 
 class ProductStep(Value):
@@ -106,6 +116,7 @@ class PooledProductStep(Value):
     scratch: str
     target: str
     panels: Span
+    numbers: Words = ()
 
 
 class GlobalPoolStep(Value):
@@ -115,6 +126,7 @@ class GlobalPoolStep(Value):
     source: str
     target: str
     blocks: Span
+    numbers: Words = ()
 
 
 class AddStep(Value):
@@ -125,6 +137,7 @@ class AddStep(Value):
     b: str
     target: str
     rows: Span
+    numbers: Words = ()
 
 
 class ResizeStep(Value):
@@ -135,6 +148,7 @@ class ResizeStep(Value):
     source: str
     target: str
     rows: Span
+    numbers: Words = ()
 
 
 class ConcatStep(Value):
@@ -145,6 +159,7 @@ class ConcatStep(Value):
     target: str
     channel: int
     rows: Span
+    numbers: Words = ()
 
 
 class EmitStep(Value):
@@ -154,6 +169,7 @@ class EmitStep(Value):
     source: str
     output: str
     rows: Span
+    numbers: Words = ()
 
 
 Step = (
@@ -168,6 +184,7 @@ Step = (
     | ResizeStep
     | ConcatStep
     | EmitStep
+    | PixelStep
 )
 Stage = tuple[tuple[Step, ...], ...]  # steps of each thread
 
@@ -193,4 +210,5 @@ class Plan(Value):
     stages: tuple[Stage, ...]
     outputs: tuple[tuple[str, Shape], ...]
     zeros: int  # bytes at the arena's start that stay zero
+    borders: tuple[tuple[int, int], ...]  # behind them: four bytes and how many are filled with them
     bytes: int  # of the arena: what the engine allocates for activations; the image and the outputs are the caller's

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .draft import Draft
 from .fuse import BlockUnit, ProductUnit, StemUnit, Unit, residual_of, sources
 from .geometry import share
-from .steps import ProductStep, Span, StemStep, Step, Window
+from .steps import ProductStep, Span, Step, Window
 
 
 def chains(draft: Draft) -> list[list[Unit]]:
@@ -97,7 +97,7 @@ def stream(draft: Draft, chain: Sequence[Unit], rows: Span, thread: int) -> list
     for index, unit in enumerate(chain[:-1]):
         shape = draft.shapes[unit.target]
         margins = draft.reading_margins(chain[index + 1], unit.target)
-        draft.buffer(names[index], shape, rings[names[index]], margins, thread)
+        draft.buffer(names[index], unit.target, shape, rings[names[index]], margins, thread)
     return steps
 
 
@@ -107,7 +107,7 @@ def band(draft: Draft, unit: Unit, window: Window, source: str, target: str, res
     label = draft.labels[unit.target]
     match unit:
         case StemUnit():
-            return [StemStep(label, unit.conv, window, target, rows)]
+            return draft.stem(unit, window, target, new, rows, thread, band_rows(draft, unit))
         case ProductUnit():
             return [ProductStep(label, unit.conv, window, source, target, residual, rows, (0, draft.panels(unit, unit.conv)))]
         case BlockUnit():

@@ -27,7 +27,6 @@ from .steps import (
     ProductStep,
     ResizeStep,
     Span,
-    StemStep,
     Step,
     Window,
 )
@@ -52,7 +51,14 @@ def run_whole(draft: Draft, unit: Unit) -> None:
             whole_block(draft, unit)
         case StemUnit():
             draft.tensor(name)
-            draft.each(lambda t: [StemStep(label, unit.conv, window, name, rows(t))])
+            height = draft.shapes["input"].height
+
+            def stem(thread: int) -> list[Step]:
+                first, last = rows(thread)
+                new = (window.first(first), window.upto(last, height))
+                return draft.stem(unit, window, name, new, (first, last), thread, target.height) if first < last else []
+
+            draft.each(stem)
         case ProductUnit():
             draft.tensor(name)
             split_product(draft, unit, unit.conv, window, unit.source, unit.residual)
@@ -61,20 +67,27 @@ def run_whole(draft: Draft, unit: Unit) -> None:
         case GlobalPoolUnit():
             draft.tensor(name)
             blocks = draft.layout.blocks(target.channels)
-            draft.each(lambda t: [GlobalPoolStep(label, unit.source, name, share(blocks, t, draft.threads))])
+            mean = draft.integers.mean(unit.source, name, pixels(draft.shapes[unit.source])) if draft.integers else ()
+            draft.each(lambda t: [GlobalPoolStep(label, unit.source, name, share(blocks, t, draft.threads), mean)])
         case ResizeUnit() if name not in draft.readers:
             resize_out(draft, unit)
         case ResizeUnit():
             draft.tensor(name)
-            draft.each(lambda t: [ResizeStep(label, unit.corners, unit.source, name, rows(t))])
+            numbers = draft.integers.resize(unit.source, name) if draft.integers else ()
+            draft.each(lambda t: [ResizeStep(label, unit.corners, unit.source, name, rows(t), numbers)])
         case ConcatUnit():
             draft.tensor(name)
-            copied = [(draft.channel(unit, i), part) for i, part in enumerate(unit.parts) if draft.buffers[part].host != name]
+            copied = [
+                (draft.channel(unit, i), part, draft.integers.concat(part, name) if draft.integers else ())
+                for i, part in enumerate(unit.parts)
+                if draft.buffers[part].host != name
+            ]
             if copied:
-                draft.each(lambda t: [ConcatStep(label, part, name, at, rows(t)) for at, part in copied])
+                draft.each(lambda t: [ConcatStep(label, part, name, at, rows(t), scale) for at, part, scale in copied])
         case AddUnit():
             draft.tensor(name)
-            draft.each(lambda t: [AddStep(label, unit.a, unit.b, name, rows(t))])
+            factors = draft.integers.add((unit.a, unit.b), name) if draft.integers else ()
+            draft.each(lambda t: [AddStep(label, unit.a, unit.b, name, rows(t), factors)])
         case _:
             assert_never(unit)
 
@@ -83,23 +96,30 @@ def pooled_product(draft: Draft, unit: PooledProductUnit) -> None:
     """A stage that shares the product's panels among the threads."""
     label, name, source = draft.labels[unit.target], draft.tensor(unit.target), draft.shapes[unit.source]
     shape = Shape(min(unit.conv.out_channels, draft.layout.panel * draft.layout.block), source.height, source.width)
-    scratch = [draft.buffer(f"{name}.scratch/{t}", shape, source.height) for t in range(draft.threads)]
+    scratch = [draft.buffer(f"{name}.scratch/{t}", unit.conv.name, shape, source.height) for t in range(draft.threads)]
     shares = [share(draft.panels(unit, unit.conv), t, draft.threads) for t in range(draft.threads)]
-    draft.each(lambda t: [PooledProductStep(label, unit.conv, unit.source, scratch[t], name, shares[t])])
+    mean = draft.integers.mean(unit.conv.name, name, pixels(source)) if draft.integers else ()
+    draft.each(lambda t: [PooledProductStep(label, unit.conv, unit.source, scratch[t], name, shares[t], mean)])
+
+
+def pixels(shape: Shape) -> int:
+    return shape.height * shape.width
 
 
 def resize_out(draft: Draft, unit: ResizeUnit) -> None:
     """A stage for a resize that only outputs read: a few rows at a time, which are written to the outputs at once."""
     label, shape = draft.labels[unit.target], draft.shapes[unit.target]
     names = [name for name, tensor in draft.outputs.items() if tensor == unit.target]
+    numbers = draft.integers.resize(unit.source, unit.target) if draft.integers else ()
+    real = draft.integers.emit(unit.target) if draft.integers else ()
 
     def steps(thread: int) -> list[Step]:
         first, last = share(shape.height, thread, draft.threads)
-        band, made = draft.buffer(f"{unit.target}/{thread}", shape, RESIZED_ROWS), list[Step]()
+        band, made = draft.buffer(f"{unit.target}/{thread}", unit.target, shape, RESIZED_ROWS), list[Step]()
         for y in range(first, last, RESIZED_ROWS):
             rows = (y, min(y + RESIZED_ROWS, last))
-            made.append(ResizeStep(label, unit.corners, unit.source, band, rows))
-            made += [EmitStep(label, band, name, rows) for name in names]
+            made.append(ResizeStep(label, unit.corners, unit.source, band, rows, numbers))
+            made += [EmitStep(label, band, name, rows, real) for name in names]
         return made
 
     draft.each(steps)

@@ -1,0 +1,16 @@
+#include "../kernels/i8/product_tiles.h"
+
+#include "../kernels/i8/table.h"
+#include "../kernels/kernels.h"
+#include "amx.h"
+
+namespace mobilenet {
+
+void use_amx(Kernels& kernels) {
+  kernels.name = AmxI8::name;
+  kernels.i8 = i8::kernels<AmxI8>();
+  kernels.i8.product = i8::product_tiles<AmxTiles, AmxI8>;
+  kernels.i8.end = AmxTiles::release;
+}
+
+}  // namespace mobilenet

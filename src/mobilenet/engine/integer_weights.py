@@ -1,0 +1,60 @@
+"""The integers of a quantized network, packed for the native core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _core
+from ..network.grid import GridQuantization, limits
+from ..network.layers import Conv, Linear, Network
+from .plan.fuse import StemUnit, weighted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .plan.integers import Integers
+
+
+def pack_integers(
+    network: Network, tensors: Mapping[str, NDArray[Any]], quantization: GridQuantization, integers: Integers, isa: str
+) -> dict[str, Any]:
+    """The weights of every layer as the int8 kernels of `isa` read them."""
+    packed, slab = dict[str, Any](), _core.Slab()
+    for name, (unit, layer) in weighted(network, integers).items():
+        stem = name if isinstance(layer, Linear) else f"{name}.conv"
+        weight, bias = tensors[f"{stem}.weight"], tensors[f"{stem}.bias"]
+        if name in integers.real:
+            scale = quantization.scales[f"{stem}.weight"]
+            packed[name] = _core.IntegerProductWeights(
+                weight, bias, scale, None, 0, 0, 0, 255, isinstance(unit, StemUnit), isa, slab
+            )
+            continue
+        multiplier, result = quantization.multipliers[f"{stem}.weight"], quantization.target(network, name)
+        shortcut = integers.shortcuts.get(name)
+        linear = isinstance(layer, Linear) or shortcut is not None
+        low, high = limits("linear" if linear or not isinstance(layer, Conv) else layer.activation, result)
+        if isinstance(layer, Conv) and layer.depthwise:
+            packed[name] = _core.IntegerDepthwiseWeights(weight, bias, multiplier, result.zero_point, low, high, isa)
+            continue
+        residual, residual_zero = None, 0
+        if shortcut is not None:
+            other = quantization.activations[shortcut.residual]
+            residual = quantization.residual_multipliers(f"{stem}.weight", other, result).astype(np.int32)
+            residual_zero = other.zero_point
+        packed[name] = _core.IntegerProductWeights(
+            weight,
+            bias,
+            multiplier,
+            residual,
+            residual_zero,
+            result.zero_point,
+            low,
+            high,
+            isinstance(unit, StemUnit),
+            isa,
+            slab,
+        )
+    return packed
