@@ -9,7 +9,7 @@ FUZZER = $(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r req
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test check native sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
+.PHONY: demo test suite guarded prepared check native sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -20,8 +20,23 @@ demo: $(DEVICE)/ready
 	  || $(DEVICE)/bin/mobilenet predict photos --model voc-small --save out/masks \
 	  || echo "no segmentation: its weights cannot be had here"
 
-test: $(TESTS)/ready check
+test: suite guarded
+	@cat build/guarded.log
+
+suite: $(TESTS)/ready check
 	$(TESTS)/bin/python -m pytest
+
+# The native core under sanitizers, all that fuzzing has kept, and a moment of new inputs with a fresh seed. With `make -j2 test`
+# it runs beside the suite, below its priority, and is built while the packages are installed.
+guarded: prepared $(TESTS)/ready
+	@nice -n 19 sh -c '$(PYTHON) native/tests/sanitize.py quick && $(TESTS)/bin/python fuzz/blind.py --seconds 2 \
+	  && $(TESTS)/bin/python fuzz/run.py --seconds 4 --portable program weights image_planes' > build/guarded.log 2>&1 \
+	  || { cat build/guarded.log; exit 1; }
+
+prepared:
+	@mkdir -p build
+	@nice -n 19 $(PYTHON) native/tests/sanitize.py prepare > build/prepared.log 2>&1 \
+	  && nice -n 19 $(PYTHON) fuzz/run.py --build --portable >> build/prepared.log 2>&1 || { cat build/prepared.log; exit 1; }
 
 check: $(TESTS)/ready
 	$(TESTS)/bin/ruff check .

@@ -61,6 +61,7 @@ def fuzz(target: targets.Target, seconds: float, seed: int) -> Watch:
             data = mutators.mutated(target.name, data, max(MAX_BYTES, len(data)), choice.getrandbits(32), plain)
         watch(data)
         executions += 1
+    watch.scratch.cleanup()
     print(f"{target.name:13}{executions:11}{len(watch.failures):10}", flush=True)
     return watch
 
