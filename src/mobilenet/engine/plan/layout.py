@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ...values import Value
 
 
-class TensorLayout(NamedTuple):
+class TensorLayout(Value):
     """How tensors of one number type lie in the arena, and how work on them is cut.
 
     A tensor is [block][row][column][channel of the block]. Its last block is narrower if fewer channels are left: as many as
