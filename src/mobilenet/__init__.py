@@ -15,7 +15,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
+    from .convert.convert import convert_weights as convert_weights
     from .limits import Limits as Limits, set_limits as set_limits
+    from .network.cost import cost as cost
     from .network.heads import (
         deeplabv3_mobilenet_v1 as deeplabv3_mobilenet_v1,
         deeplabv3_mobilenet_v2 as deeplabv3_mobilenet_v2,
@@ -24,13 +26,18 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
         ssdlite_mobilenet_v2 as ssdlite_mobilenet_v2,
     )
     from .network.mobilenet import mobilenet_v1 as mobilenet_v1, mobilenet_v2 as mobilenet_v2
+    from .predict.evaluate import evaluate as evaluate
+    from .predict.info import Info as Info, info as info
     from .predict.predictor import Predictor as Predictor, load as load
     from .quantizing.quantize import Quantized as Quantized, quantize as quantize
     from .tasks.classification import Classification as Classification
     from .tasks.detection import Detection as Detection, Detections as Detections
+    from .tasks.drawing import draw as draw
     from .tasks.results import Prediction as Prediction
     from .tasks.segmentation import Region as Region, Segmentation as Segmentation
     from .tasks.views import Views as Views
+    from .zoo.load import fetch as fetch
+    from .zoo.published import models as models
 
     __version__: str
 
@@ -38,6 +45,7 @@ HOMES = {
     "Classification": "tasks.classification",
     "Detection": "tasks.detection",
     "Detections": "tasks.detection",
+    "Info": "predict.info",
     "Limits": "limits",
     "Prediction": "tasks.results",
     "Predictor": "predict.predictor",
@@ -45,11 +53,18 @@ HOMES = {
     "Region": "tasks.segmentation",
     "Segmentation": "tasks.segmentation",
     "Views": "tasks.views",
+    "convert_weights": "convert.convert",
+    "cost": "network.cost",
     "deeplabv3_mobilenet_v1": "network.heads",
     "deeplabv3_mobilenet_v2": "network.heads",
+    "draw": "tasks.drawing",
+    "evaluate": "predict.evaluate",
+    "fetch": "zoo.load",
+    "info": "predict.info",
     "load": "predict.predictor",
     "mobilenet_v1": "network.mobilenet",
     "mobilenet_v2": "network.mobilenet",
+    "models": "zoo.published",
     "quantize": "quantizing.quantize",
     "set_limits": "limits",
     "ssd_mobilenet_v2": "network.heads",
@@ -65,10 +80,15 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version(__name__)
+    if name == "nn":
+        try:
+            return importlib.import_module(".nn", __name__)
+        except ImportError as error:
+            raise ImportError(f"mobilenet.nn needs torch ({error}); pip install 'mobilenet[train]'") from error
     if name not in HOMES:
         raise AttributeError(f"module 'mobilenet' has no attribute {name!r}")
     return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted([*__all__, "nn", "__all__", "__doc__", "__name__", "__path__", "__version__"])

@@ -1,4 +1,4 @@
-"""``mobilenet models`` and ``mobilenet fetch``: the models known by name."""
+"""``mobilenet models``, ``mobilenet info`` and ``mobilenet fetch``: the models known by name, and what a model is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import click
 
 from ..zoo import carriers, published
-from .shell import command, json_option, say
+from .shell import command, json_option, print_json, say
 from .tables import models_table
 
 
@@ -36,6 +36,23 @@ def models(as_json: bool) -> None:
         for model in known
     ]
     click.echo(json.dumps(listing, indent=2))
+
+
+@command
+@click.argument("model")
+@json_option
+def info(model: str, as_json: bool) -> None:
+    """Tell what a model is: network, size, cost, accuracy, labels, preprocessing, source.
+
+    MODEL is the name of a known model, which is downloaded on first use, or a model file.
+    """
+    from ..predict.info import info as info_of_model
+
+    card = info_of_model(model)
+    if as_json:
+        print_json(card.to_dict())
+    else:
+        click.echo(str(card))
 
 
 @command

@@ -13,7 +13,9 @@ import click
 from .. import modelfile
 from ..engine.backends import planned_bytes
 from ..network import catalog, cost as ledgers
-from .shell import command, json_option, resolution_option, set_option
+from ..zoo.load import load_model
+from ..zoo.published import models
+from .shell import command, json_option, resolution_option, say, set_option
 from .tables import ledger_table
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def cost(
 ) -> None:
     """Count parameters, multiply-adds and activation memory, layer by layer.
 
-    ARCH_OR_FILE is an architecture such as mobilenet_v2, or a model file.
+    ARCH_OR_FILE is an architecture such as mobilenet_v2, a model file, or a known model such as coco.
     """
     options = {"width": width, "classes": classes, "output_stride": output_stride}
     settings = {**{key: value for key, value in options.items() if value is not None}, **settings}
@@ -58,7 +60,9 @@ def cost(
 
 
 def network_of(arch_or_file: str, settings: dict[str, Any]) -> Network:
-    """An architecture's network with `settings`, or a model file's network with `settings` in place of its own."""
+    """An architecture's network with `settings`, or that of a model file or known model with `settings` in place of its own."""
+    if arch_or_file in models():
+        return catalog.from_description({**load_model(arch_or_file, say).network.description, **settings})
     if arch_or_file not in catalog.ARCHITECTURES and os.path.isfile(arch_or_file):
         return catalog.from_description({**modelfile.read(arch_or_file).network.description, **settings})
     return catalog.build(arch_or_file, **settings)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..files import digest
 from ..images.preprocessing import Preprocessing
-from ..modelfile import ModelFile, ModelFileError
+from ..modelfile import ModelFile, ModelFileError, write
 from ..network.layers import Network, Resolution, checked_resolution
 from ..network.quantization import Quantization
 from ..tasks import detection, labels as known_labels
@@ -49,6 +49,23 @@ class Match:
     preprocessing: Preprocessing
     config: Config
     quantization: Quantization | None = None
+
+
+def convert_weights(source: str | Path, out: str | Path | None = None, labels: Sequence[str] | None = None) -> ModelFile:
+    """The model in a file of another library (see `convert`, and ``mobilenet convert``), which `mobilenet.load` takes.
+
+    Args:
+        source: ``.pth``, ``.safetensors``, Keras ``.h5``, ``.tflite``, or the ``model.json`` of tfjs.
+        out: where to write it as a model file.
+        labels: a name for each output; by default those of the data set with as many classes.
+
+    Raises:
+        MobilenetError: the file is damaged or holds no network of this family; it cannot be written.
+    """
+    model = convert(source, labels=labels).model
+    if out is not None:
+        write(model, out)
+    return model
 
 
 def convert(

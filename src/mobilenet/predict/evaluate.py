@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..network.layers import Task
 from ..tasks.labels import without_unused
 from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics, Score
 from ..tasks.results import OutputError
-from .predictor import Predictor
+from .predictor import Predictor, load
 
 
 @dataclass
@@ -33,16 +34,24 @@ class Evaluation:
 
 
 def evaluate(
-    predictor: Predictor,
-    data: Path,
+    predictor: Predictor | str | os.PathLike[str],
+    data: str | os.PathLike[str],
     watch: Callable[[Records[Truth]], Iterable[Record[Truth]]] = lambda records: records,
 ) -> Evaluation:
-    """The model's score on `data`, whose layout is recognized, see `data.open_records`; on its validation part if divided.
+    """The model's score on labeled images.
 
-    `watch` may wrap the records, to show progress. Raises UsageError if the layout or a class is not understood, or the
-    labels are for another task; also if a truth contradicts its image.
-    Raises DataError if no image could be opened or a file of the data is damaged.
+    Args:
+        predictor: a loaded model, or a model's name or file.
+        data: a folder or file whose layout is recognized: class folders, a CSV list, tar shards, a Hugging Face dataset, COCO,
+            VOC. If it is divided, its validation part is scored.
+        watch: may wrap the records, to show progress.
+
+    Raises:
+        UsageError: the layout or a class is not understood, the labels are for another task, or a truth contradicts its image.
+        DataError: no image could be opened, or a file of the data is damaged.
     """
+    predictor = predictor if isinstance(predictor, Predictor) else load(os.fspath(predictor))
+    data = Path(data)
     records = records_for(predictor.model, data)
     score, images, failed = score_of(records), 0, list[str]()
     for index, record in enumerate(watch(records)):

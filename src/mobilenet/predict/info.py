@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..engine.backends import choose
+from ..errors import printable
 from ..network import catalog
 from ..network.cost import cost
 from ..tasks.labels import without_unused
+from ..zoo.load import load_model
 
 if TYPE_CHECKING:
     from ..engine.backends import Runtime
@@ -80,7 +84,7 @@ class Info:
             ("preprocessing", _pairs(self.preprocessing)),
             ("published", _pairs(self.accuracy)),
             ("measured", _pairs(self.metrics)),
-            ("licence", self.licence),
+            ("license", self.licence),
             *((key, value if isinstance(value, str) else _pairs(value)) for key, value in self.source.items()),
         ]
         return [(name, value) for name, value in rows if value]
@@ -94,13 +98,19 @@ class Info:
     def __str__(self) -> str:
         rows = self.rows()
         width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+        return "\n".join(printable(f"{name:{width}}  {value}") for name, value in rows)
 
 
 def _pairs(values: Any) -> str:
     if not isinstance(values, dict):
         return str(values)
     return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
+
+
+def info(source: str | os.PathLike[str]) -> Info:
+    """The card of a known model, which is fetched on first use, or of a model file. Raises as `mobilenet.load`."""
+    model = load_model(os.fspath(source))
+    return info_of(model, choose(model, threads=1 if model.quantization is None else None))
 
 
 def info_of(model: ModelFile, runtime: Runtime) -> Info:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".safetensors"
+FOREIGN = (".pth", ".pt", ".bin", ".ckpt", ".h5", ".keras", ".tflite", ".onnx")
+"""Suffixes of other libraries' weights."""
 
 
 def is_file(source: str | Path) -> bool:
@@ -25,7 +27,7 @@ def is_file(source: str | Path) -> bool:
     >>> is_file("imagenet"), is_file("./imagenet"), is_file("imagenet.safetensors")
     (False, True, True)
     """
-    if not isinstance(source, str) or source.endswith(SUFFIX):
+    if not isinstance(source, str) or source.endswith((SUFFIX, *FOREIGN)):
         return True
     if os.sep not in source and (os.altsep is None or os.altsep not in source):
         return False
@@ -43,6 +45,9 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
         MobilenetError: an unknown name, a damaged file, a failed download.
     """
     if is_file(source):
+        if str(source).endswith(FOREIGN) and os.path.isfile(source):
+            target = f"{os.path.splitext(source)[0]}{SUFFIX}"
+            raise ModelFileError(f"{source}: no model file; make one with 'mobilenet convert {source} --out {target}'")
         return modelfile.read(source)
     from ..zoo import published
 
@@ -69,6 +74,22 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
         warnings.warn(f"{entry.name} will be converted again next time: {reason}; or set MOBILENET_CACHE", stacklevel=2)
         return model
     return modelfile.read(converted)
+
+
+def fetch(name: str) -> str:
+    """The path of a known model's file in the cache; the model is fetched, verified and converted if it is not there.
+
+    Raises:
+        MobilenetError: an unknown name, a failed download, or a cache that cannot be written.
+    """
+    from . import published
+
+    entry = published.find(name)
+    load_model(name)
+    path = cached_file(entry)
+    if not os.path.exists(path):
+        raise ModelFileError(f"{path}: the model could not be written there; set MOBILENET_CACHE to a folder with room")
+    return path
 
 
 def cached_file(entry: Published) -> str:
