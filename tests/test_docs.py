@@ -35,6 +35,10 @@ class Section(NamedTuple):
     def blocks(self, language: str) -> list[str]:
         return re.findall(rf"^```{language}\n(.*?)^```", self.text, re.DOTALL | re.MULTILINE)
 
+    def snippets(self) -> list[tuple[str, str]]:
+        """Python blocks, each with the output that a text block right below it shows, or nothing."""
+        return re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", self.text, re.DOTALL | re.MULTILINE)
+
     def commands(self) -> Iterator[tuple[list[str], str]]:
         """(words, the output that is shown) of every ``$ mobilenet`` command."""
         for block in self.blocks("console"):
@@ -55,7 +59,8 @@ def sections(page: Path) -> Iterator[Section]:
 
 SECTIONS = [section for page in PAGES for section in sections(page)]
 RUNNABLE = [section for section in SECTIONS if any(section.commands())]
-SNIPPETS = [(section, snippet) for section in SECTIONS for snippet in section.blocks("python")]
+SNIPPETS = [(section, snippet, shown) for section in SECTIONS for snippet, shown in section.snippets()]
+OPTIONAL = ("supervision", "torch")
 
 
 @pytest.fixture
@@ -100,18 +105,23 @@ def test_commands_print_what_is_shown(section, desk):
             assert any(Path(words[words.index("--save") + 1]).iterdir())
 
 
-@pytest.mark.parametrize(("section", "snippet"), SNIPPETS, ids=lambda value: str(value) if isinstance(value, Section) else "")
-def test_snippets_run(section, snippet, desk):
+@pytest.mark.filterwarnings("ignore:OpenCV:UserWarning")
+@pytest.mark.parametrize(("section", "snippet", "shown"), SNIPPETS, ids=lambda v: str(v) if isinstance(v, Section) else "")
+def test_snippets_run(section, snippet, shown, desk, capsys):
     for name in re.findall(r"load\(\"([\w-]+)\"", snippet):
         published_model(name)
     if "nn" in snippet:
         pytest.importorskip("torch")
+    for name in OPTIONAL:
+        if f"import {name}" in snippet:
+            pytest.importorskip(name)
     exec(compile(snippet, str(section), "exec"), {"__name__": "snippet"})
+    assert not shown or matches(shown, capsys.readouterr().out)
 
 
 def test_snippets_pass_mypy(tmp_path):
     pytest.importorskip("mypy")
-    for number, (section, snippet) in enumerate(SNIPPETS):
+    for number, (section, snippet, _) in enumerate(SNIPPETS):
         (tmp_path / f"snippet_{number}.py").write_text(f"# {section}\n{snippet}")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", *tmp_path.glob("*.py")]
     result = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import UsageError, short_repr
 from ..modelfile import ModelFile, ModelFileError
@@ -13,6 +15,10 @@ from ..zoo.load import cached_file, is_file, load_model
 
 if TYPE_CHECKING:
     from ..engine.backends import Runtime
+
+P = TypeVar("P")
+MAX_LOADED = 4
+_loaded: dict[Any, Any] = {}
 
 
 def origin_of(model: ModelFile, source: str | None, state: os.stat_result | None, *settings: Any) -> tuple[Any, ...]:
@@ -49,6 +55,29 @@ def picklable(runtime: Runtime) -> Runtime:
     if runtime.name == "native":
         raise UsageError("a Predictor around the native engine goes to no other process; make it with mobilenet.load")
     return runtime
+
+
+def once_loaded(load: Callable[..., P], source: Any, mark: str | None, *settings: Any) -> P:
+    """A predictor of the file or the name that `origin_of` gave, or of a whole model.
+
+    A pool unpickles the same predictor for each of its tasks, so the last ones of this process are kept; not those of whole
+    models, which are large. Each caller gets a copy, which shares model and runtime.
+    """
+    backend, views, threads, memory_budget = settings
+
+    def loaded() -> P:
+        return load(source, backend, views, threads=threads, memory_budget=memory_budget)
+
+    if mark is None:
+        return loaded()
+    check_mark(source, mark)
+    key = (source, mark, backend, repr(views), threads, memory_budget)
+    if key not in _loaded:
+        if len(_loaded) >= MAX_LOADED:
+            _loaded.clear()
+        _loaded[key] = loaded()
+    kept: P = copy(_loaded[key])
+    return kept
 
 
 def check_mark(source: str, mark: str) -> None:

@@ -388,9 +388,6 @@ def load(
 
 def load_again(source: Any, mark: str | None, *settings: Any) -> Predictor[Result]:
     """In another process: the predictor of which `origin.origin_of` made this."""
-    from .origin import check_mark
+    from .origin import once_loaded
 
-    backend, views, threads, memory_budget = settings
-    if mark is not None:
-        check_mark(source, mark)
-    return load(source, backend, views, threads=threads, memory_budget=memory_budget)
+    return once_loaded(load, source, mark, *settings)
