@@ -49,7 +49,8 @@ bool is_small(const Program& program) {
   for (const Buffer& buffer : program.buffers)
     work = std::max(work, std::int64_t{buffer.channels} * buffer.height * buffer.width);
   std::size_t steps = 0;
-  for (const auto& thread : program.steps) steps += thread.size();
+  for (const auto& stage : program.stages)
+    for (const auto& part : stage) steps += part.size();
   return work * static_cast<std::int64_t>(steps + 1) <= kMaxWork;
 }
 

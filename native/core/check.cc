@@ -145,8 +145,6 @@ struct Checker : Checks {
 
   template <class I8>
   void operator()(const I8& s) const { i8::check(program, s); }
-
-  void operator()(const BarrierStep&) const { require(false, "barriers are for all threads: use barrier()"); }
 };
 
 }  // namespace

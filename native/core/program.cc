@@ -34,7 +34,7 @@ Program::Program(const Kernels& kernels_, int threads_, int height_, int width_,
   require(labels >= 0 && labels <= kMaxChannels, "labels outside their range");
   require(zeros >= 0 && zeros <= kMaxZeros && zeros <= arena && arena <= kMaxBytes, "zeros or arena outside their range");
   require(zeros % kLine == 0, "zeros must be whole lines of 64 bytes");
-  steps.resize(threads);
+  stage();
 }
 
 void Program::border(std::uint32_t value, std::int64_t bytes) {
@@ -76,14 +76,13 @@ int Program::output(int channels, int h, int w) {
   return static_cast<int>(outputs.size()) - 1;
 }
 
-void Program::add(int thread, int label, Step step) {
-  require(thread >= 0 && thread < threads,
-          [&] { return "thread " + std::to_string(thread) + " of " + std::to_string(threads); });
+void Program::add(int part, int label, Step step) {
+  require(part >= 0 && part < threads, [&] { return "part " + std::to_string(part) + " of " + std::to_string(threads); });
   require(label >= 0 && label < labels,
           [&] { return "label " + std::to_string(label) + " of " + std::to_string(labels); });
   check(*this, step);
   complete(step);
-  steps[thread].push_back({std::move(step), label});
+  stages.back()[part].push_back({std::move(step), label});
 }
 
 void Program::complete(Step& step) {
@@ -107,9 +106,7 @@ void Program::complete(Step& step) {
   }
 }
 
-void Program::barrier() {
-  for (auto& thread : steps) thread.push_back({BarrierStep{}, 0});
-}
+void Program::stage() { stages.emplace_back(threads); }
 
 RowTable Program::row_table(const Window& window, const Buffer& source, const Buffer& target, Span rows) {
   const std::size_t values = static_cast<std::size_t>(rows.to - rows.from) * (window.kernel + 1);

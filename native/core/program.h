@@ -1,5 +1,5 @@
-// A program: buffers in one arena, and for each thread the steps it runs, in order. Checked while it is built and constant
-// from then on: any number of runners may run it at once.
+// A program: buffers in one arena, and stages of steps that run one after another, in one part for each thread. Checked while
+// it is built and constant from then on: any number of runners may run it at once.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@ class Program {
     Step step;
     int label;  // the plan's number for it, for timing
   };
+  using Part = std::vector<LabeledStep>;
 
   // The first `zeros` bytes of the arena stay zero: windows of float32 tensors read them above and below the image.
   Program(const Kernels& kernels, int threads, int height, int width, int labels, std::int64_t arena_bytes,
@@ -39,8 +40,8 @@ class Program {
   int buffer(Number number, std::int64_t offset, int channels, int height, int width, int slots, int left, int right,
              std::uint32_t zero = 0);
   int output(int channels, int height, int width);
-  void add(int thread, int label, Step step);
-  void barrier();
+  void add(int part, int label, Step step);  // to the last stage
+  void stage();                              // begins the next one; there is one from the start
   const Border* border_of(std::uint32_t value) const;  // null if there is none
 
   const Kernels& kernels;
@@ -49,7 +50,7 @@ class Program {
   std::vector<Border> borders;  // one after another, behind the zeros
   std::vector<Buffer> buffers;
   std::vector<Output> outputs;
-  std::vector<std::vector<LabeledStep>> steps;  // by thread
+  std::vector<std::vector<Part>> stages;  // no part of a stage reads what another of its parts writes
 
  private:
   RowTable row_table(const Window& window, const Buffer& source, const Buffer& target, Span rows);

@@ -145,7 +145,7 @@ struct FieldReader {
 template <std::size_t... Kinds>
 Step read_step(FieldReader fields, std::index_sequence<Kinds...>) {
   const int kind = fields.reader.word();
-  Step step = BarrierStep{};
+  Step step;
   const auto read = [&]<std::size_t Kind>() {
     std::variant_alternative_t<Kind, Step> kinds_step{};
     kinds_step.fields(fields);
@@ -213,10 +213,10 @@ std::unique_ptr<const Program> read_program(const void* bytes, std::size_t size,
     program->output(channels, rows, columns);
     (void)reader.name();  // for those who load the file
   }
-  constexpr auto kinds = std::make_index_sequence<std::variant_size_v<Step> - 1>();  // all but the barrier
+  constexpr auto kinds = std::make_index_sequence<std::variant_size_v<Step>>();
   const int stages = reader.count("stages");
   for (int stage = 0; stage < stages; ++stage) {
-    if (stage > 0 && threads > 1) program->barrier();
+    if (stage > 0) program->stage();
     for (int thread = 0; thread < threads; ++thread)
       for (int i = reader.count("steps"); i > 0; --i) {
         const int label = reader.word();

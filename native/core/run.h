@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "program.h"
-#include "workers.h"
 
 namespace mobilenet {
 
@@ -25,7 +24,6 @@ struct Run {
   std::byte* arena;
   const float* image;
   float* const* outputs;
-  Workers& workers;
 
   const Buffer& at(int index) const { return program.buffers[index]; }
 

@@ -253,7 +253,6 @@ struct Steps : RunF32, i8::RunI8 {
   using RunI8::operator();
 
   void operator()(const PadStep& s) const { RunF32::pad(s); }
-  void operator()(const BarrierStep&) const { RunF32::workers.barrier(); }
 };
 
 double now() {
@@ -263,23 +262,27 @@ double now() {
 struct Job {
   const Run& run;
   double* seconds;
+  double before;  // thread 0's last look at the clock, and the label of the step that it had done
+  int label = 0;
 };
 
-void run_thread(void* context, int thread) {
-  const Job& job = *static_cast<Job*>(context);
+void run_part(void* context, int stage, int part, int thread) {
+  Job& job = *static_cast<Job*>(context);
+  const bool timed = thread == 0 && job.seconds;
   const Steps run(job.run);
   const i8::Kernels& kernels = job.run.program.kernels.i8;
   if (kernels.begin) kernels.begin();
-  double* seconds = thread == 0 ? job.seconds : nullptr;
-  double before = seconds ? now() : 0;
-  int label = 0;  // waiting at a barrier belongs to the step before it
-  for (const Program::LabeledStep& step : job.run.program.steps[thread]) {
-    std::visit(run, step.step);
-    if (!seconds) continue;
-    if (!std::holds_alternative<BarrierStep>(step.step)) label = step.label;
+  const auto count = [&] {
     const double after = now();
-    seconds[label] += after - before;
-    before = after;
+    job.seconds[job.label] += after - job.before;
+    job.before = after;
+  };
+  if (timed && stage > 0) count();  // waiting for the stage's end belongs to the step before it
+  for (const Program::LabeledStep& step : job.run.program.stages[stage][part]) {
+    std::visit(run, step.step);
+    if (!timed) continue;
+    job.label = step.label;
+    count();
   }
   if (kernels.end) kernels.end();
 }
@@ -294,11 +297,11 @@ void Runner::prepare(const Program& program) {
 }
 
 void Runner::run(const Program& program, const float* image, float* const* outputs, double* seconds) {
-  const Run run{.program = program, .arena = arena_.as<std::byte>(), .image = image, .outputs = outputs, .workers = workers_};
+  const Run run{.program = program, .arena = arena_.as<std::byte>(), .image = image, .outputs = outputs};
   std::memset(run.arena, 0, program.zero_bytes);
   for (const Border& border : program.borders) fill(run.arena + border.offset, border.bytes, border.value);
-  Job job{.run = run, .seconds = seconds};
-  workers_.run(run_thread, &job);
+  Job job{.run = run, .seconds = seconds, .before = seconds ? now() : 0};
+  workers_.run(run_part, &job, static_cast<int>(program.stages.size()));
 }
 
 }  // namespace mobilenet

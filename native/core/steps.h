@@ -134,13 +134,10 @@ struct EmitStep {
   void fields(Read read) { read(source, output, rows); }
 };
 
-// Waits until all threads are here. Not in the file: it stands between the file's stages.
-struct BarrierStep {};
-
 // In the order of the program file's kinds: float32, then int8.
 using Step = std::variant<PadStep, StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, PooledProductStep,
                           GlobalPoolStep, AddStep, ResizeStep, ConcatStep, EmitStep, i8::PixelStep, i8::ProductStep,
                           i8::DepthwiseStep, i8::ExpandDepthwiseStep, i8::PooledProductStep, i8::GlobalPoolStep, i8::AddStep,
-                          i8::ResizeStep, i8::ConcatStep, i8::EmitStep, BarrierStep>;
+                          i8::ResizeStep, i8::ConcatStep, i8::EmitStep>;
 
 }  // namespace mobilenet

@@ -4,7 +4,12 @@
 #include <string>
 
 #ifndef MOBILENET_NO_THREADS
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <ctime>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -17,6 +22,11 @@
 
 namespace mobilenet {
 
+void Workers::run_alone(Task task, void* context, int stages) const {
+  for (int stage = 0; stage < stages; ++stage)
+    for (int part = 0; part < threads_; ++part) task(context, stage, part, 0);
+}
+
 #ifdef MOBILENET_NO_THREADS
 
 struct Workers::Pool {};
@@ -25,17 +35,23 @@ Workers::Workers(int threads) : threads_(threads) {
   if (threads != 1) throw std::invalid_argument("threads " + std::to_string(threads) + ": this build has 1");
 }
 Workers::~Workers() = default;
-void Workers::run(Task task, void* context) { task(context, 0); }
-void Workers::barrier() {}
+void Workers::run(Task task, void* context, int stages) { run_alone(task, context, stages); }
 
 #else
 
 namespace {
 
-// Checks (of some 10 nanoseconds) before a waiter inside a run offers its core to others. More than any stage's imbalance
-// takes: on a busy machine the core comes back milliseconds later.
-constexpr int kSpins = 50000;
-constexpr int kIdleSpins = 20000;  // before an idle worker sleeps
+constexpr int kIdleSpins = 20000;  // checks (of some 10 to 70 nanoseconds) before an idle worker sleeps
+constexpr int kSpins = 16;         // checks before a waiter looks at anything else
+
+// In seconds. A waiter gives a thread as long to begin its part as its own part took, and at least kPatience. One that waits
+// for a part which was begun sleeps for a moment after kLong: the system may then give this core to that part's thread.
+constexpr double kPatience = 20e-6, kLong = 300e-6;
+constexpr auto kNap = std::chrono::microseconds(50);
+
+// Whether the threads gain anything is judged after kTrial seconds of work, within which the system finds cores for them. After
+// a loss the caller works alone for kMinAlone to kMaxAlone times as long as was lost, then there is another trial.
+constexpr double kTrial = 0.1, kLoss = 0.1, kMinAlone = 4, kMaxAlone = 16;
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -43,6 +59,20 @@ inline void relax() {
 #elif defined(__aarch64__)
   asm volatile("yield");
 #endif
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Processor time of this thread, in seconds: without the time in which another program had its core.
+double processor_time() {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+  timespec time{};
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0)
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+#endif
+  return now();
 }
 
 // Differs between a process and its forked children.
@@ -57,40 +87,120 @@ long process_id() {
 }  // namespace
 
 struct Workers::Pool {
+  using Count = std::uint64_t;  // of stages since the pool was made; the one under way is the number of those done
+
+  // Own cache lines for each part: only its thread writes them as long as nobody is late.
+  struct Part {
+    std::atomic<Count> begun{0};      // stages of which somebody has begun this part
+    std::atomic<bool> absent{false};  // another thread had to begin it
+    char apart[112];
+  };
+
+  std::vector<Part> parts;
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable wake;
-  std::atomic<unsigned> job{0};  // counts runs; a worker waits for the next number
-  std::atomic<int> running{0};
-  bool stop = false;
-  Task task = nullptr;
+  std::atomic<Count> stage{0};  // the stage under way
+  std::atomic<Count> end{0};    // the first stage that has not been asked for
+  std::atomic<int> left{0};     // parts of the stage under way that are not done
+  std::atomic<bool> stop{false};
+  Task task = nullptr;  // these three are read by whoever has begun a part: the job then lasts until it is done
   void* context = nullptr;
+  Count first = 0;  // the job's first stage
 
+  explicit Pool(int count) : parts(count), left(count) {}
+
+  bool idle() const { return stage.load(std::memory_order_acquire) == end.load(std::memory_order_acquire); }
+  bool over(Count current) const { return stage.load(std::memory_order_acquire) != current; }
+
+  // Does a part of the stage `current`; 0 if somebody has begun it before, else 1.
+  int take(Count current, int part, int thread) {
+    Count expected = current;  // looked at before it is tried: a trial takes the line from the core that owns it
+    if (parts[part].begun.load(std::memory_order_relaxed) != current ||
+        !parts[part].begun.compare_exchange_strong(expected, current + 1, std::memory_order_acq_rel))
+      return 0;
+    if (parts[part].absent.load(std::memory_order_relaxed) != (part != thread))
+      parts[part].absent.store(part != thread, std::memory_order_relaxed);
+    task(context, static_cast<int>(current - first), part, thread);
+    if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      left.store(static_cast<int>(parts.size()), std::memory_order_relaxed);
+      stage.store(current + 1, std::memory_order_release);
+    }
+    return 1;
+  }
+
+  // Does the parts of other threads that nobody has begun, or only those of threads that were late before. How many.
+  int take_others(Count current, int thread, bool only_absent) {
+    int taken = 0;
+    const int count = static_cast<int>(parts.size());
+    for (int i = 1; i < count && !over(current); ++i) {
+      const int part = (thread + i) % count;
+      if (!only_absent || parts[part].absent.load(std::memory_order_relaxed)) taken += take(current, part, thread);
+    }
+    return taken;
+  }
+
+  // What a thread has done in a job.
+  struct Share {
+    int parts = 0;
+    double spun = 0;  // seconds of waiting without sleep
+  };
+
+  // Takes part in one stage until it is done.
+  void join(Count current, int thread, Share& share) {
+    const double start = now();
+    share.parts += take(current, thread, thread);
+    for (int i = 0; i < kSpins; ++i) {
+      if (over(current)) return;
+      relax();
+    }
+    share.parts += take_others(current, thread, true);
+    double since = now();
+    const double patience = std::clamp(since - start, kPatience, kLong);
+    while (!over(current) && now() < since + patience) relax();
+    share.spun += now() - since;
+    if (over(current)) return;
+    share.parts += take_others(current, thread, false);
+    since = now();
+    while (!over(current) && now() < since + kLong) relax();
+    share.spun += now() - since;
+    while (!over(current)) std::this_thread::sleep_for(kNap);
+  }
+
+  // A worker's life.
   void work(int thread) {
-    for (unsigned done = 0;; ++done) {
-      for (int i = 0; i < kIdleSpins && job.load(std::memory_order_acquire) == done; ++i) relax();
-      if (job.load(std::memory_order_acquire) == done) {
+    Share share;
+    while (!stop.load(std::memory_order_acquire)) {
+      for (int i = 0; i < kIdleSpins && idle(); ++i) relax();
+      if (idle()) {
         std::unique_lock<std::mutex> lock(mutex);
-        wake.wait(lock, [&] { return job.load(std::memory_order_acquire) != done; });
+        wake.wait(lock, [&] { return !idle() || stop.load(std::memory_order_acquire); });
       }
-      if (stop) return;
-      task(context, thread);
-      running.fetch_sub(1, std::memory_order_release);
+      for (Count current; (current = stage.load(std::memory_order_acquire)) != end.load(std::memory_order_acquire);)
+        join(current, thread, share);
     }
   }
 
-  void post() {
+  // The caller's share of a job.
+  Share lead(Task job, void* jobs_context, int stages) {
+    task = job, context = jobs_context, first = stage.load(std::memory_order_relaxed);
     {
       std::lock_guard<std::mutex> lock(mutex);
-      job.fetch_add(1, std::memory_order_release);
+      end.store(first + stages, std::memory_order_release);
     }
     wake.notify_all();
+    Share share;
+    for (Count current = first; current < first + stages; ++current) join(current, 0, share);
+    return share;
   }
 
   // Ends all threads.
   void close() {
-    stop = true;
-    post();
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      stop.store(true, std::memory_order_release);
+    }
+    wake.notify_all();
     for (std::thread& thread : threads) thread.join();
   }
 };
@@ -107,7 +217,7 @@ Workers::~Workers() {
 
 void Workers::start() {
   (void)pool_.release();  // a forked child's copy of its parent's, or none
-  auto pool = std::make_unique<Pool>();
+  auto pool = std::make_unique<Pool>(threads_);
   pool->threads.reserve(threads_ - 1);
   for (int thread = 1; thread < threads_; ++thread) {
     try {
@@ -121,32 +231,30 @@ void Workers::start() {
       throw;
     }
   }
-  arrived_ = 0;
   pool_ = std::move(pool);
   owner_ = process_id();
 }
 
-void Workers::run(Task task, void* context) {
-  if (threads_ == 1) return task(context, 0);
-  if (!pool_ || owner_ != process_id()) start();
-  pool_->task = task;
-  pool_->context = context;
-  pool_->running.store(threads_ - 1, std::memory_order_relaxed);
-  pool_->post();
-  task(context, 0);
-  for (int i = 0; pool_->running.load(std::memory_order_acquire) > 0; ++i)
-    i < kSpins ? relax() : std::this_thread::yield();
-}
-
-void Workers::barrier() {
-  if (threads_ == 1) return;
-  const int phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == threads_ - 1) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
+void Workers::run(Task task, void* context, int stages) {
+  if (threads_ == 1) return run_alone(task, context, stages);
+  const double start = now();
+  if (alone_left_ > 0) {
+    run_alone(task, context, stages);
+    alone_left_ -= now() - start;
     return;
   }
-  for (int i = 0; phase_.load(std::memory_order_acquire) == phase; ++i) i < kSpins ? relax() : std::this_thread::yield();
+  if (!pool_ || owner_ != process_id()) Workers::start();
+  const double before = processor_time();
+  const Pool::Share share = pool_->lead(task, context, stages);
+  if (share.parts == 0) return;
+  const double worked = std::max(processor_time() - before - share.spun, 0.0), taken = now() - start;
+  const double alone = worked * threads_ * stages / share.parts;  // what the caller would have taken
+  together_ += taken;
+  gain_ += alone - taken;
+  if (together_ < kTrial) return;
+  alone_ = gain_ < -kLoss * together_ ? std::clamp(2 * alone_, -gain_ * kMinAlone, -gain_ * kMaxAlone) : 0;
+  alone_left_ = alone_;
+  together_ = gain_ = 0;
 }
 
 #endif

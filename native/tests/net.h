@@ -49,7 +49,7 @@ struct Net {
                            .window = {3, 2, 1, 1, 1},
                            .target = x,
                            .rows = {side * t / threads, side * (t + 1) / threads}});
-    p.barrier();
+    p.stage();
     for (int t = 0; t < threads; ++t) {
       const int ring = buffer(p, 48, side, side, side, 1), panels = static_cast<int>(expand->panels.size());
       p.add(t, 1, PadStep{.target = ring, .slots = {0, side}});
@@ -65,7 +65,7 @@ struct Net {
                                       .rows = {0, side},
                                       .panels = {panels * t / threads, panels * (t + 1) / threads}});
     }
-    p.barrier();
+    p.stage();
     for (int t = 0; t < threads; ++t)
       p.add(t, 2, ProductStep{.weights = project,
                               .activation = relu6,
@@ -75,7 +75,7 @@ struct Net {
                               .residual = x,
                               .rows = {side * t / threads, side * (t + 1) / threads},
                               .panels = {0, 1}});
-    p.barrier();
+    p.stage();
     for (int t = 0; t < threads; ++t) {
       const int scratch = buffer(p, 40, side, side, side, 0), panels = static_cast<int>(head->panels.size());
       p.add(t, 3, PooledProductStep{.weights = head,
@@ -85,7 +85,7 @@ struct Net {
                                     .target = pooled,
                                     .panels = {panels * t / threads, panels * (t + 1) / threads}});
     }
-    p.barrier();
+    p.stage();
     p.add(0, 4, EmitStep{.source = pooled, .output = output, .rows = {0, 1}});
     return p;
   }

@@ -6,7 +6,7 @@ from the unit before are computed just then (`stream`). Small images (14 x 14 an
 of the expanded channels (`whole`). Every output value is computed by the same arithmetic however rows, bands and threads are
 divided, so all plans give the same bits.
 
-Stages follow one another with a barrier between them; within a stage no thread reads what another writes.
+A stage begins when the one before it is done; within a stage no thread's part reads what another's writes.
 """
 
 from __future__ import annotations
