@@ -1,6 +1,16 @@
-"""The entry point of the command ``mobilenet`` and of ``python -m mobilenet``."""
+"""The entry point of the command ``mobilenet`` and of ``python -m mobilenet``, and how the command ends early.
 
+Ctrl-C, SIGTERM and a closed pipe behind stdout end it as they end other Unix tools: without a traceback, by the signal itself
+(a shell shows 130, 143 and 141), after files half written are removed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 
 def skip_last_collection() -> None:
@@ -11,19 +21,66 @@ def skip_last_collection() -> None:
         gc.freeze()
 
 
-def run() -> None:
-    """Runs the command. Ctrl-C ends it without a traceback at any moment."""
+class Stopped(BaseException):
+    """A signal asked the process to end. No Exception, so that nothing keeps going; holds the signal's number."""
+
+
+def run() -> NoReturn:
+    """Runs the command, and ends the process."""
+    process = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a forked child has no files to remove, and its parent's stack is not its own
+            end_by(number)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda number, frame: end_by(number))  # a second one does not wait for anything
+        raise Stopped(number)
+
     try:
-        import atexit
-        import gc
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup and background jobs ask
+                signal.signal(each, stop)
+        status = command()
+        sys.stdout.flush()
+    except (Stopped, KeyboardInterrupt) as stopped:
+        end_by(stopped.args[0] if isinstance(stopped, Stopped) else signal.SIGINT)
+    except BrokenPipeError:
+        end_by(getattr(signal, "SIGPIPE", signal.SIGTERM))
+    sys.exit(status)
 
-        gc.set_threshold(100_000, 50, 50)  # imports and loading make many objects and hardly any garbage
-        atexit.register(skip_last_collection)
-        from .cli.main import main
 
-        main(prog_name="mobilenet")
-    except KeyboardInterrupt:  # while modules are imported: click sees only those that come after
-        sys.exit(130)
+def command() -> int:
+    """Runs the command as `sys.argv` says; its exit status."""
+    import atexit
+    import gc
+
+    gc.set_threshold(100_000, 50, 50)  # imports and loading make many objects and hardly any garbage
+    atexit.register(skip_last_collection)
+    import click
+
+    from .cli.main import main
+
+    stdout = sys.stdout
+    try:
+        status = main(prog_name="mobilenet", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SystemExit as end:
+        if sys.stdout is not stdout:  # so click notes that its pipe is closed
+            raise BrokenPipeError from None
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return status if isinstance(status, int) else 0
+
+
+def end_by(number: int) -> NoReturn:
+    """Ends this process by a signal, so that whoever started it sees why it ended."""
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)  # what is left in stdout's buffer has no reader
+    if os.name == "posix":
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

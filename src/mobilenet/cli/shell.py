@@ -1,6 +1,7 @@
 """What the commands share: errors as exit status, options and their parsers, progress.
 
-Exit status: 0 for success, 1 if the work failed for some inputs (each is named, the others are done), 2 for wrong usage.
+Exit status: 0 for success, 1 if the work failed for some inputs (each is named, the others are done), 2 for wrong usage, and
+130, 143 or 141 if Ctrl-C, SIGTERM or a closed pipe ended the command (see ``__main__``).
 An error is one line on stderr; ``--debug`` shows the traceback.
 """
 
@@ -34,7 +35,7 @@ def command(function: Callable[..., None]) -> click.Command:
         try:
             function(*args, **kwargs)
         except (ValueError, OSError, MemoryError) as error:
-            if debug:
+            if debug or isinstance(error, BrokenPipeError):  # stdout's; see __main__
                 raise
             message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             say(f"mobilenet: {one_line(message)}")

@@ -10,6 +10,7 @@ as one that was not interrupted.
 from __future__ import annotations
 
 import hashlib
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -149,7 +150,10 @@ class Run:
     def interrupted(self) -> TrainingError:
         by = self.interruptions.signal or "another process"
         text = f"stopped by {by} after step {self.step} of {self.steps}; continue with --resume --out {self.out}"
-        return TrainingError(text)
+        error = TrainingError(text)
+        if self.interruptions.signal:
+            error.status = 128 + signal.Signals[self.interruptions.signal]  # as a shell shows it
+        return error
 
 
 def prepare(
