@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 CHUNK = 2**20  # bytes read at a time
+RANDOM = 6  # bytes in the name of a temporary
+STALE = 24 * 3600  # seconds after which a temporary is the rest of a process that was killed, where there are no locks
 
 
 class WriteError(MobilenetError):
@@ -21,24 +23,73 @@ class WriteError(MobilenetError):
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Replaces `path` with `content` in one step, after the bytes are on disk.
 
-    The system applies the process's umask, as to a file of `open`.
+    The system applies the process's umask, as to a file of `open`. What is written first is a temporary beside it, locked as
+    long as this process lives: see `remove_leftovers`.
     """
     try:
-        folder, name = os.path.split(path)
-        temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        handle = os.open(temporary, flags, 0o666)
+        handle, temporary = _temporary(*os.path.split(path))
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+                os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists and has room") from error
+
+
+def _temporary(folder: str, name: str) -> tuple[int, str]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        path = os.path.join(folder, f".{name}.{os.urandom(RANDOM).hex()}")
+        handle = os.open(path, flags, 0o666)
+        if _lock(handle) is not False and os.fstat(handle).st_nlink:
+            return handle, path
+        os.close(handle)  # somebody who removes leftovers has found it in the moment before it was locked
+
+
+def _lock(handle: int) -> bool | None:
+    """Whether the file could be locked; None if this system has no such locks. The lock ends with the process."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True
+
+
+def remove_leftovers(folder: str | Path, name: str = "") -> None:
+    """Removes the temporaries of processes that were killed while they wrote `name`, or any file, into `folder`.
+
+    A temporary that is not locked has no process; where there are no locks, one of a day ago has none.
+    """
+    import re
+    import time
+
+    pattern = re.compile(rf"\.{re.escape(name) or '.+'}\.[0-9a-f]{{{2 * RANDOM}}}")
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return
+    for path in (os.path.join(folder, each) for each in names if pattern.fullmatch(each)):
+        try:
+            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                alone = _lock(handle)
+                if alone or (alone is None and time.time() - os.fstat(handle).st_mtime > STALE):
+                    os.unlink(path)
+            finally:
+                os.close(handle)
+        except OSError:  # another process was faster, or the folder is read-only
+            continue
 
 
 def digest(path: Path) -> str:

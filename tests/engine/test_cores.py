@@ -59,6 +59,20 @@ def test_quota_of_version_1(tmp_path, controllers):
     assert cores.available_cores() == 8
 
 
+def test_nested_groups_of_version_1_beside_version_2(tmp_path):
+    """Both hierarchies of a hybrid system count, and in each the groups above."""
+    write(tmp_path / "self", "9:cpu,cpuacct:/pods/one\n1:name=systemd:/elsewhere\n0::/user/one\n")
+    for group, quota in (("", "-1"), ("pods", "300000"), ("pods/one", "700000")):
+        write(tmp_path / "cgroup" / "cpu,cpuacct" / group / "cpu.cfs_quota_us", quota)
+        write(tmp_path / "cgroup" / "cpu,cpuacct" / group / "cpu.cfs_period_us", "100000")
+    write(tmp_path / "cgroup/unified/user/cpu.max", "500000 100000")
+    assert cores.available_cores() == 3
+    write(tmp_path / "cgroup/unified/user/cpu.max", "220000 100000")
+    assert cores.available_cores() == 2
+    write(tmp_path / "self", "9:cpu,cpuacct:/pods/../../outside\n")
+    assert cores.available_cores() >= 1
+
+
 def test_a_path_that_the_container_cannot_see(tmp_path):
     """With version 1 a container reads the host's path, which does not exist inside; the group's root is its own."""
     write(tmp_path / "self", "4:cpu:/docker/0123\n")

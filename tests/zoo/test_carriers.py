@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from support.models import toy
 
+from mobilenet import files
 from mobilenet.values import replace
 from mobilenet.zoo import carriers, download, load, published
 from mobilenet.zoo.carriers import FetchError, fetch
@@ -300,13 +301,27 @@ def test_damaged_pins_are_written_anew(tmp_path, cache):
         assert json.loads((cache / "pins.json").read_text())["toy/toy.bin"]["sha256"] == SHA
 
 
-def test_what_killed_processes_left_is_swept(tmp_path, cache):
+def test_what_killed_processes_left_is_removed(tmp_path, cache):
+    """Whatever its age, if no process holds it; a file that is being written stays."""
+    fcntl = pytest.importorskip("fcntl", reason="locks of POSIX")
     folder = fetch(model(official(tmp_path))).folder
-    stale, fresh = folder / ".toy.bin.abcdefgh", folder / ".toy.bin.ijklmnop"
-    for path in (stale, fresh, folder / "tmpabcdefgh"):
+    left, held, other = folder / ".toy.bin.0123456789ab", folder / ".toy.bin.ba9876543210", folder / ".hidden"
+    for path in (left, held, other, cache / ".pins.json.0123456789ab"):
         path.write_bytes(b"half")
-    for path in (stale, folder / "tmpabcdefgh"):
-        os.utime(path, (0, 0))
+    with open(held) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fetch(model(NOWHERE))
+        assert sorted(path.name for path in folder.iterdir()) == [other.name, held.name, "toy.bin"]
+    assert not [path for path in cache.iterdir() if path.name.startswith(".")]
+
+
+def test_without_locks_only_old_temporaries_are_removed(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(files, "_lock", lambda handle: None)
+    folder = fetch(model(official(tmp_path))).folder
+    stale, fresh = folder / ".toy.bin.0123456789ab", folder / ".toy.bin.ba9876543210"
+    for path in (stale, fresh):
+        path.write_bytes(b"half")
+    os.utime(stale, (0, 0))
     fetch(model(NOWHERE))
     assert sorted(path.name for path in folder.iterdir()) == [fresh.name, "toy.bin"]
 
@@ -314,7 +329,7 @@ def test_what_killed_processes_left_is_swept(tmp_path, cache):
 def test_half_written_model_files_are_swept(tmp_path, monkeypatch, cache):
     monkeypatch.setattr(load, "convert_published", lambda entry, report: toy())
     (cache / "models").mkdir(parents=True)
-    stale = cache / "models" / ".imagenet.safetensors.abcdefgh"
+    stale = cache / "models" / ".imagenet.safetensors.0123456789ab"
     stale.write_bytes(b"half")
     os.utime(stale, (0, 0))
     assert load.load_model("imagenet").labels == toy().labels

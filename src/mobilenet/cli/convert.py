@@ -10,6 +10,7 @@ import click
 from .. import modelfile
 from ..convert import convert as conversions
 from ..errors import UsageError
+from ..files import remove_leftovers
 from .shell import command, resolution_option, set_option
 from .tables import table
 
@@ -42,6 +43,7 @@ def convert(
         raise UsageError(f"--out {out}: a model file ends in .safetensors")
     names = None if labels is None else read_labels(labels)
     conversion = conversions.convert(source, labels=names, resolution=resolution, entry=entry, settings=settings)
+    remove_leftovers(out.parent, out.name)
     modelfile.write(conversion.model, out)
     if mapping:
         rows = [(origin.source, "x".join(map(str, origin.shape)), origin.canonical) for origin in conversion.origins]

