@@ -89,11 +89,12 @@ long process_id() {
 struct Workers::Pool {
   using Count = std::uint64_t;  // of stages since the pool was made; the one under way is the number of those done
 
-  // Own cache lines for each part: only its thread writes them as long as nobody is late.
+  // On cache lines of their own: only its thread writes them as long as nobody is late, and waiting threads read `absent` only.
   struct Part {
-    std::atomic<Count> begun{0};      // stages of which somebody has begun this part
+    std::atomic<Count> begun{0};  // stages of which somebody has begun this part
+    char apart[120];
     std::atomic<bool> absent{false};  // another thread had to begin it
-    char apart[112];
+    char apart_too[127];
   };
 
   std::vector<Part> parts;
