@@ -64,7 +64,12 @@ def command() -> int:
     try:
         status = main(prog_name="mobilenet", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        import io
+
+        from .errors import printable
+
+        error.show(text := io.StringIO())
+        print("\n".join(map(printable, text.getvalue().rstrip().split("\n"))), file=sys.stderr)  # it may quote an argument
         return error.exit_code
     except SystemExit as end:
         if sys.stdout is not stdout:  # so click notes that its pipe is closed

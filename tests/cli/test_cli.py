@@ -143,6 +143,34 @@ def test_labels_cannot_control_a_terminal(folder, tmp_path, make):
     assert str(mobilenet.load(tmp_path / "m.safetensors")(IMAGE)).isprintable()
 
 
+ESCAPES = "\x1b]0;owned\x07"
+
+
+def test_names_cannot_control_a_terminal(model, folder, tmp_path):
+    """Folders, files and arguments that hold escape sequences, in what the commands print on both streams."""
+    hostile = tmp_path / f"{ESCAPES}\nname"
+    hostile.mkdir()
+    photo = (folder / "one.png").rename(hostile / f"{ESCAPES}.png")
+    copy = hostile / "toy.safetensors"
+    copy.write_bytes(model.read_bytes())
+    for arguments, status in (
+        (("predict", photo, "--model", copy, "--save", hostile / "out"), 0),
+        (("predict", hostile / "none.png", "--model", copy), 1),
+        (("cost", copy), 0),
+        (("evaluate", "--model", copy, "--data", hostile), 2),
+        (("convert", photo, "--out", hostile / "m.safetensors"), 1),
+        (("fetch", ESCAPES), 2),
+        (("cost", "mobilenet_v2", f"--{ESCAPES}"), 2),
+        (("predict", photo, "--threads", ESCAPES), 2),
+    ):
+        code = "from mobilenet.__main__ import run; run()"
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == status, (arguments, done.stdout, done.stderr)
+        printed = done.stdout + done.stderr
+        assert all(line.isprintable() for line in printed.split("\n")), (arguments, printed)
+
+
 def test_predict_masks(folder, tmp_path):
     modelfile.write(segmenter(), tmp_path / "s.safetensors")
     common = ("predict", folder, "--model", tmp_path / "s.safetensors")

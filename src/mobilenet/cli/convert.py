@@ -11,7 +11,7 @@ from .. import modelfile
 from ..convert import convert as conversions
 from ..errors import UsageError
 from ..files import remove_leftovers
-from .shell import command, resolution_option, set_option
+from .shell import command, resolution_option, set_option, tell
 from .tables import table
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def convert(
     network = conversion.model.network
     settings = {key: getattr(network.settings, key) for key in ("width", "classes", "padding", "epsilon")}
     summary = ", ".join(f"{key} {value}" for key, value in settings.items())
-    click.echo(f"{out}: {network.architecture} from {conversion.layout.name} ({summary}), {len(conversion.origins)} tensors")
+    tell(f"{out}: {network.architecture} from {conversion.layout.name} ({summary}), {len(conversion.origins)} tensors")
 
 
 def read_labels(path: Path) -> list[str]:

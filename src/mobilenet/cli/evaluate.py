@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from .predictor import backend_option, load_predictor
-from .shell import command, json_option, model_option, progress, say, threads_option
+from .shell import command, json_option, model_option, progress, say, tell, threads_option
 
 
 @command
@@ -33,7 +33,7 @@ def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if value is not None)
-        click.echo(f"{result.images} images: {metrics}")
+        tell(f"{result.images} images: {metrics}")
     for reason in result.failed:
         say(f"mobilenet: {reason}")
     if result.failed:

@@ -7,7 +7,7 @@ import json
 import click
 
 from ..zoo import carriers, published
-from .shell import command, json_option, print_json, say
+from .shell import command, json_option, print_json, say, tell
 from .tables import models_table
 
 
@@ -66,4 +66,4 @@ def fetch(name: str) -> None:
     carried = carriers.fetch(model, say)
     for file in model.files:
         note = "" if len(file.sha256) == 64 else "  (no full sha256 is published for this file)"
-        click.echo(f"{carried.sha256[file.name]}  {carried.folder / file.name}{note}")
+        tell(f"{carried.sha256[file.name]}  {carried.folder / file.name}{note}")

@@ -16,7 +16,7 @@ from ..images.open import ImageError, open_image
 from ..tasks.results import OutputError, Prediction
 from ..values import Value
 from .predictor import backend_option, load_predictor
-from .shell import command, json_option, model_option, print_json, process_peak, progress, say, threads_option
+from .shell import command, json_option, model_option, print_json, process_peak, progress, say, tell, threads_option
 from .tables import prediction_line
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def predict(
         if seconds:
             print_summary(predictor, seconds, len(seconds) + len(errors))
         if save is not None and answers:
-            click.echo(f"drawn in {save}")
+            tell(f"drawn in {save}")
     if errors:
         sys.exit(1)
 

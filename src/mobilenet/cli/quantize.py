@@ -11,7 +11,7 @@ from ..charts import check_chart
 from ..engine.backends import limit_numpy
 from ..errors import UsageError
 from ..zoo.load import load_model
-from .shell import command, json_option, print_json, progress, say, threads_option
+from .shell import command, json_option, print_json, progress, say, tell, threads_option
 from .tables import noise_table
 
 
@@ -57,7 +57,7 @@ def quantize(
         print_json(result.report.to_json())
     else:
         click.echo(noise_table(result.report))
-        click.echo(f"{out}: {content.network.architecture} in integers")
+        tell(f"{out}: {content.network.architecture} in integers")
     for reason in result.report.failed:
         say(f"mobilenet: {reason}")
     if result.report.failed:

@@ -70,6 +70,11 @@ def say(line: str) -> None:
     click.echo(printable(line), err=True)
 
 
+def tell(line: str) -> None:
+    """Prints a line on stdout, whatever a name in it may hold."""
+    click.echo(printable(line))
+
+
 def parse_resolution(context: click.Context, parameter: click.Parameter, value: str | None) -> Resolution | None:
     """``224`` for a square, or height and width as ``513x385``."""
     if value is None:

@@ -108,5 +108,6 @@ def prediction_line(prediction: Prediction) -> str:
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:
     from tabulate import tabulate
 
+    rows = [[printable(cell) for cell in row] for row in rows]
     text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
     return text
