@@ -28,24 +28,30 @@ class Stopped(BaseException):
 def run() -> NoReturn:
     """Runs the command, and ends the process."""
     process = os.getpid()
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != process:  # a forked child has no files to remove, and its parent's stack is not its own
+        if received or os.getpid() != process:  # a second one waits for nothing; a forked child has nothing to remove
             end_by(number)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda number, frame: end_by(number))  # a second one does not wait for anything
+        received.append(number)
         raise Stopped(number)
 
+    status = 1
     try:
         for each in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup and background jobs ask
                 signal.signal(each, stop)
         status = command()
         sys.stdout.flush()
-    except (Stopped, KeyboardInterrupt) as stopped:
-        end_by(stopped.args[0] if isinstance(stopped, Stopped) else signal.SIGINT)
+    except KeyboardInterrupt:
+        received.append(signal.SIGINT)
     except BrokenPipeError:
-        end_by(getattr(signal, "SIGPIPE", signal.SIGTERM))
+        received.append(getattr(signal, "SIGPIPE", signal.SIGTERM))
+    except BaseException:
+        if not received:  # else it is what some library made of Stopped
+            raise
+    if received:
+        end_by(received[0])
     sys.exit(status)
 
 
