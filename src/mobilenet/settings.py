@@ -55,7 +55,7 @@ class Settings(Value):
 
     def to_json(self) -> dict[str, Any]:
         """All fields in JSON's types, without a kind: what a model file stores."""
-        return {name: to_json(value) for name, value in vars(self).items()}
+        return {name: to_tagged_json(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, data: object) -> Self:
@@ -79,17 +79,21 @@ def require(path: str, value: object, rules: Iterable[tuple[str, bool, str]]) ->
             raise UsageError(f"{path}.{name} {short_repr(getattr(value, name))}: must be {rule}")
 
 
-def to_json(value: Any) -> Any:
-    """JSON's types: dataclasses become objects with a kind and all their fields, tuples lists."""
+def to_tagged_json(value: Any) -> Any:
+    """JSON's types: values and dataclasses become objects with a kind and all their fields, tuples lists. For recipes."""
     if has_fields(value):
-        return {"kind": kind_of(type(value)), **{name: to_json(getattr(value, name)) for name in value.__dataclass_fields__}}
+        names = value.__dataclass_fields__
+        return {"kind": kind_of(type(value)), **{name: to_tagged_json(getattr(value, name)) for name in names}}
     if isinstance(value, Mapping):
-        return {key: to_json(item) for key, item in value.items()}
-    return [to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
+        return {key: to_tagged_json(item) for key, item in value.items()}
+    return [to_tagged_json(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
-def from_json(cls: type[T], data: object, noun: str = "") -> T:
-    """The reverse of `to_json`. UsageError names the key that is unknown, missing or of the wrong type."""
+def from_tagged_json(cls: type[T], data: object, noun: str = "") -> T:
+    """The reverse of `to_tagged_json`; a kind may be left out where only one class fits, and any field that has a default.
+
+    UsageError names the key that is unknown, missing or of the wrong type.
+    """
     value: T = parse(cls, data, noun or kind_of(cls))
     return value
 
@@ -206,7 +210,7 @@ def parse_fields(cls: Any, entries: Mapping[str, Any], path: str) -> Any:
 
 
 def paths(data: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Every setting in `to_json`'s object by its path: ``lr``, ``optimizer``, ``optimizer.momentum``."""
+    """Every setting in `to_tagged_json`'s object by its path: ``lr``, ``optimizer``, ``optimizer.momentum``."""
     names: list[str] = []
     for key, item in data.items():
         if key != "kind":
@@ -215,10 +219,10 @@ def paths(data: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def changed(data: Mapping[str, Any], path: str, text: str) -> dict[str, Any]:
-    """`data`, as `to_json` makes it, with the setting at `path` taken from `text`: JSON, or the text itself.
+    """`data`, as `to_tagged_json` makes it, with the setting at `path` taken from `text`: JSON, or the text itself.
 
     The last name of a path is enough if only one path ends in it. Only the path is checked (UsageError gives the nearest
-    names); `from_json` checks the values when all changes are in.
+    names); `from_tagged_json` checks the values when all changes are in.
     """
     known = paths(data)
     if path.partition(".")[0] not in data:

@@ -11,7 +11,7 @@ from .. import modelfile
 from ..convert import convert as conversions
 from ..errors import UsageError
 from ..files import remove_leftovers
-from .shell import command, resolution_option, set_option, tell
+from .shell import command, parse_settings, resolution_option, set_option, tell
 from .tables import table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--labels", type=click.Path(path_type=Path), help="A text file with one label per line.")
 @resolution_option
 @click.option("--entry", help="Key of the state dict, for a checkpoint that holds several.")
-@set_option
+@set_option("architecture", "shortcut=none", parse_settings)
 @click.option("--mapping", is_flag=True, help="Print the origin of every tensor.")
 def convert(
     source: Path,

@@ -15,7 +15,7 @@ from ..engine.backends import planned_bytes
 from ..network import catalog, cost as ledgers
 from ..zoo.load import load_model
 from ..zoo.published import models
-from .shell import command, json_option, resolution_option, say, set_option
+from .shell import command, json_option, parse_settings, resolution_option, say, set_option
 from .tables import ledger_table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--classes", type=int, help="Outputs of the classifier; 0 for none.")
 @click.option("--output-stride", type=int, help="32, 16 or 8.")
 @click.option("--precision", default="fp32", show_default=True, help="Numbers of the memory columns: fp32, fp16 or int8.")
-@set_option
+@set_option("architecture", "shortcut=none", parse_settings)
 @json_option
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Draw memory and MAdds (.png, .svg, .pdf).")
 def cost(

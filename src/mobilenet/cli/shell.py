@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..network.layers import Resolution
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 MAX_QUIET = 5  # items that need no progress bar
 
 
@@ -108,17 +109,17 @@ def parse_settings(context: click.Context, parameter: click.Parameter, values: S
 model_option = click.option("--model", default="imagenet", show_default=True, help="Name of a known model, or a model file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 resolution_option = click.option("--resolution", callback=parse_resolution, metavar="SIDE|HxW", help="Image size in pixels.")
-set_option = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    callback=parse_settings,
-    metavar="KEY=VALUE",
-    help="Change a setting of the architecture, for example shortcut=none.",
-)
 threads_option = click.option(
-    "--threads", type=click.IntRange(1, 256), help="Threads for one image; by default one for a few images, else all cores."
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Threads for one image; by default all cores, or one for the few images of predict.",
 )
+
+
+def set_option(what: str, example: str, callback: Callable[..., Any]) -> Callable[[F], F]:
+    """The option ``--set KEY=VALUE`` of a command, with its values read by `callback`."""
+    words = f"Change a setting of the {what}, for example {example}."
+    return click.option("--set", "settings", multiple=True, callback=callback, metavar="KEY=VALUE", help=words)
 
 
 def progress(items: Sequence[T], label: str) -> Iterable[T]:

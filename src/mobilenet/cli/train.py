@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ..errors import UsageError
-from .shell import command, parse_pairs
+from .shell import command, parse_pairs, set_option
 
 
 def recipe_names() -> list[str]:
@@ -26,14 +26,7 @@ def recipe_names() -> list[str]:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint; start anew if there is none.")
 @click.option("--smoke", is_flag=True, help="Shrink the recipe to seconds: a few small images, one epoch.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    callback=parse_pairs,
-    metavar="KEY=VALUE",
-    help="Change a setting of the recipe, for example lr=0.05 or schedule.power=1.",
-)
+@set_option("recipe", "lr=0.05 or schedule.power=1", parse_pairs)
 def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, settings: dict[str, str]) -> None:
     """Train a network by a recipe.
 

@@ -225,13 +225,13 @@ class Recipe(Settings):
 
     def to_json(self) -> dict[str, Any]:
         """JSON's types, as in a run's folder and in the model file: each value with its kind."""
-        data: dict[str, Any] = settings.to_json(self)
+        data: dict[str, Any] = settings.to_tagged_json(self)
         return data
 
     @classmethod
     def from_json(cls, data: object) -> Recipe:
         """The reverse of `to_json`; settings with a default may be missing. UsageError names the setting that is wrong."""
-        return settings.from_json(cls, data)
+        return settings.from_tagged_json(cls, data)
 
 
 def with_settings(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
@@ -244,7 +244,7 @@ def with_settings(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
         data = settings.changed(data, path, changes[path])
     side = data["resolution"]
     if side != recipe.resolution and type(side) is int and side > 0:
-        data["preprocessing"] = settings.to_json(recipe.preprocessing.at(side))
+        data["preprocessing"] = settings.to_tagged_json(recipe.preprocessing.at(side))
         if "sizes" not in changes:
             data["sizes"] = [[share, max(round(s * side / recipe.resolution / 8), 1) * 8] for share, s in recipe.sizes]
     return Recipe.from_json(data)
