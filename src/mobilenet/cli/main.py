@@ -25,7 +25,7 @@ COMMANDS = {
     "cost": Entry("network", "Count parameters, multiply-adds and activation memory, layer by layer."),
     "evaluate": Entry("evaluate", "Score a model on labeled images."),
     "fetch": Entry("models", "Download a known model into the cache."),
-    "info": Entry("models", "Tell what a model is: size, cost, accuracy, labels, source."),
+    "info": Entry("models", "Tell what a model is: network, size, cost, accuracy, labels, preprocessing, source."),
     "models": Entry("models", "List the known models."),
     "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
     "quantize": Entry("quantize", "Make an integer model of a float model."),
