@@ -28,7 +28,7 @@ COMMANDS = {
     "info": Entry("models", "Tell what a model is: network, size, cost, accuracy, labels, preprocessing, source."),
     "models": Entry("models", "List the known models."),
     "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
-    "quantize": Entry("quantize", "Make an integer model of a float model."),
+    "quantize": Entry("quantize", "Make an integer model of a float model: int8 weights, uint8 activations."),
     "train": Entry("train", "Train a network by a recipe."),
 }
 
