@@ -186,13 +186,14 @@ void RunI8::blend(const ResizeStep& s, Put put) const {
     for (int y = s.rows.from; y < s.rows.to; ++y) {
       const std::uint8_t *above = row(source, panel, rows.first[y]), *below = row(source, panel, rows.second[y]);
       const int down = rows.weight[y];
+      auto* to = row(target, panel, y);
       for (int x = 0; x < target.width; ++x) {
         const long left = columns.first[x] * pixel, right = columns.second[x] * pixel;
         const int across = columns.weight[x];
         for (long c = 0; c < pixel; ++c) {
           const int before = above[left + c] * (256 - down) + below[left + c] * down;
           const int after = above[right + c] * (256 - down) + below[right + c] * down;
-          put(panel, y, x * pixel + c, before * (256 - across) + after * across);
+          put(to, x * pixel + c, before * (256 - across) + after * across);
         }
       }
     }
@@ -203,11 +204,11 @@ void RunI8::operator()(const ResizeStep& s) const {
   const Buffer& target = at(s.target);
   const Rescale to{.k = 1, .shift = 16, .source_zero = 0, .zero = 0};
   if (target.number == Number::real)
-    blend(s, [&](int panel, int y, long i, int sum) {
-      reinterpret_cast<float*>(row(target, panel, y))[i] = static_cast<float>(sum - (s.zero << 16)) * s.scale;
+    blend(s, [&](std::uint8_t* row, long i, int sum) {
+      reinterpret_cast<float*>(row)[i] = static_cast<float>(sum - (s.zero << 16)) * s.scale;
     });
   else
-    blend(s, [&](int panel, int y, long i, int sum) { row(target, panel, y)[i] = rounded_byte(sum, to); });
+    blend(s, [&](std::uint8_t* row, long i, int sum) { row[i] = rounded_byte(sum, to); });
 }
 
 // Channel by channel: the target's panels may begin elsewhere than the source's.
@@ -230,15 +231,18 @@ void RunI8::operator()(const ConcatStep& s) const {
 void RunI8::operator()(const EmitStep& s) const {
   const Buffer& source = at(s.source);
   const long plane = static_cast<long>(source.height) * source.width;
-  for (int c = 0; c < source.channels; ++c) {
-    const long step = source.pixel_bytes(c / kPanel) / source.layout().itemsize;
+  for (int panel = 0; panel < source.blocks(); ++panel) {
+    const long step = source.pixel_bytes(panel) / source.layout().itemsize;
+    const int first = panel * kPanel, channels = std::min(kPanel, source.channels - first);
     for (int y = s.rows.from; y < s.rows.to; ++y) {
-      float* to = outputs[s.output] + c * plane + static_cast<long>(y) * source.width;
-      const std::uint8_t* from = row(source, c / kPanel, y);
-      if (source.number == Number::real)
-        for (int x = 0; x < source.width; ++x) to[x] = reinterpret_cast<const float*>(from)[x * step + c % kPanel];
-      else
-        for (int x = 0; x < source.width; ++x) to[x] = static_cast<float>(from[x * step + c % kPanel] - s.zero) * s.scale;
+      float* to = outputs[s.output] + first * plane + static_cast<long>(y) * source.width;
+      const std::uint8_t* bytes = row(source, panel, y);
+      const auto* reals = reinterpret_cast<const float*>(bytes);
+      for (int c = 0; c < channels; ++c, to += plane)
+        if (source.number == Number::real)
+          for (int x = 0; x < source.width; ++x) to[x] = reals[x * step + c];
+        else
+          for (int x = 0; x < source.width; ++x) to[x] = static_cast<float>(bytes[x * step + c] - s.zero) * s.scale;
     }
   }
 }

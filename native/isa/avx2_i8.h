@@ -14,6 +14,7 @@ struct Int256 {
   static constexpr int lanes = 8;
   using Sums = __m256i;
   using Bytes = __m256i;
+  using Floats = __m256;
 
   static Sums load(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static void store_sums(std::int32_t* p, Sums x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
@@ -28,11 +29,12 @@ struct Int256 {
     to[2] = _mm256_unpacklo_epi16(high, third_high), to[3] = _mm256_unpackhi_epi16(high, third_high);
   }
 
-  static Sums round_magic(Sums sum, const float* scale, const float* offset) {
-    return _mm256_castps_si256(_mm256_fmadd_ps(_mm256_castsi256_ps(sum), _mm256_loadu_ps(scale), _mm256_loadu_ps(offset)));
+  static Floats floats(const float* p) { return _mm256_loadu_ps(p); }
+  static Sums round_magic(Sums sum, Floats scale, Floats offset) {
+    return _mm256_castps_si256(_mm256_fmadd_ps(_mm256_castsi256_ps(sum), scale, offset));
   }
-  static Sums round_general(Sums sum, const float* scale) {
-    const __m256 y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scale), _mm256_set1_ps(i8::kMagic));
+  static Sums round_general(Sums sum, Floats scale) {
+    const __m256 y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, _mm256_set1_ps(i8::kMagic));
     return _mm256_castps_si256(_mm256_max_ps(_mm256_min_ps(y, _mm256_set1_ps(i8::kMagic + 32767)), _mm256_set1_ps(i8::kMagic - 32768)));
   }
 
@@ -71,6 +73,16 @@ struct Int256 {
     const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1));
     return _mm256_shuffle_epi8(x, _mm256_or_si256(first, _mm256_set1_epi32(4 * j)));
   }
+  // RNE(x * factor + offset) of 8 values in double precision, from 0 to 255.
+  static Sums color(const float* p, double factor, double offset) {
+    const auto half = [&](const float* at) {
+      const __m256d y = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm_loadu_ps(at)), _mm256_set1_pd(factor), _mm256_set1_pd(offset));
+      return _mm256_cvtpd_epi32(_mm256_min_pd(_mm256_max_pd(y, _mm256_setzero_pd()), _mm256_set1_pd(255)));
+    };
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(half(p)), half(p + 4), 1);
+  }
+  static Sums shifted(Sums x, int bits) { return _mm256_sll_epi32(x, _mm_cvtsi32_si128(bits)); }
+  static Sums either(Sums a, Sums b) { return _mm256_or_si256(a, b); }
   static void store_real(float* target, Sums sum, const float* scale) {
     _mm256_storeu_ps(target, _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scale)));
   }

@@ -15,6 +15,7 @@ struct Int512 {
   using Bytes = __m512i;
   using Value = __m512i;
   using Weight = __m512i;
+  using Floats = __m512;
 
   static Sums load(const std::int32_t* p) { return _mm512_loadu_si512(p); }
   static void store_sums(std::int32_t* p, Sums x) { _mm512_storeu_si512(p, x); }
@@ -36,11 +37,12 @@ struct Int512 {
     to[2] = _mm512_unpacklo_epi16(high, third_high), to[3] = _mm512_unpackhi_epi16(high, third_high);
   }
 
-  static Sums round_magic(Sums sum, const float* scale, const float* offset) {
-    return _mm512_castps_si512(_mm512_fmadd_ps(_mm512_castsi512_ps(sum), _mm512_loadu_ps(scale), _mm512_loadu_ps(offset)));
+  static Floats floats(const float* p) { return _mm512_loadu_ps(p); }
+  static Sums round_magic(Sums sum, Floats scale, Floats offset) {
+    return _mm512_castps_si512(_mm512_fmadd_ps(_mm512_castsi512_ps(sum), scale, offset));
   }
-  static Sums round_general(Sums sum, const float* scale) {
-    const __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(scale), _mm512_set1_ps(i8::kMagic));
+  static Sums round_general(Sums sum, Floats scale) {
+    const __m512 y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, _mm512_set1_ps(i8::kMagic));
     return _mm512_castps_si512(_mm512_max_ps(_mm512_min_ps(y, _mm512_set1_ps(i8::kMagic + 32767)), _mm512_set1_ps(i8::kMagic - 32768)));
   }
 
@@ -88,6 +90,16 @@ struct Int512 {
     const __m512i first = _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1));
     return _mm512_shuffle_epi8(x, _mm512_or_si512(first, _mm512_set1_epi32(4 * j)));
   }
+  // RNE(x * factor + offset) of 16 values in double precision, from 0 to 255.
+  static Sums color(const float* p, double factor, double offset) {
+    const auto half = [&](const float* at) {
+      const __m512d y = _mm512_fmadd_pd(_mm512_cvtps_pd(_mm256_loadu_ps(at)), _mm512_set1_pd(factor), _mm512_set1_pd(offset));
+      return _mm512_cvtpd_epi32(_mm512_min_pd(_mm512_max_pd(y, _mm512_setzero_pd()), _mm512_set1_pd(255)));
+    };
+    return _mm512_inserti64x4(_mm512_castsi256_si512(half(p)), half(p + 8), 1);
+  }
+  static Sums shifted(Sums x, int bits) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(bits)); }
+  static Sums either(Sums a, Sums b) { return _mm512_or_si512(a, b); }
   static void store_real(float* target, Sums sum, const float* scale) {
     _mm512_storeu_ps(target, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(scale)));
   }

@@ -1,4 +1,5 @@
-// Int8 without any instruction set: four sums at a time in plain integers.
+// Int8 without any instruction set, in plain integers: four sums at a time, or as many as another processor has, so that what is
+// written for its registers can be tested anywhere.
 #pragma once
 
 #include <cstring>
@@ -7,88 +8,124 @@
 
 namespace mobilenet {
 
-struct PortableI8 {
+template <int Lanes>
+struct PortableInt {
   static constexpr const char* name = "portable";
-  static constexpr int lanes = 4;
-  typedef std::int32_t Sums __attribute__((vector_size(16)));
+  static constexpr int lanes = Lanes;
+  struct Sums {
+    std::int32_t of[Lanes];
+  };
+  struct Floats {
+    float of[Lanes];
+  };
   struct Bytes {
-    std::uint8_t of[16];
+    std::uint8_t of[4 * Lanes];  // as packing leaves them: register j's sums 4 l to 4 l + 3 are bytes 16 l + 4 j and on
   };
   struct Value {
-    Sums tap[4];
+    std::int16_t of[Lanes][4];
   };
   using Weight = Value;
 
-  static Sums load(const std::int32_t* p) {
-    Sums x;
+  template <class T>
+  static T copied(const void* p) {
+    T x;
     std::memcpy(&x, p, sizeof(x));
     return x;
   }
-  static void store_sums(std::int32_t* p, Sums x) { std::memcpy(p, &x, sizeof(x)); }
-  static Bytes load_bytes(const std::uint8_t* p) {
-    Bytes x;
-    std::memcpy(&x, p, sizeof(x));
-    return x;
+  template <class Lane>
+  static Sums each(Lane lane) {
+    Sums to;
+    for (int i = 0; i < lanes; ++i) to.of[i] = lane(i);
+    return to;
   }
   template <class T>
-  static Value taps(const T* p, int apart) {  // the four inputs of four channels that stand `apart` values apart
-    Value made;
-    for (int tap = 0; tap < 4; ++tap)
-      for (int lane = 0; lane < lanes; ++lane) made.tap[tap][lane] = p[lane * apart + tap];
-    return made;
+  static Value four(const T* p, int apart) {  // the four inputs of channels that stand `apart` values apart
+    Value to;
+    for (int i = 0; i < lanes; ++i)
+      for (int k = 0; k < 4; ++k) to.of[i][k] = p[i * apart + k];
+    return to;
   }
-  static Weight weight(const std::int8_t* p) { return taps(p, 4); }
-  static Value value(const Bytes& x) { return taps(x.of, 4); }
-  static Value broadcast(const std::uint8_t* p) { return taps(p, 0); }
-  static Sums dot(Sums sum, const Value& v, const Weight& w) {
-    return sum + v.tap[0] * w.tap[0] + v.tap[1] * w.tap[1] + v.tap[2] * w.tap[2] + v.tap[3] * w.tap[3];
+
+  static Sums load(const std::int32_t* p) { return copied<Sums>(p); }
+  static void store_sums(std::int32_t* p, const Sums& x) { std::memcpy(p, &x, sizeof(x)); }
+  static Bytes load_bytes(const std::uint8_t* p) { return copied<Bytes>(p); }
+  static Floats floats(const float* p) { return copied<Floats>(p); }
+  static Weight weight(const std::int8_t* p) { return four(p, 4); }
+  static Value value(const Bytes& x) { return four(x.of, 4); }
+  static Value broadcast(const std::uint8_t* p) { return four(p, 0); }
+  static Sums dot(const Sums& sum, const Value& v, const Weight& w) {
+    return each([&](int i) {
+      std::int32_t x = sum.of[i];
+      for (int k = 0; k < 4; ++k) x += v.of[i][k] * w.of[i][k];
+      return x;
+    });
   }
-  static Sums multiply_add(Sums a, Sums b, Sums c) { return a * b + c; }
+  static Sums multiply_add(const Sums& a, const Sums& b, const Sums& c) {
+    return each([&](int i) { return a.of[i] * b.of[i] + c.of[i]; });
+  }
+  static Sums shifted(const Sums& x, int bits) {
+    return each([&](int i) { return x.of[i] << bits; });
+  }
+  static Sums either(const Sums& a, const Sums& b) {
+    return each([&](int i) { return a.of[i] | b.of[i]; });
+  }
   static void interleave(const Bytes& a, const Bytes& b, const Bytes& c, Bytes (&to)[4]) {
-    for (int i = 0; i < 16; ++i) {
-      std::uint8_t* four = to[i / 4].of + i % 4 * 4;
-      four[0] = a.of[i], four[1] = b.of[i], four[2] = c.of[i], four[3] = 0;
+    for (int i = 0; i < 4 * lanes; ++i) {
+      std::uint8_t* place = to[i / 4 % 4].of + i / 16 * 16 + i % 4 * 4;
+      place[0] = a.of[i], place[1] = b.of[i], place[2] = c.of[i], place[3] = 0;
     }
   }
 
   // Rounded values are limited to 16 bits, as the other instruction sets keep them.
-  static Sums round(Sums sum, const float* scale) {
-    Sums to;
-    for (int i = 0; i < lanes; ++i) {
-      const std::int64_t y = i8::rounded(sum[i], static_cast<std::int64_t>(scale[i] * static_cast<float>(1 << i8::kShift)));
-      to[i] = static_cast<std::int32_t>(y < -32768 ? -32768 : y > 32767 ? 32767 : y);
-    }
-    return to;
+  static std::int32_t rounded(std::int32_t sum, float scale) {
+    const std::int64_t y = i8::rounded(sum, static_cast<std::int64_t>(scale * static_cast<float>(1 << i8::kShift)));
+    return static_cast<std::int32_t>(y < -32768 ? -32768 : y > 32767 ? 32767 : y);
   }
-  static Sums round_magic(Sums sum, const float* scale, const float*) { return round(sum - i8::kMagicBits, scale); }
-  static Sums round_general(Sums sum, const float* scale) { return round(sum, scale); }
+  static Sums round_magic(const Sums& sum, const Floats& scale, const Floats&) {
+    return each([&](int i) { return rounded(sum.of[i] - i8::kMagicBits, scale.of[i]); });
+  }
+  static Sums round_general(const Sums& sum, const Floats& scale) {
+    return each([&](int i) { return rounded(sum.of[i], scale.of[i]); });
+  }
 
-  static Bytes pack_shifted(Sums a, Sums b, Sums c, Sums d, int zero, int low, int high) {
+  static Bytes pack_shifted(const Sums& a, const Sums& b, const Sums& c, const Sums& d, int zero, int low, int high) {
     Bytes to;
-    for (int i = 0; i < 16; ++i) {
-      const int y = zero + (i < 4 ? a : i < 8 ? b : i < 12 ? c : d)[i % 4];
+    const Sums* const four[] = {&a, &b, &c, &d};
+    for (int i = 0; i < 4 * lanes; ++i) {
+      const int y = zero + four[i / 4 % 4]->of[i / 16 * 4 + i % 4];
       to.of[i] = static_cast<std::uint8_t>(y < low ? low : y > high ? high : y);
     }
     return to;
   }
-  static Bytes pack(Sums a, Sums b, Sums c, Sums d) { return pack_shifted(a, b, c, d, 0, 0, 255); }
+  static Bytes pack(const Sums& a, const Sums& b, const Sums& c, const Sums& d) { return pack_shifted(a, b, c, d, 0, 0, 255); }
 
   template <int Vectors>
-  static void store(std::uint8_t* target, long, const Bytes& x, int, int) {
-    static_assert(Vectors == 4);
-    std::memcpy(target, &x, sizeof(x));
+  static void store(std::uint8_t* target, long stride, const Bytes& x, int pixels, int bytes) {
+    for (int i = 0; i < 4 * lanes; ++i) {
+      const int part = i / 4 % 4, pixel = part / Vectors, channel = i / 16 * 4 * Vectors + part % Vectors * 4 + i % 4;
+      if (pixel < pixels && channel < bytes) target[pixel * stride + channel] = x.of[i];
+    }
   }
+  // The part's bytes as the sums of register `part` stand.
   template <int Vectors>
   static Sums spread(const std::uint8_t* p, int part) {
-    Sums to;
-    for (int i = 0; i < lanes; ++i) to[i] = p[part * lanes + i];
-    return to;
+    return each([&](int i) { return p[i / 4 * 4 * Vectors + part * 4 + i % 4]; });
   }
-  static void store_real(float* target, Sums sum, const float* scale) {
-    for (int i = 0; i < lanes; ++i) target[i] = static_cast<float>(sum[i]) * scale[i];
+  // RNE(x * factor + offset) in double precision, from 0 to 255.
+  static Sums color(const float* p, double factor, double offset) {
+    constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52: a double of this size has no bits behind the point
+    return each([&](int i) {
+      const double y = p[i] * factor + offset, limited = y > 0 ? (y < 255 ? y : 255) : 0;  // the product is exact
+      return static_cast<std::int32_t>(limited + magic - magic);
+    });
+  }
+  static void store_real(float* target, const Sums& sum, const float* scale) {
+    for (int i = 0; i < lanes; ++i) target[i] = static_cast<float>(sum.of[i]) * scale[i];
   }
 
   static constexpr int tile_pixels(int) { return 2; }
 };
+
+using PortableI8 = PortableInt<4>;
 
 }  // namespace mobilenet

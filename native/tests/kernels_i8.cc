@@ -5,7 +5,11 @@
 
 #include "../core/weights_i8.h"
 #include "../isa/isa.h"
+#include "../isa/portable_i8.h"
+#include "../kernels/i8/plain_tiles.h"
+#include "../kernels/i8/product_tiles.h"
 #include "../kernels/i8/reference.h"
+#include "../kernels/i8/table.h"
 #include "support.h"
 
 namespace {
@@ -225,12 +229,29 @@ struct Pixels {
 };
 
 template <class Call>
-void compare(const char* kernel, const mobilenet::Kernels& kernels) {
+void compare(const std::string& name, const i8::Kernels& kernels) {
   for (unsigned seed = 0; seed < kRounds; ++seed) {
     const Call call(seed);
-    check(call.run(kernels.i8).memory == call.run(reference::kernels()).memory,
-          std::string(kernels.name) + " " + kernel + ", seed " + std::to_string(seed) + ": differs from the reference");
+    check(call.run(kernels).memory == call.run(reference::kernels()).memory,
+          name + ", seed " + std::to_string(seed) + ": differs from the reference");
   }
+}
+
+void compare_all(const std::string& name, const i8::Kernels& kernels) {
+  if (kernels.begin) kernels.begin();
+  compare<Product>(name + " product", kernels);
+  compare<Depthwise>(name + " depthwise", kernels);
+  compare<Accumulate>(name + " accumulate", kernels);
+  compare<Pixels>(name + " pixels", kernels);
+  if (kernels.end) kernels.end();
+  std::printf("%s: int8 as the reference\n", name.c_str());
+}
+
+// The tile unit's kernel where there is none: its pipeline and tails, on plain loops with registers as wide as AVX-512's.
+i8::Kernels plain_tiles() {
+  i8::Kernels kernels = i8::kernels<PortableInt<16>>();
+  kernels.product = product_tiles<PlainTiles, PortableInt<16>>;
+  return kernels;
 }
 
 // The definition in words: to the nearest integer, halves to the even one.
@@ -278,12 +299,6 @@ void hostile() {
 int main() {
   rounding();
   hostile();
-  for (const std::string& isa : available_isas()) {
-    const mobilenet::Kernels& kernels = kernels_for(isa);
-    compare<Product>("product", kernels);
-    compare<Depthwise>("depthwise", kernels);
-    compare<Accumulate>("accumulate", kernels);
-    compare<Pixels>("pixels", kernels);
-    std::printf("%s: int8 as the reference\n", isa.c_str());
-  }
+  compare_all("plain tiles", plain_tiles());
+  for (const std::string& isa : available_isas()) compare_all(isa, kernels_for(isa).i8);
 }

@@ -54,13 +54,13 @@ def built() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["detections", "faults", "kernels", "programs", "vectors", "workers"])
+@pytest.mark.parametrize("name", ["detections", "faults", "kernels", "kernels_i8", "programs", "vectors", "workers"])
 def test_native_tests(built, name):
     done = run([built / f"native_{name}"])
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("isa", "vector"), [("avx2", "Avx2"), ("avx512", "Avx512")])
+@pytest.mark.parametrize(("isa", "vector"), [("avx2", "Avx2"), ("avxvnni", "AvxVnni"), ("avx512", "Avx512"), ("avx512vnni", "Avx512Vnni"), ("amx", "Amx")])
 def test_code_of_an_instruction_set_is_linked_nowhere_else(built, isa, vector):
     """The linker keeps one of several functions of one name: each that a file may share must name its vector type."""
     objects = list(built.rglob(f"{isa}.cc.o"))

@@ -19,8 +19,18 @@ struct Window3 {
 
   const DepthwiseCall& call;
   const std::uint8_t* row[3];
-  const std::int8_t* weights;  // [3 columns][4 registers]
-  int slot;                    // where this part's constants begin
+  typename V::Weight weights[12];  // [3 columns][4 registers]
+  Sums bias[4];
+  Factors<V, 4> by;
+
+  // The part whose constants begin at `slot`.
+  [[gnu::always_inline]] inline Window3(const DepthwiseCall& c, const long* offset, const std::int8_t* packed, int slot)
+      : call(c), row{c.row(offset + 1), c.row(offset + 2), c.row(offset + 3)}, by(c.requantize, slot) {
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; ++i) weights[i] = V::weight(packed + i * V::lanes * 4);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) bias[i] = V::load(c.requantize.bias + slot + i * V::lanes);
+  }
 
   [[gnu::always_inline]] inline Column column(long at) const {
     Bytes bytes[4];
@@ -33,16 +43,12 @@ struct Window3 {
 
   template <Form form>
   [[gnu::always_inline]] inline Bytes window(const Column& left, const Column& middle, const Column& right) const {
-    constexpr int one = V::lanes * 4;
     Sums sum[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      sum[i] = V::load(call.requantize.bias + slot + i * V::lanes);
-      sum[i] = V::dot(sum[i], left.part[i], V::weight(weights + i * one));
-      sum[i] = V::dot(sum[i], middle.part[i], V::weight(weights + (4 + i) * one));
-      sum[i] = V::dot(sum[i], right.part[i], V::weight(weights + (8 + i) * one));
-    }
-    return to_bytes<V, form>(sum, call.requantize, [&](int i) { return slot + i * V::lanes; });
+    for (int i = 0; i < 4; ++i)
+      sum[i] = V::dot(V::dot(V::dot(bias[i], left.part[i], weights[i]), middle.part[i], weights[4 + i]), right.part[i],
+                      weights[8 + i]);
+    return to_bytes<V, form>(sum, call.requantize, by);
   }
 
   // Pixel by pixel: `bytes` channels of each, beginning at channel `channel`.
@@ -89,7 +95,16 @@ struct Window3 {
   [[gnu::always_inline]] inline void run(std::uint8_t* target) const {
     constexpr int one = V::lanes * 4;
     const long apart = static_cast<long>(call.width) * call.dilation, all = static_cast<long>(call.pixels) * call.width;
-    for (long at = 0; at < all; at += one) {
+    long at = 0;
+    if (2 * apart == one) {  // the right column of one register is the left one of the next
+      Column left = column(0);
+      for (; at + one <= all; at += one) {
+        const Column right = column(at + one);
+        V::template store<4>(target + at, 0, window<form>(left, column(at + apart), right), 1, one);
+        left = right;
+      }
+    }
+    for (; at < all; at += one) {
       const int bytes = all - at < one ? static_cast<int>(all - at) : one;
       const Bytes result = window<form>(column(at), column(at + apart), column(at + 2 * apart));
       V::template store<4>(target + at, 0, result, 1, bytes);
@@ -106,10 +121,7 @@ void depthwise_3x3(const DepthwiseCall& call) {
   for (const long *offset = call.offsets, *end = offset + 4L * call.rows; offset != end; offset += 4) {
     std::uint8_t* target = call.target + offset[0];
     for (int part = 0; part < parts; ++part) {
-      const Window3<V> window{.call = call,
-                              .row = {call.row(offset + 1), call.row(offset + 2), call.row(offset + 3)},
-                              .weights = call.weights + part * 12 * one,
-                              .slot = part * one};
+      const Window3<V> window(call, offset, call.weights + part * 12 * one, part * one);
       const int channel = part * one, bytes = call.width - channel < one ? call.width - channel : one;
       if (flat)
         window.template run<form>(target);

@@ -28,6 +28,7 @@ template <class V, int Vectors>
   const int bytes = call.width - slot < Vectors * V::lanes ? call.width - slot : Vectors * V::lanes;
   std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + pixel * step + slot;
   const std::uint8_t* residual = call.residual ? call.residual + pixel * step + slot : nullptr;
+  const Factors<V, Vectors> by(to, slot);
   for (int p = 0; p < pixels; p += per_register) {
     const int count = pixels - p < per_register ? pixels - p : per_register;
     Sums four[4];
@@ -39,10 +40,9 @@ template <class V, int Vectors>
         four[i] = V::multiply_add(V::template spread<Vectors>(residual + at * step, v),
                                   V::load(call.factor + slot + v * V::lanes), four[i]);
     }
-    const auto slots = [&](int i) { return slot + i % Vectors * V::lanes; };
-    const auto result = to.form == Form::general   ? to_bytes<V, Form::general>(four, to, slots)
-                        : to.form == Form::shifted ? to_bytes<V, Form::shifted>(four, to, slots)
-                                                   : to_bytes<V, Form::plain>(four, to, slots);
+    const auto result = to.form == Form::general   ? to_bytes<V, Form::general>(four, to, by)
+                        : to.form == Form::shifted ? to_bytes<V, Form::shifted>(four, to, by)
+                                                   : to_bytes<V, Form::plain>(four, to, by);
     V::template store<Vectors>(target + p * step, step, result, count, bytes);
   }
 }
@@ -107,13 +107,14 @@ struct ProductTile {
   [[gnu::always_inline]] static inline void store(const ProductCall& call, int slot, int pixel, Sums (&sum)[padded][Vectors]) {
     const int bytes = call.width - slot < Vectors * V::lanes ? call.width - slot : Vectors * V::lanes;
     std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + static_cast<long>(pixel) * call.target_pixel + slot;
+    const Factors<V, Vectors> by(call.requantize, slot);
 #pragma GCC unroll 16
     for (int p = 0; p < Pixels; p += per_register) {
       const int pixels = Pixels - p < per_register ? Pixels - p : per_register;
       Sums four[4];
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) four[i] = sum[p + i / Vectors][i % Vectors];
-      const auto result = to_bytes<V, form>(four, call.requantize, [&](int i) { return slot + i % Vectors * V::lanes; });
+      const auto result = to_bytes<V, form>(four, call.requantize, by);
       V::template store<Vectors>(target + p * call.target_pixel, call.target_pixel, result, pixels, bytes);
     }
   }

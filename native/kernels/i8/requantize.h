@@ -5,17 +5,29 @@
 
 namespace mobilenet::i8 {
 
-// Four registers of sums -> bytes. `slot(i)` is where the constants of register i begin.
-template <class V, Form form, class Slot>
-[[gnu::always_inline]] inline typename V::Bytes to_bytes(const typename V::Sums (&sum)[4], const Requantize& to, Slot slot) {
+// The constants of some registers of sums. Bytes may be stored anywhere, so the compiler would load them again for each result.
+template <class V, int Vectors>
+struct Factors {
+  typename V::Floats scale[Vectors], offset[Vectors];
+
+  [[gnu::always_inline]] inline Factors(const Requantize& to, int slot) {
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v)
+      scale[v] = V::floats(to.scale + slot + v * V::lanes), offset[v] = V::floats(to.offset + slot + v * V::lanes);
+  }
+};
+
+// Four registers of sums -> bytes, of one pixel or of several.
+template <class V, Form form, int Vectors>
+[[gnu::always_inline]] inline typename V::Bytes to_bytes(const typename V::Sums (&sum)[4], const Requantize& to,
+                                                         const Factors<V, Vectors>& by) {
   typename V::Sums rounded[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    const long at = slot(i);
     if constexpr (form == Form::general)
-      rounded[i] = V::round_general(sum[i], to.scale + at);
+      rounded[i] = V::round_general(sum[i], by.scale[i % Vectors]);
     else
-      rounded[i] = V::round_magic(sum[i], to.scale + at, to.offset + at);
+      rounded[i] = V::round_magic(sum[i], by.scale[i % Vectors], by.offset[i % Vectors]);
   }
   if constexpr (form == Form::plain)
     return V::pack(rounded[0], rounded[1], rounded[2], rounded[3]);

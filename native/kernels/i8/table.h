@@ -17,22 +17,23 @@ void accumulate(const std::uint8_t* pixels, long count, int width, std::int32_t*
 
 template <class V>
 void pixels(const PixelCall& call) {
-  constexpr int chunk = 64;  // pixels at a time, so that each color is one loop over lanes
-  constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52: a double of this size has no bits behind the point
-  for (int first = 0; first < call.pixels; first += chunk) {
-    const int count = call.pixels - first < chunk ? call.pixels - first : chunk;
-    std::int32_t four[chunk] = {};
-    for (int color = 0; color < 3; ++color) {
-      const float* plane = call.planes[color] + first;
-      const double factor = call.factor[color], offset = call.offset[color];
-      for (int i = 0; i < count; ++i) {
-        const double y = plane[i] * factor + offset;  // the product of two floats is exact
-        const double limited = y > 0 ? (y < 255 ? y : 255) : 0;
-        const double rounded = limited + magic - magic;
-        four[i] |= static_cast<std::int32_t>(rounded) << (8 * color);
-      }
-    }
-    __builtin_memcpy(call.target + 4L * first, four, static_cast<std::size_t>(count) * 4);
+  const auto pixel = [&](const float* red, const float* green, const float* blue) {
+    return V::either(V::either(V::color(red, call.factor[0], call.offset[0]),
+                               V::shifted(V::color(green, call.factor[1], call.offset[1]), 8)),
+                     V::shifted(V::color(blue, call.factor[2], call.offset[2]), 16));
+  };
+  std::int32_t four[V::lanes];
+  int first = 0;
+  for (; first + V::lanes <= call.pixels; first += V::lanes) {
+    V::store_sums(four, pixel(call.planes[0] + first, call.planes[1] + first, call.planes[2] + first));
+    __builtin_memcpy(call.target + 4L * first, four, sizeof(four));
+  }
+  if (const int rest = call.pixels - first; rest > 0) {
+    float last[3][V::lanes] = {};
+    for (int color = 0; color < 3; ++color)
+      for (int i = 0; i < rest; ++i) last[color][i] = call.planes[color][first + i];
+    V::store_sums(four, pixel(last[0], last[1], last[2]));
+    __builtin_memcpy(call.target + 4L * first, four, static_cast<std::size_t>(rest) * 4);
   }
 }
 
