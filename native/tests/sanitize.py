@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = (
     "tests/engine/test_native.py",
+    "tests/engine/test_native_grid.py",
     "tests/engine/test_program.py",
     "tests/hostile/test_program.py",
     "tests/hostile/test_fuzz.py",
