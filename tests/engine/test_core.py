@@ -60,7 +60,10 @@ def test_native_tests(built, name):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("isa", "vector"), [("avx2", "Avx2"), ("avxvnni", "AvxVnni"), ("avx512", "Avx512"), ("avx512vnni", "Avx512Vnni"), ("amx", "Amx")])
+@pytest.mark.parametrize(
+    ("isa", "vector"),
+    [("avx2", "Avx2"), ("avxvnni", "AvxVnni"), ("avx512", "Avx512"), ("avx512vnni", "Avx512Vnni"), ("amx", "Amx")],
+)
 def test_code_of_an_instruction_set_is_linked_nowhere_else(built, isa, vector):
     """The linker keeps one of several functions of one name: each that a file may share must name its vector type."""
     objects = list(built.rglob(f"{isa}.cc.o"))
