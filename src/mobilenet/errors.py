@@ -66,7 +66,8 @@ def nearest_names(name: object, known: Iterable[str]) -> list[str]:
     """The known names that look most like `name`, best first: at most three, or none."""
     from difflib import get_close_matches
 
-    return get_close_matches(str(name)[:MAX_REPR], list(known), n=3, cutoff=0.5)
+    folded = {each.casefold(): each for each in known}
+    return [folded[match] for match in get_close_matches(str(name)[:MAX_REPR].casefold(), folded, n=3, cutoff=0.5)]
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:

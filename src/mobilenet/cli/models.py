@@ -12,13 +12,15 @@ from .tables import models_table
 
 
 @command
+@click.option("--task", type=click.Choice(("classification", "detection", "segmentation")), help="Only models for this task.")
 @json_option
-def models(as_json: bool) -> None:
+def models(task: str | None, as_json: bool) -> None:
     """List the known models.
 
-    Shows the published accuracy, the license, the address, and whether a model is in the cache.
+    Shows the published accuracy, the license, where a model comes from, and whether it is in the cache. The whole addresses
+    are in the JSON; 'mobilenet info NAME' tells more of one model.
     """
-    known = published.models().values()
+    known = [model for model in published.models().values() if task in (None, model.task)]
     if not as_json:
         click.echo(models_table([(model, carriers.is_cached(model)) for model in known]))
         return

@@ -85,13 +85,13 @@ def noise_table(report: Report) -> str:
 
 
 def models_table(models: Sequence[tuple[Published, bool]]) -> str:
-    """The known models, each with whether it is in the cache."""
+    """The known models, each with whether it is in the cache. Titles and whole addresses would not fit a line."""
     rows = [
-        (m.name, m.title, ", ".join(f"{k} {v:.3f}" for k, v in m.accuracy.items()), m.licence, "cached" if cached else "",
-         m.files[0].url)
+        (m.name, m.task, ", ".join(f"{k} {v:.3f}" for k, v in m.accuracy.items()), m.licence, "cached" if cached else "",
+         m.files[0].url.split("/")[2])
         for m, cached in models
     ]  # fmt: skip
-    return table(rows, ("name", "model", "published", "license", "here", "address"), ("left",) * 6)
+    return table(rows, ("name", "task", "published", "license", "here", "from"), ("left",) * 6)
 
 
 def prediction_line(prediction: Prediction) -> str:

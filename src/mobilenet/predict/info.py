@@ -102,15 +102,22 @@ class Info:
 
 
 def _pairs(values: Any) -> str:
-    if not isinstance(values, dict):
-        return str(values)
-    return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
+    """JSON values in short: numbers of four digits, entries as ``key value``."""
+    match values:
+        case dict():
+            return ", ".join(f"{key} {_pairs(value)}" for key, value in values.items())
+        case list() | tuple():
+            return f"[{', '.join(map(_pairs, values))}]"
+        case float():
+            return f"{values:.4g}"
+        case _:
+            return str(values)
 
 
 def info(source: str | os.PathLike[str]) -> Info:
     """The card of a known model, which is fetched on first use, or of a model file. Raises as `mobilenet.load`."""
     model = load_model(os.fspath(source))
-    return info_of(model, choose(model, threads=1 if model.quantization is None else None))
+    return info_of(model, choose(model, num_images=1))
 
 
 def info_of(model: ModelFile, runtime: Runtime) -> Info:

@@ -305,8 +305,11 @@ def classifier(
 
 
 def find(name: str) -> Published:
-    """The model called `name`. Raises UsageError, with the nearest names, if there is none."""
+    """The model called `name`, in letters of either case. Raises UsageError, with the nearest names, if there is none."""
     if name not in models():
+        alike = [known for known in models() if known.casefold() == name.casefold()]
+        if len(alike) == 1:
+            return models()[alike[0]]
         problem = unknown_name("model", name, models())
         raise UsageError(f"{problem}; 'mobilenet models' lists all; a file is given as ./FILE or FILE.safetensors")
     return models()[name]
