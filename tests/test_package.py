@@ -237,6 +237,14 @@ def test_type_checkers_know_the_results_of_the_known_models(tmp_path):
     for name in ("imagenet", "coco", "voc", "voc-small"):
         code.append(f"reveal_type(mobilenet.load({name!r}, threads=1)('a.jpg'))")
         types.append(results[published.find(name).task])
+    for task, result in results.items():
+        code.append(f"reveal_type(mobilenet.load(Path('m'), task={task!r})(b'image', threshold=0.5))")
+        types.append(result)
+    code.append("reveal_type(next(mobilenet.load('coco')(['a.jpg', b'image', Path('b.jpg')])))")
+    code.append("reveal_type(next(mobilenet.load('coco').stream('photos')))")
+    code.append("reveal_type(mobilenet.load('coco')('a.jpg')['person'])")
+    code.append("reveal_type(mobilenet.load('coco')('a.jpg')[0])")
+    types += ["Detections", "Detections", "Detections", "Detection"]
     code.append("def label(predict: mobilenet.Predictor) -> str: return str(predict('a.jpg'))")
     code.append("reveal_type(mobilenet.load(Path('m.safetensors'))('a.jpg'))")
     (tmp_path / "calls.py").write_text("\n".join(code))
