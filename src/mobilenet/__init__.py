@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     from .convert.convert import convert_weights as convert_weights
+    from .errors import MobilenetError as MobilenetError
     from .limits import Limits as Limits, set_limits as set_limits
     from .network.cost import cost as cost
     from .network.heads import (
@@ -47,6 +48,7 @@ HOMES = {
     "Detections": "tasks.detection",
     "Info": "predict.info",
     "Limits": "limits",
+    "MobilenetError": "errors",
     "Prediction": "tasks.results",
     "Predictor": "predict.predictor",
     "Quantized": "quantizing.quantize",
