@@ -362,9 +362,9 @@ def load(
     A type checker knows the results of "imagenet", "coco", "voc" and "voc-small", and of every model with its `task`.
 
     Args:
-        backend: "native" (the engine; a quantized model runs on its numpy reference), "reference" (numpy; in integers if
-            the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized), or a function
-            that makes an executor from a model (such as `mobilenet.nn.executor`).
+        backend: "native" (the engine; TensorFlow's integer models run on their numpy reference), "reference" (numpy; in
+            integers if the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized), or a
+            function that makes an executor from a model (such as `mobilenet.nn.executor`).
         views: scales and mirror images that a segmenter averages.
         task: what the model must do: "classification", "detection" or "segmentation".
         threads: that work on one image; the native engine uses every core by default.
