@@ -44,7 +44,7 @@ def models(task: str | None, as_json: bool) -> None:
 @click.argument("model")
 @json_option
 def info(model: str, as_json: bool) -> None:
-    """Tell what a model is: size, cost, accuracy, labels, source.
+    """Tell what a model is: network, size, cost, accuracy, labels, preprocessing, source.
 
     MODEL is the name of a known model, which is downloaded on first use, or a model file.
     """
