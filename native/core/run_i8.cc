@@ -45,7 +45,9 @@ ProductCall RunI8::call(const ProductWeights& w, int panel, const Buffer& target
           .target = nullptr,
           .residual = nullptr,
           .factor = w.factors.as<std::int32_t>() + (w.residual ? panel * kSlots : 0),
-          .pixels = target.width};
+          .pixels = target.width,
+          .row_pixels = target.width,
+          .row = target.columns() * target.pixel_bytes(place) / target.layout().itemsize};
 }
 
 // One panel of a 1x1 convolution.
@@ -54,13 +56,14 @@ void RunI8::product(const ProductWeights& w, int panel, const Buffer& source, co
   const int last = source.blocks() - 1;
   ProductCall made = call(w, panel, target, place);
   for (int y = rows.from; y < rows.to;) {
-    int count = std::min({rows.to - y, consecutive(source, y), consecutive(target, y)});
-    if (residual) count = std::min(count, consecutive(*residual, y));
+    int count = std::min({rows.to - y, consecutive(source, y), target.slots - y % target.slots});
+    if (residual) count = std::min({count, consecutive(*residual, y), consecutive(target, y)});
     const Tap tap{.full = row(source, 0, y), .panel = static_cast<long>(source.block_bytes()), .last = row(source, last, y)};
     made.taps = &tap;
     made.target = row(target, place, y);
     if (residual) made.residual = row(*residual, place, y);
     made.pixels = count * target.width;
+    made.row_pixels = target.padded() ? target.width : made.pixels;
     kernels.product(made);
     y += count;
   }

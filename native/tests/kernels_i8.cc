@@ -93,7 +93,7 @@ struct Layer {
 struct Product {
   Random random;
   bool image;
-  int inputs, outputs, kernel, stride, pixels;
+  int inputs, outputs, kernel, stride, rows, row_pixels, pixels;
   bool wide, with_residual;
   Layer layer;
   std::vector<std::uint8_t> source, residual;
@@ -105,19 +105,21 @@ struct Product {
         outputs(random.one_of({random.between(1, 90), random.between(1, 200), 16, 32, 48, 64})),
         kernel(random.one_of({1, 1, 1, 3})),
         stride(kernel == 1 ? random.one_of({1, 1, 2}) : random.between(1, 3)),
-        pixels(random.between(1, 50)),
+        rows(random.one_of({1, 1, 2, 5})),
+        row_pixels(rows == 1 ? random.between(1, 50) : random.one_of({random.between(1, 16), random.between(1, 50)})),
+        pixels(rows * row_pixels),
         wide(random.between(0, 3) == 0),
         with_residual(!wide && random.between(0, 2) == 0),
         layer(random, outputs, static_cast<std::size_t>(inputs) * kernel * kernel, true, with_residual) {
     source = random.bytes(static_cast<std::size_t>(panels_of(inputs)) * columns() * kPanel);
-    residual = random.bytes(static_cast<std::size_t>(panels_of(outputs)) * pixels * kPanel);
+    residual = random.bytes(static_cast<std::size_t>(panels_of(outputs)) * (pixels + 3 * rows) * kPanel);
   }
 
   int columns() const { return pixels * stride + kernel; }
 
   Target run(const i8::Kernels& kernels) const {
     const ProductWeights packed(layer.constants(), outputs, inputs, kernel, image, kernels.lanes);
-    const std::size_t panel_bytes = static_cast<std::size_t>(pixels) * kPanel * (layer.real ? 4 : 1);
+    const std::size_t panel_bytes = static_cast<std::size_t>(pixels + 3 * rows) * kPanel * (layer.real ? 4 : 1);
     Target target(panels_of(outputs) * panel_bytes);
     std::vector<Tap> taps;
     for (int tap = 0; tap < kernel * kernel; ++tap)
@@ -140,7 +142,9 @@ struct Product {
                        .target = target.start() + panel * panel_bytes,
                        .residual = packed.residual ? residual.data() + panel * pixels * kPanel : nullptr,
                        .factor = packed.factors.as<std::int32_t>() + (packed.residual ? panel * kSlots : 0),
-                       .pixels = pixels});
+                       .pixels = pixels,
+                       .row_pixels = row_pixels,
+                       .row = (row_pixels + (rows > 1 ? 3L : 0L)) * (wide ? kPanel : width)});
     }
     return target;
   }

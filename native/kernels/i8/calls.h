@@ -43,8 +43,8 @@ struct Tap {
   const std::uint8_t* last;
 };
 
-// A 1x1 or full convolution for `pixels` pixels of one row (or of several that lie next to each other) and one panel of channels.
-// The source's panels have pixels of 64 bytes, its last one of `narrow` bytes.
+// A 1x1 or full convolution for `pixels` pixels that lie one after another in the source, and one panel of channels. In the target
+// they are rows, which may lie apart. The source's panels have pixels of 64 bytes, its last one of `narrow` bytes.
 struct ProductCall {
   const Tap* taps;  // one for each kernel position; those outside the image point to its zero points
   int tap_count;
@@ -60,6 +60,14 @@ struct ProductCall {
   const std::uint8_t* residual;  // laid out as the target, or null
   const std::int32_t* factor;    // kSlots: what the residual is multiplied with in the sum
   int pixels;
+  int row_pixels;  // of the target; `pixels` is a multiple
+  long row;        // values from row to row of the target
+
+  // Where a pixel goes in the target, in values.
+  long place(int pixel) const {
+    if (row_pixels == pixels) return static_cast<long>(pixel) * target_pixel;
+    return pixel / row_pixels * row + static_cast<long>(pixel % row_pixels) * target_pixel;
+  }
 };
 
 // Some output rows of one panel. For each row `offsets` holds where its first pixel goes in `target`, then where its first

@@ -10,7 +10,7 @@
 
 namespace mobilenet::i8 {
 
-// Sums of some pixels, from memory, in any form: with a residual, or to real results.
+// Sums of some pixels of one row, from memory, in any form: with a residual, or to real results.
 template <class V, int Vectors>
 [[gnu::noinline]] void finish(const ProductCall& call, int slot, int pixel, int pixels, const std::int32_t* sums) {
   using Sums = typename V::Sums;
@@ -18,7 +18,7 @@ template <class V, int Vectors>
   const Requantize& to = call.requantize;
   const long step = call.target_pixel;
   if (to.form == Form::real) {
-    float* target = static_cast<float*>(call.target) + pixel * step + slot;
+    float* target = static_cast<float*>(call.target) + call.place(pixel) + slot;
     for (int p = 0; p < pixels; ++p)
       for (int v = 0; v < Vectors && slot + v * V::lanes < call.width; ++v)
         V::store_real(target + p * step + v * V::lanes, V::load(sums + (p * Vectors + v) * V::lanes),
@@ -26,8 +26,8 @@ template <class V, int Vectors>
     return;
   }
   const int bytes = call.width - slot < Vectors * V::lanes ? call.width - slot : Vectors * V::lanes;
-  std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + pixel * step + slot;
-  const std::uint8_t* residual = call.residual ? call.residual + pixel * step + slot : nullptr;
+  std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + call.place(pixel) + slot;
+  const std::uint8_t* residual = call.residual ? call.residual + call.place(pixel) + slot : nullptr;
   const Factors<V, Vectors> by(to, slot);
   for (int p = 0; p < pixels; p += per_register) {
     const int count = pixels - p < per_register ? pixels - p : per_register;
@@ -106,7 +106,7 @@ struct ProductTile {
   template <Form form>
   [[gnu::always_inline]] static inline void store(const ProductCall& call, int slot, int pixel, Sums (&sum)[padded][Vectors]) {
     const int bytes = call.width - slot < Vectors * V::lanes ? call.width - slot : Vectors * V::lanes;
-    std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + static_cast<long>(pixel) * call.target_pixel + slot;
+    std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + call.place(pixel) + slot;
     const Factors<V, Vectors> by(call.requantize, slot);
 #pragma GCC unroll 16
     for (int p = 0; p < Pixels; p += per_register) {
@@ -122,9 +122,10 @@ struct ProductTile {
 
 template <class V, int Vectors>
 void product_part(const ProductCall& call, const std::int8_t* weights, int slot) {
-  each_tile<V::tile_pixels(Vectors)>(call.pixels, [&](auto size, int pixel) {
-    ProductTile<V, decltype(size)::value, Vectors>::run(call, weights, slot, pixel);
-  });
+  for (int row = 0; row < call.pixels; row += call.row_pixels)
+    each_tile<V::tile_pixels(Vectors)>(call.row_pixels, [&](auto size, int pixel) {
+      ProductTile<V, decltype(size)::value, Vectors>::run(call, weights, slot, row + pixel);
+    });
 }
 
 template <class V>

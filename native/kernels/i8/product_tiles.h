@@ -13,7 +13,9 @@
 namespace mobilenet::i8 {
 
 constexpr int kTilePixels = 16;
-constexpr int kFewPixels = 4;     // and fewer are left to vectors
+constexpr int kFewPixels = 4;     // and fewer are left to vectors,
+constexpr int kFewQuads = 8;      // and so is a depth of so many groups of four channels: the way out of the tiles costs more
+constexpr int kLongRow = 40;      // rows of so many pixels begin with a tile of their own; shorter ones follow without a gap
 constexpr int kMaxTileStride = 2;  // pixels past the last are read, not used: they must lie within the arena's margin
 
 // One part of a panel's channels, `Vectors` registers wide. `form` is known where rounding is fast; general stands for any.
@@ -22,40 +24,56 @@ struct TilePart {
   const ProductCall& call;
   const std::int8_t* weights;
   int slot;
-  int row_taps;  // kernel positions that one tile of the image holds side by side; 0 for any other source
   alignas(64) std::int32_t sums[2][kTilePixels * Vectors * V::lanes];
   int waiting = 0, waiting_pixel = 0;  // pixels whose sums wait in `sums[turn ^ 1]`
+  bool whole = false;                  // they are 16 of one row
   int turn = 0;
 
-  TilePart(const ProductCall& c, const std::int8_t* w, int s, int side) : call(c), weights(w), slot(s), row_taps(side) {}
+  TilePart(const ProductCall& c, const std::int8_t* w, int s) : call(c), weights(w), slot(s) {}
 
   void run() {
     const Factors<V, Vectors> by(call.requantize, slot);
-    for (int pixel = 0; pixel < call.pixels; pixel += kTilePixels) {
-      unit(pixel, by);
-      waiting = call.pixels - pixel < kTilePixels ? call.pixels - pixel : kTilePixels;
-      waiting_pixel = pixel;
-      turn ^= 1;
-    }
+    const int run = call.row_pixels >= kLongRow ? call.row_pixels : call.pixels;
+    for (int first = 0; first < call.pixels; first += run)
+      for (int pixel = first; pixel < first + run; pixel += kTilePixels) {
+        unit(pixel, by);
+        waiting = first + run - pixel < kTilePixels ? first + run - pixel : kTilePixels;
+        waiting_pixel = pixel;
+        whole = waiting == kTilePixels && (run == call.row_pixels || pixel % call.row_pixels + kTilePixels <= call.row_pixels);
+        turn ^= 1;
+      }
     T::fence();
-    finish<V, Vectors>(call, slot, waiting_pixel, waiting, sums[turn ^ 1]);
+    finish_rows();
   }
 
  private:
   static constexpr long kStep = Vectors * 64;  // bytes from four input channels' weights to the next
 
-  // Rounds a share of the unit before: all its units but the last are whole.
+  // Rounds the unit before, row by row.
+  void finish_rows() {
+    for (int done = 0; done < waiting;) {
+      const int pixel = waiting_pixel + done, left = call.row_pixels - pixel % call.row_pixels;
+      const int count = waiting - done < left ? waiting - done : left;
+      finish<V, Vectors>(call, slot, pixel, count, sums[turn ^ 1] + done * Vectors * V::lanes);
+      done += count;
+    }
+  }
+
+  // Rounds a share of the unit before.
   template <int share>
   [[gnu::always_inline]] inline void round(const Factors<V, Vectors>& by) {
     constexpr int pixels = kTilePixels / Vectors, first = share * pixels;
-    if (waiting == 0) return;
+    if (!whole) {
+      if (share == 0) finish_rows();
+      return;
+    }
     const std::int32_t* from = sums[turn ^ 1] + first * Vectors * V::lanes;
     if constexpr (form == Form::general) {
       finish<V, Vectors>(call, slot, waiting_pixel + first, pixels, from);
     } else {
       const long step = call.target_pixel;
       const int bytes = call.width - slot < Vectors * V::lanes ? call.width - slot : Vectors * V::lanes;
-      std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + (waiting_pixel + first) * step + slot;
+      std::uint8_t* target = static_cast<std::uint8_t*>(call.target) + call.place(waiting_pixel + first) + slot;
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
         typename V::Sums four[4];
@@ -87,7 +105,7 @@ struct TilePart {
     T::template load<vector>(call.requantize.bias + slot + vector * V::lanes, 0);
     const std::int8_t* w = weights + vector * 64;
     const long full = static_cast<long>(kPanel) * call.stride, last = static_cast<long>(call.narrow) * call.stride;
-    for (int tap = 0; tap < call.tap_count; tap += row_taps ? row_taps : 1) {
+    for (int tap = 0; tap < call.tap_count; ++tap) {
       const Tap& from = call.taps[tap];
       for (int panel = 0; panel < call.full_panels; ++panel, w += 16 * kStep) {
         T::template load<kPixelTile>(from.full + panel * from.panel + pixel * full, full);
@@ -97,44 +115,33 @@ struct TilePart {
       T::template load<kLastPixels>(from.last + pixel * last, last);
       T::template load<kLastWeights>(w, kStep);
       T::template multiply<vector, kLastPixels, kLastWeights>();
-      w += (row_taps ? row_taps : call.quads) * kStep;
+      w += call.quads * kStep;
     }
     if constexpr (vector > 0) put<vector - 1>();
   }
 };
 
-// Kernel positions of the image that lie side by side, four bytes each, in a row of the kernel; 0 if they do not.
-template <class V>
-int row_taps(const ProductCall& call) {
-  int side = 1;
-  while (side * side < call.tap_count) ++side;
-  for (int tap = 1; tap < call.tap_count; ++tap)
-    if (tap % side && call.taps[tap].last != call.taps[tap - 1].last + 4) return 0;
-  return side * side == call.tap_count && side <= 16 ? side : 0;
-}
-
 template <class T, class V, int Vectors>
-void tile_part(const ProductCall& call, const std::int8_t* weights, int slot, int side) {
+void tile_part(const ProductCall& call, const std::int8_t* weights, int slot) {
   switch (call.requantize.form) {
-    case Form::plain: return TilePart<T, V, Vectors, Form::plain>(call, weights, slot, side).run();
-    case Form::shifted: return TilePart<T, V, Vectors, Form::shifted>(call, weights, slot, side).run();
-    default: return TilePart<T, V, Vectors, Form::general>(call, weights, slot, side).run();
+    case Form::plain: return TilePart<T, V, Vectors, Form::plain>(call, weights, slot).run();
+    case Form::shifted: return TilePart<T, V, Vectors, Form::shifted>(call, weights, slot).run();
+    default: return TilePart<T, V, Vectors, Form::general>(call, weights, slot).run();
   }
 }
 
 template <class T, class V>
 void product_tiles(const ProductCall& call) {
-  const bool image = call.narrow == 4;
-  const int side = image ? row_taps<V>(call) : 0;
-  if (call.pixels <= kFewPixels || call.stride > kMaxTileStride || (image && side == 0)) return product<V>(call);
-  T::configure(image ? side : call.quads);
-  const std::int8_t* weights = call.weights;
   const long quads = static_cast<long>(call.tap_count) * (call.full_panels * (kPanel / 4) + call.quads);
+  const bool image = call.narrow == 4;
+  if (image || call.pixels <= kFewPixels || quads <= kFewQuads || call.stride > kMaxTileStride) return product<V>(call);
+  T::configure(call.quads);
+  const std::int8_t* weights = call.weights;
   for (int slot = 0; slot < call.width;) {
     const int vectors = part_vectors(call.width - slot, V::lanes);
-    if (vectors == 4) tile_part<T, V, 4>(call, weights, slot, side);
-    if (vectors == 2) tile_part<T, V, 2>(call, weights, slot, side);
-    if (vectors == 1) tile_part<T, V, 1>(call, weights, slot, side);
+    if (vectors == 4) tile_part<T, V, 4>(call, weights, slot);
+    if (vectors == 2) tile_part<T, V, 2>(call, weights, slot);
+    if (vectors == 1) tile_part<T, V, 1>(call, weights, slot);
     weights += quads * vectors * V::lanes * 4;
     slot += vectors * V::lanes;
   }

@@ -27,7 +27,7 @@ inline void product(const ProductCall& call) {
             const std::uint8_t* source = full ? from.full + panel * from.panel : from.last;
             sum += source[static_cast<long>(pixel) * (full ? kPanel : call.narrow) * call.stride + k] * weight[i];
           }
-      const long at = static_cast<long>(pixel) * call.target_pixel + c;
+      const long at = call.place(pixel) + c;
       if (call.residual) sum += call.factor[c] * call.residual[at];
       if (to.form == Form::real)
         static_cast<float*>(call.target)[at] = static_cast<float>(sum) * to.scale[c];
