@@ -100,11 +100,12 @@ def equalize(draft: Draft, observed: dict[str, Observed]) -> dict[str, Observed]
 def balanced(draft: Draft, group: Group, observed: dict[str, Observed]) -> Reals:
     """The factor of each channel: (largest range / its range) to the exponent of least noise in the readers' outputs."""
     seen = [observed[name] for name in group.tensors if name in observed]
-    low, high = np.min([one.low for one in seen], axis=0), np.max([one.high for one in seen], axis=0)
+    limited = any(writer.activation == "relu6" for writer in group.writers)
+    pairs = [(one.low, one.high) if limited else one.usual_range() for one in seen]
+    low, high = (pick([pair[side] for pair in pairs], axis=0) for side, pick in enumerate((np.min, np.max)))
     square = np.mean([one.square for one in seen], axis=0)
     ranges = np.maximum(np.maximum(high, 0) - np.minimum(low, 0), 1e-12)
     most = ranges.max()
-    limited = any(writer.activation == "relu6" for writer in group.writers)
     if limited:
         most = min(most, 6.0)
     growth = np.clip(most / (ranges * (HEADROOM if limited else 1)), 1, MAX_GROWTH)
