@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @resolution_option
 @click.option("--classes", type=int, help="Outputs of the classifier; 0 for none.")
 @click.option("--output-stride", type=int, help="32, 16 or 8.")
-@click.option("--precision", default="fp32", show_default=True, help="Numbers of the memory columns: fp32, fp16 or int8.")
+@click.option("--precision", help="Numbers of the memory columns: fp32, fp16 or int8; by default what the model file has.")
 @set_option("architecture", "shortcut=none", parse_settings)
 @json_option
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Draw memory and MAdds (.png, .svg, .pdf).")
@@ -38,7 +38,7 @@ def cost(
     resolution: Resolution | None,
     classes: int | None,
     output_stride: int | None,
-    precision: Any,
+    precision: str | None,
     settings: dict[str, Any],
     as_json: bool,
     save: Path | None,
@@ -51,18 +51,25 @@ def cost(
     settings = {**{key: value for key, value in options.items() if value is not None}, **settings}
     if settings.get("classes") == 0:
         settings["classes"] = None
-    ledger = ledgers.cost(network_of(arch_or_file, settings), resolution, precision)
-    if precision == "fp32":
+    network, stored = network_of(arch_or_file, settings)
+    chosen: Any = stored if precision is None else precision
+    ledger = ledgers.cost(network, resolution, chosen)
+    if chosen == "fp32":
         ledger = replace(ledger, planned_bytes=planned_bytes(ledger.network))
     if save is not None:
         ledgers.save_figure(ledger, save)
     click.echo(json.dumps(ledger.to_json(), indent=2) if as_json else ledger_table(ledger))
 
 
-def network_of(arch_or_file: str, settings: dict[str, Any]) -> Network:
-    """An architecture's network with `settings`, or that of a model file or known model with `settings` in place of its own."""
+def network_of(arch_or_file: str, settings: dict[str, Any]) -> tuple[Network, ledgers.Precision]:
+    """An architecture's network with `settings`, or that of a model file or known model with `settings` in place of its own;
+    and the numbers it computes in.
+    """
+    model = None
     if arch_or_file in models():
-        return catalog.from_description({**load_model(arch_or_file, say).network.description, **settings})
-    if arch_or_file not in catalog.ARCHITECTURES and os.path.isfile(arch_or_file):
-        return catalog.from_description({**modelfile.read(arch_or_file).network.description, **settings})
-    return catalog.build(arch_or_file, **settings)
+        model = load_model(arch_or_file, say)
+    elif arch_or_file not in catalog.ARCHITECTURES and os.path.isfile(arch_or_file):
+        model = modelfile.read(arch_or_file)
+    if model is None:
+        return catalog.build(arch_or_file, **settings), "fp32"
+    return catalog.from_description({**model.network.description, **settings}), "int8" if model.quantization else "fp32"

@@ -29,6 +29,7 @@ def ledger_table(ledger: Cost) -> str:
     summary = [
         ("parameters (trainable)", f"{ledger.params:,}"),
         ("weights alone", f"{ledger.weights:,}"),
+        (f"bytes of weights and biases, {ledger.precision}", f"{ledger.weight_bytes:,}"),
         ("running statistics", f"{ledger.statistics:,}"),
         (f"MAdds at {height} x {width}", f"{ledger.madds:,}"),
         (f"peak activations, {ledger.precision}, layer by layer", f"{ledger.layerwise_bytes * kib:,.1f} KiB"),

@@ -60,8 +60,7 @@ class GridReference:
     """Runs the quantized `network` with the tensors and the quantization of a model file.
 
     `GridReference(...)(images)` takes (N, 3, H, W) float32, any H and W, and returns each output by name as real numbers:
-    {"classifier": (N, K)} float32. `integers` takes pixels and returns integers. A quantizer, which makes the layers one after
-    the other, gives no tensors and fills `weights` with what `prepared` returns.
+    {"classifier": (N, K)} float32. `integers` takes pixels and returns integers.
     """
 
     name, precision, threads = "int8 reference", "int8", None
@@ -71,8 +70,7 @@ class GridReference:
         self.shortcuts, self.real = shortcuts(network), real_outputs(network)
         self.conv_of = {shortcut.add: conv for conv, shortcut in self.shortcuts.items()}
         self.stems = {layer.name: stem for layer, stem in weighted(network)}
-        given = [layer for layer, stem in weighted(network) if f"{stem}.weight" in tensors]
-        self.weights = {layer.name: self.prepared(layer, tensors) for layer in given}
+        self.weights = {layer.name: self.prepared(layer, tensors) for layer, _ in weighted(network)}
 
     def prepared(self, layer: Conv | Linear, tensors: Mapping[str, NDArray[Any]]) -> Weights:
         stem = self.stems[layer.name]

@@ -91,6 +91,16 @@ class Cost:
         return sum(math.prod(shape) for shape in self.network.statistics().values())
 
     @property
+    def weight_bytes(self) -> int:
+        """What a runtime holds: batch normalization folded into the weights, and a bias for each output channel.
+
+        In integers a weight takes a byte, and an output channel a bias and a multiplier of 4 bytes each.
+        """
+        weighted = [layer for layer in self.network.layers if isinstance(layer, Conv | Linear)]
+        channels, size = sum(layer.out_channels for layer in weighted), BYTES[self.precision]
+        return self.weights * size + channels * (8 if self.precision == "int8" else size)
+
+    @property
     def madds(self) -> int:
         return sum(layer.madds for layer in self.layers)
 
@@ -132,6 +142,7 @@ class Cost:
                 "blockwise_bytes": self.blockwise_bytes,
                 "split_bytes": {str(t): self.split_bytes(t) for t in range(1, 7)},
                 "activation_bytes": self.activation_bytes,
+                "weight_bytes": self.weight_bytes,
             },
             "layers": [
                 {

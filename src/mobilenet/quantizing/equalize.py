@@ -21,9 +21,11 @@ from .draft import Draft, Reals
 from .observe import Observed
 
 EXPONENTS = np.linspace(0, 1, 11)
+ROUNDS = 10
+"""Of improving the factors: each round moves the steps that the next one takes for given."""
 MAX_GROWTH = 64.0
 """Of a channel's range: a channel that is nearly always 0 is noise, and stays small."""
-HEADROOM = 1.1
+HEADROOM = 1.5
 """How far above the largest value seen a ReLU6 may saturate."""
 
 
@@ -98,7 +100,10 @@ def equalize(draft: Draft, observed: dict[str, Observed]) -> dict[str, Observed]
 
 
 def balanced(draft: Draft, group: Group, observed: dict[str, Observed]) -> Reals:
-    """The factor of each channel: (largest range / its range) to the exponent of least noise in the readers' outputs."""
+    """The factor of each channel: those of least noise in the readers' outputs.
+
+    It begins with (largest range / its range) to the best exponent, and improves each factor by itself.
+    """
     seen = [observed[name] for name in group.tensors if name in observed]
     limited = any(writer.activation == "relu6" for writer in group.writers)
     pairs = [(one.low, one.high) if limited else one.usual_range() for one in seen]
@@ -108,16 +113,41 @@ def balanced(draft: Draft, group: Group, observed: dict[str, Observed]) -> Reals
     most = ranges.max()
     if limited:
         most = min(most, 6.0)
-    growth = np.clip(most / (ranges * (HEADROOM if limited else 1)), 1, MAX_GROWTH)
-    best: Reals = np.ones_like(growth)
-    least = np.inf
-    for exponent in EXPONENTS:
-        factors = growth**exponent
+    highest = np.clip(most / (ranges * (HEADROOM if limited else 1)), 1, MAX_GROWTH)
+    lowest = 1.0 if limited else 1 / MAX_GROWTH
+    candidates = [highest**exponent for exponent in EXPONENTS]
+
+    def noise(factors: Reals) -> float:
         step = (ranges * factors).max() / 255
-        noise = sum(reader_noise(draft, reader, factors, step, square) for reader in group.readers)
-        if noise < least:
-            best, least = factors, noise
+        return float(sum(reader_noise(draft, reader, factors, step, square) for reader in group.readers))
+
+    best: Reals = min(candidates, key=noise)
+    for _ in range(ROUNDS):
+        factors: Reals = np.clip(improved(draft, group, best, (ranges * best).max() / 255, square), lowest, highest)
+        if noise(factors) >= noise(best):
+            break
+        best = factors
     return best
+
+
+def improved(draft: Draft, group: Group, factors: Reals, step: float, square: Reals) -> Reals:
+    """The factors of least noise if neither the tensor's step nor the steps of the readers' weights changed.
+
+    A channel's share of the noise is a / factor^2 + b factor^2: from the levels of its bytes, and from those of its weights.
+    """
+    a, b = np.zeros_like(factors), np.full_like(factors, 1e-30)
+    for reader in group.readers:
+        weight = draft.weights[reader.name]
+        energy = (weight.reshape(*weight.shape[:2], -1) ** 2).sum(axis=2)
+        if isinstance(reader, Conv) and reader.depthwise:
+            a += step**2 / (square + 1e-12) / len(weight)
+            continue
+        signal = energy @ square + 1e-12
+        scaled = np.abs(weight).reshape(*weight.shape[:2], -1).max(axis=2) / factors
+        levels = (scaled.max(axis=1) / 127) ** 2
+        a += step**2 * (energy / signal[:, None]).mean(axis=0)
+        b += square * (levels / signal).mean() * weight[0, 0].size
+    return np.asarray((a / b) ** 0.25)
 
 
 def reader_noise(draft: Draft, reader: Conv | Linear, factors: Reals, step: float, square: Reals) -> float:

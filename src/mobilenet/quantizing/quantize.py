@@ -20,12 +20,12 @@ from ..predict.evaluate import Evaluation, evaluate
 from ..predict.predictor import Predictor
 from ..values import replace
 from ..zoo.load import load_model
+from .assemble import assemble
 from .draft import draft_of
 from .equalize import equalize
 from .observe import observe
 from .ranges import ranges
 from .report import Report, layer_noise
-from .sweep import Sweep
 
 if TYPE_CHECKING:
     from ..tensors import Floats
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 NUM_IMAGES = 64
 """Calibration images that are used of many."""
-NUM_SWEPT = 32
-"""Of these, how many go through the integers while weights are rounded and biases corrected."""
 NUM_REPORTED = 8
 """Of these, how many the report compares."""
 
@@ -86,8 +84,7 @@ def quantize(
     inputs, failed = read(model, spread(find_inputs(calibration), num_images))
     observed = equalize(draft, observe(draft, watch(inputs, "calibrating"), threads))
     activations = ranges(draft, observed, pixels)
-    sweep = Sweep(draft, activations, observed, pixels)
-    tensors, quantization = sweep.run(inputs[:NUM_SWEPT])
+    tensors, quantization = assemble(draft, activations, observed, pixels)
     layers = layer_noise(draft, tensors, quantization, watch(inputs[:NUM_REPORTED], "comparing"))
     result = replace(
         model,

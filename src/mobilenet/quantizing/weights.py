@@ -24,10 +24,13 @@ class Source(NamedTuple):
     Attributes:
         scale: the real number that 1 stands for; 1 for the image, whose weights count pixels.
         zero_points: (1,), or one real number for each channel of the image: what real 0 is.
+        square, mean: (in,) of each channel, in real numbers.
     """
 
     scale: float
     zero_points: Reals
+    square: Reals
+    mean: Reals
 
 
 @dataclass
@@ -64,28 +67,31 @@ def steps(
 
 
 def integers(
-    weight: Reals, bias: Reals, importance: Reals, source: Source, result: Affine | None, residual: Affine | None
+    weight: Reals, bias: Reals, depthwise: bool, source: Source, result: Affine | None, residual: Affine | None
 ) -> Integers:
-    """The integers of a layer.
+    """The integers of a layer. Its bias takes up what rounding its weights does to the mean of each output channel.
 
     Args:
         weight: (out, in / groups, ...), of the input's real numbers, or of an image's pixels.
-        importance: (out, in / groups) or (1, in / groups): the mean square of the input channel that a weight multiplies.
+        depthwise: each output channel reads the input channel of its number alone.
         result: of the bytes that the sums become, or None if they are real.
         residual: of the tensor that an addition puts into the sums.
     """
+    square, mean = (each[:, None] if depthwise else each[None, :] for each in (source.square + 1e-12, source.mean))
     flat = weight.reshape(*weight.shape[:2], -1)
     largest = np.maximum(np.abs(flat).max(axis=(1, 2)), 1e-30)
     added = None if residual is None else residual.scale
     best, least = largest / 127, np.full(len(weight), np.inf)
     for share in SHARES:
         _, step = steps(largest * share / 127, source, result, added)
-        error = (importance[:, :, None] * (nearest(flat, step) * step[:, None, None] - flat) ** 2).sum(axis=(1, 2))
+        error = (square[:, :, None] * (nearest(flat, step) * step[:, None, None] - flat) ** 2).sum(axis=(1, 2))
         best, least = np.where(error < least, largest * share / 127, best), np.minimum(error, least)
     while True:
         multiplier, step = steps(best, source, result, added)
         whole = nearest(flat, step)
-        start = np.rint(bias / (step * source.scale) - (whole.sum(axis=2) * source.zero_points).sum(axis=1))
+        taps = whole.sum(axis=2)
+        shift = ((taps * step[:, None] - flat.sum(axis=2)) * mean).sum(axis=1)
+        start = np.rint((bias - shift) / (step * source.scale) - (taps * source.zero_points).sum(axis=1))
         reach = sum_reach(whole, start, source, step, residual)
         if (reach <= MAX_SUM).all():
             break
