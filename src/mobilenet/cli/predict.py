@@ -1,153 +1,172 @@
-"""``mobilenet predict``. numpy and pathlib are imported only if the task or an option needs them."""
+"""``mobilenet predict``. numpy is imported only if the task needs it, pathlib and threads if an option or many images do."""
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import MobilenetError, printable
-from ..images.find import find_inputs
-from ..images.open import ImageError, open_image
-from ..tasks.results import OutputError, Prediction
-from ..values import Value
+from ..engine.backends import MAX_IMAGES_ON_ONE_THREAD
+from ..engine.cores import available_cores
+from ..errors import UsageError
+from ..predict.work import Inputs, Work, ahead
+from ..tensors import built
+from .answers import Account, Table
 from .predictor import backend_option, load_predictor
-from .shell import command, json_option, model_option, print_json, process_peak, progress, say, tell, threads_option
-from .tables import prediction_line
+from .shell import command, json_option, model_option, say
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..predict.drawn import DrawnFolder
+    from ..predict.output import Output
+    from ..predict.work import Entry, Job
+    from .answers import Sink
 
-    from PIL import Image
-
-    from ..predict.predictor import Predictor
-    from ..tasks.results import Result
-
-
-class Answer(Value):
-    """One image's predictions, and the mask's file if one was written."""
-
-    path: str
-    task: str
-    predictions: Sequence[Prediction]
-    mask: Path | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The contract of ``mobilenet predict --json``."""
-        entry = {"input": self.path, "task": self.task, "predictions": [p.to_dict() for p in self.predictions]}
-        return entry if self.mask is None else {**entry, "mask": str(self.mask)}
+FORMATS = ("table", "json", "jsonl", "csv", "parquet")
+SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+ONE_WORKER = ("reference", "torch")
+"""Backends that divide one image among all cores by themselves."""
 
 
 @command
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
+@click.option("--files-from", metavar="FILE", help="A file with the name of an input on each line; - for stdin. Or @FILE.")
+@click.option("--recursive/--no-recursive", default=True, show_default=True, help="Take the images below a folder too.")
 @model_option
 @json_option
-@click.option("--save", type=click.Path(file_okay=False), help="Folder for copies with the predictions drawn.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), help="By default a table, or what the suffix of --output says.")
+@click.option("--output", type=click.Path(dir_okay=False), help="Write the answers to this file; a kill loses none.")
+@click.option("--resume", is_flag=True, help="Go on with --output: inputs that it holds are skipped.")
+@click.option(
+    "--save", type=click.Path(file_okay=False), help="Folder for copies with the predictions drawn; never one in use."
+)
 @click.option("--top", type=click.IntRange(1), help="How many predictions to print; by default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score to print; by default 0.5 of a detector, else 0.")
-@threads_option
+@click.option(
+    "--workers", type=click.IntRange(1, 256), help="Images at work at once; by default one of a few, else one per core."
+)
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads for one image; by default one.")
 @backend_option
 @click.option("--memory-budget", type=click.IntRange(1), metavar="BYTES", help="Limit of the engine's activation memory.")
 def predict(
     inputs: Sequence[str],
+    files_from: str | None,
+    recursive: bool,
     model: str,
     as_json: bool,
+    kind: str | None,
+    output: str | None,
+    resume: bool,
     save: str | None,
     top: int | None,
     threshold: float | None,
+    workers: int | None,
     threads: int | None,
     backend: str,
     memory_budget: int | None,
 ) -> None:
     """Name what images show: labels, boxes or masks.
 
-    An INPUT is an image file, a folder, or a quoted pattern such as 'photos/*.jpg'.
+    An INPUT is an image file, a folder, a quoted pattern such as 'photos/*.jpg', an http address, @LIST for a file of names, or
+    - for an image on stdin.
     """
-    errors: list[MobilenetError] = []
-
-    def report(error: MobilenetError) -> None:
-        errors.append(error)
-        say(f"mobilenet: {error}")
-
-    paths = find_inputs(inputs, report)
-    predictor = load_predictor(model, backend, threads, memory_budget, len(paths))
-    task = predictor.model.network.task
+    if not inputs and files_from is None:
+        raise click.UsageError("Missing argument 'INPUT...'.")
+    kind = format_of(kind, as_json, output)
+    if resume and output is None:
+        raise UsageError("--resume: goes on with a file; give --output too")
+    folder = None if save is None else drawn_folder(save, inputs, resume)
+    file = None if output is None else open_output(output, kind, resume)
+    listed = Inputs(inputs, files_from, recursive, folder, None if file is None else file.held)
+    jobs, many = listed.jobs(), True
+    if not listed.waits_for_stdin:
+        count, jobs = ahead(jobs, MAX_IMAGES_ON_ONE_THREAD + 1)
+        many = count > MAX_IMAGES_ON_ONE_THREAD
+    alone = backend in ONE_WORKER or not built()
+    if workers is None:
+        workers = max(available_cores() // (threads or 1), 1) if many and not alone else 1
+    if threads is None and not alone:
+        threads = 1
+    predictor = load_predictor(model, backend, threads, memory_budget)
+    task = predictor.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
-    folder = None if save is None else Folder(save)
-    answers, seconds = list[Answer](), list[float]()
-    for path in progress(paths, "predicting"):
-        try:
-            image = open_image(path)
-            start = time.perf_counter()
-            result = predictor.predict(image, threshold=threshold, top=top)
-            seconds.append(time.perf_counter() - start)
-            predictions = result.top(top, threshold)
-            mask = None if folder is None else folder.write(path, image, result, predictions)
-            answers.append(Answer(path, task, predictions, mask))
-        except ImageError as error:
-            report(error)
-        except OutputError as error:
-            report(OutputError(error.name, path))
-    if as_json:
-        print_json([answer.to_json() for answer in answers])
-    else:
-        print_answers(answers)
-        if seconds:
-            print_summary(predictor, seconds, len(seconds) + len(errors))
-        if save is not None and answers:
-            tell(f"drawn in {save}")
-    if errors:
+    if folder is not None:
+        folder.make()
+    sink: Sink = file or printer(kind, as_json, threshold)
+    account = Account(show_rate=file is not None or not sys.stdout.isatty())
+    write_all(entries(Work(predictor, top, threshold, folder), jobs, workers), sink, account, output)
+    if not as_json:
+        say(account.summary(predictor, workers, listed))
+    if folder is not None and account.whole.count:
+        say(f"drawn in {folder.path}")
+    if account.num_failed:
         sys.exit(1)
 
 
-def print_answers(answers: Sequence[Answer]) -> None:
-    for answer in answers:
-        click.echo(printable(answer.path))
-        for prediction in answer.predictions:
-            click.echo(f"  {prediction_line(prediction)}")
+def format_of(kind: str | None, as_json: bool, output: str | None) -> str:
+    """The format that the options and the suffix of the output mean."""
+    if as_json and (kind is not None or output is not None):
+        raise UsageError("--json: prints to stdout, with errors apart; leave it out, and give --format json")
+    if kind is None and output is not None:
+        suffix = output[output.rfind(".") :].lower() if "." in output else ""
+        kind = SUFFIXES.get(suffix)
+        if kind is None:
+            raise UsageError(f"--output {output}: no format has the suffix {suffix!r}; give --format, for example jsonl")
+    if kind == "parquet" and output is None:
+        raise UsageError("--format parquet: is no text to print; give --output too")
+    return kind or "table"
 
 
-def print_summary(predictor: Predictor, seconds: list[float], num_inputs: int) -> None:
-    ordered, half = sorted(seconds), len(seconds) // 2  # statistics.median would import fractions: 10 ms
-    median = 1e3 * (ordered[-half - 1] + ordered[half]) / 2
-    count, runtime = f"{len(seconds)} of {num_inputs} images", predictor.runtime.name
-    activations = f"activations {predictor.activation_bytes() / 2**20:.2f} MiB"
-    click.echo(f"{count}, median {median:.1f} ms each ({runtime}); {activations}, process peak {process_peak()}")
+def drawn_folder(save: str, inputs: Sequence[str], resume: bool) -> DrawnFolder:
+    from ..predict.drawn import DrawnFolder
+
+    return DrawnFolder(save, inputs, resume)
 
 
-class Folder:
-    """The folder of ``--save``: copies of the images with the predictions drawn, and masks."""
+def open_output(output: str, kind: str, resume: bool) -> Output:
+    from ..predict.output import Output
 
-    def __init__(self, folder: str) -> None:
-        from pathlib import Path
+    return Output(output, kind, resume)
 
-        self.path, self.names = Path(folder), set[str]()
-        self.path.mkdir(parents=True, exist_ok=True)
 
-    def write(self, source: str, image: Image.Image, result: Result, predictions: Sequence[Prediction]) -> Path | None:
-        """Writes an image's copy; of a segmentation the mask too, whose file is returned."""
-        from ..images.masks import write_mask
-        from ..images.write import write_image
-        from ..tasks.drawing import draw
+def printer(kind: str, as_json: bool, threshold: float) -> Sink:
+    if kind == "table" and not as_json:
+        return Table(threshold)
+    from .formats import Array, Lines
 
-        target = self.path / self.unused_name(os.path.basename(source))
-        write_image(draw(image, result, predictions), target)
-        pixels = getattr(result, "mask", None)
-        if pixels is None:
-            return None
-        mask = self.path / self.unused_name(target.with_suffix(".mask.png").name)
-        write_mask(pixels, mask)
-        return mask
+    if as_json:
+        return Array(2, with_errors=False)
+    return Array(None, with_errors=True) if kind == "json" else Lines(kind)
 
-    def unused_name(self, name: str) -> str:
-        """The name, with a number if an image from another folder has the same one."""
-        (stem, suffix), number = os.path.splitext(name), 2
-        while name.casefold() in self.names:
-            name, number = f"{stem}-{number}{suffix}", number + 1
-        self.names.add(name.casefold())
-        return name
+
+def entries(work: Work, jobs: Iterator[Job], num_workers: int) -> Generator[Entry, None, None]:
+    """The jobs' entries in order."""
+    if num_workers == 1:
+        yield from map(work, jobs)
+        return
+    from ..predict.ordered import Ordered
+
+    yield from Ordered(work, jobs, num_workers)
+
+
+def write_all(answers: Generator[Entry, None, None], sink: Sink, account: Account, output: str | None) -> None:
+    """Writes every entry when it is there. However it ends, what is written is whole, and one line says how much that is."""
+    closed = complete = False
+    try:
+        for entry in answers:
+            sink.write(entry)
+            account.add(entry)
+        complete = True
+    except BrokenPipeError:
+        closed = True
+        raise
+    finally:
+        answers.close()  # waits for the images at work
+        account.clear()
+        if not closed:
+            sink.close(complete)
+            if not complete and account.num_inputs:
+                where = "" if output is None else f" and written to {output}; go on with --resume"
+                say(f"stopped: {account.num_inputs:,} images are done{where}")

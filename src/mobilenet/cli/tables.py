@@ -1,4 +1,4 @@
-"""Text that the commands print: tables, and a line for each prediction."""
+"""Tables that the commands print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ..bench.roofline import LayerTime
     from ..network.cost import Cost
     from ..quantizing.report import Report
-    from ..tasks.results import Prediction
     from ..zoo.published import Published
 
 
@@ -93,17 +92,6 @@ def models_table(models: Sequence[tuple[Published, bool]]) -> str:
         for m, cached in models
     ]  # fmt: skip
     return table(rows, ("name", "task", "published", "license", "here", "from"), ("left",) * 6)
-
-
-def prediction_line(prediction: Prediction) -> str:
-    """A prediction's score and label, and its box or the share of the image that it covers."""
-    line = f"{prediction.score * 100:5.1f} %  {printable(prediction.label)}"
-    if box := getattr(prediction, "box", None):
-        x0, y0, x1, y1 = box
-        line += f"  x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
-    if (share := getattr(prediction, "share", None)) is not None:
-        line += f"  on {share * 100:.1f} % of the image"
-    return line
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:

@@ -1,0 +1,183 @@
+"""The file of ``mobilenet predict --output`` in every format.
+
+JSON and CSV lines grow in place. A JSON array and Parquet are whole files: their answers are kept as JSON lines in
+``FILE.part`` until the last is there; then the file is made from them in one step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any
+
+from ..errors import MobilenetError, UsageError
+from ..files import WriteError
+from .held import Held, LineFile, refuse_existing
+from .work import Entry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 10_000
+"""Images of one row group of a Parquet file, and the most that are in memory while it is made."""
+
+
+class Output:
+    """Where answers go, and which inputs it holds already.
+
+    Raises:
+        UsageError: the file is there already and `resume` is false; the format has no file; pyarrow is not installed.
+        MobilenetError: with `resume`, the file holds something else.
+    """
+
+    def __init__(self, path: str, kind: str, resume: bool) -> None:
+        if kind == "table":
+            raise UsageError(f"--output {path}: a table is for reading; give --format jsonl, csv, json or parquet")
+        if kind == "parquet":
+            import_pyarrow()
+        self.path, self.kind, self.held = path, kind, Held()
+        self.whole = kind in ("json", "parquet")
+        self.growing = f"{path}.part" if self.whole else path
+        if not resume:
+            refuse_existing({path, self.growing})
+        if self.whole and os.path.exists(path):
+            for name, failed in read_whole(path, kind):
+                self.held.add(name, failed)
+            drop_if_merged(self.growing, self.held)
+        self.lines = LineFile(self.growing, "jsonl" if self.whole else kind, self.held)
+
+    def write(self, entry: Entry) -> None:
+        self.lines.write(entry)
+
+    def close(self, complete: bool) -> None:
+        """With `complete` a whole file is made; else its answers stay in ``FILE.part``."""
+        self.lines.close()
+        if not (self.whole and complete):
+            return
+        folder, name = os.path.split(self.path)
+        temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
+        try:
+            with open(temporary, "xb") as file:
+                (write_json if self.kind == "json" else write_parquet)(file, self.path, self.growing)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+            os.unlink(self.growing)
+        except OSError as error:
+            reason = f"{self.path}: cannot be written ({error.strerror}); the answers are in {self.growing}"
+            raise WriteError(f"{reason}; make room, then go on with --resume") from error
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def drop_if_merged(growing: str, held: Held) -> None:
+    """Removes a ``FILE.part`` whose answers the whole file holds: the run before was killed between two steps."""
+    with suppress(FileNotFoundError), open(growing, "rb") as file:
+        first = file.readline()
+        if first.endswith(b"\n") and json.loads(first)["input"] in held:
+            os.unlink(growing)
+
+
+def read_whole(path: str, kind: str) -> Iterator[tuple[str, bool]]:
+    """(input, whether it is a failure) of every answer in a JSON array or Parquet file that was made here."""
+    try:
+        if kind == "json":
+            for entry in json_entries(path):
+                yield str(entry["input"]), "error" in entry
+        else:
+            import pyarrow.parquet as parquet
+
+            with parquet.ParquetFile(path) as file:
+                for batch in file.iter_batches(ROWS, columns=["input", "error"]):
+                    for entry in batch.to_pylist():
+                        yield entry["input"], entry["error"] is not None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise MobilenetError(f"{path}: no answers of mobilenet predict as {kind}; give --output another name") from error
+
+
+def json_entries(path: str) -> Iterator[dict[str, Any]]:
+    """The entries of a JSON array with one on each line, as `write_json` makes it. Raises ValueError for anything else."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.strip() not in ("[", "]", "[]"):
+                entry = json.loads(line.strip().removesuffix(","))
+                if not isinstance(entry, dict):
+                    raise ValueError("not an entry")
+                yield entry
+
+
+def write_json(file: IO[bytes], before: str, lines: str) -> None:
+    """A JSON array with one entry on each line: those of the array `before`, if it is there, and of the file `lines`."""
+    start = b"[\n"
+    for source in (before, lines):
+        if os.path.exists(source):
+            with open(source, "rb") as rows:
+                for row in rows:
+                    content = row.strip()
+                    if content not in (b"[", b"]", b"[]"):
+                        file.write(start + content.removesuffix(b","))
+                        start = b",\n"
+    file.write(b"[]\n" if start == b"[\n" else b"\n]\n")
+
+
+def write_parquet(file: IO[bytes], before: str, lines: str) -> None:
+    """One row for each image, in row groups: those of the Parquet file `before`, if it is there, and of the file `lines`."""
+    pyarrow = import_pyarrow()
+    import pyarrow.parquet as parquet
+
+    schema = parquet_schema()
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        if os.path.exists(before):
+            with parquet.ParquetFile(before) as old:
+                for batch in old.iter_batches(ROWS):
+                    writer.write_batch(batch)
+        with open(lines, "rb") as source:
+            rows = list[dict[str, Any]]()
+            for line in source:
+                rows.append(parquet_row(json.loads(line)))
+                if len(rows) == ROWS:
+                    writer.write_batch(pyarrow.RecordBatch.from_pylist(rows, schema))
+                    rows.clear()
+            if rows:
+                writer.write_batch(pyarrow.RecordBatch.from_pylist(rows, schema))
+
+
+def parquet_row(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of JSON whose texts can be encoded: a file's name need not be UTF-8."""
+    names: dict[str, Any] = {key: encodable(entry[key]) for key in ("input", "mask", "error") if key in entry}
+    predictions = [
+        {**each, **{key: encodable(each[key]) for key in ("label", "id") if key in each}}
+        for each in entry.get("predictions", ())
+    ]
+    return {**entry, **names, "predictions": predictions}
+
+
+def encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def parquet_schema() -> pa.Schema:
+    pyarrow = import_pyarrow()
+    prediction = pyarrow.struct([
+        ("label", pyarrow.string()),
+        ("index", pyarrow.int32()),
+        ("id", pyarrow.string()),
+        ("score", pyarrow.float64()),
+        ("box", pyarrow.list_(pyarrow.float64(), 4)),
+        ("share", pyarrow.float64()),
+    ])  # fmt: skip
+    texts = [(name, pyarrow.string()) for name in ("mask", "error")]
+    return pyarrow.schema([
+        ("input", pyarrow.string()), ("task", pyarrow.string()), ("predictions", pyarrow.list_(prediction)), *texts
+    ])  # fmt: skip
+
+
+def import_pyarrow() -> Any:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise UsageError("--format parquet: needs pyarrow; pip install 'mobilenet[parquet]', or choose jsonl") from error
+    return pyarrow

@@ -1,0 +1,209 @@
+"""From the inputs of the command line to entries: list, open, run, draw. Several threads may answer at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from _thread import get_ident
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from ..images.find import Lost, Search
+from ..images.open import ImageError, open_image
+from ..tasks.results import OutputError
+from ..values import Value
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..engine.backends import Runtime
+    from ..network.layers import Resolution
+    from ..tasks.results import Prediction
+    from ..tensors import Plain
+    from .drawn import DrawnFolder
+    from .held import Held
+    from .predictor import Predictor
+
+STDIN = "-"
+
+
+class Job:
+    """An input: its name, why it names no image (or None), and the name of its drawn copy (or None)."""
+
+    __slots__ = ("copy", "error", "name")
+
+    def __init__(self, name: str, error: ImageError | None, copy: str | None) -> None:
+        self.name, self.error, self.copy = name, error, copy
+
+
+class Entry(Value):
+    """What a model says of one input, or why it says nothing.
+
+    Attributes:
+        input: its path or URL, or "-" for the image on stdin.
+        task: of the model.
+        predictions: none if there is an error, and perhaps none if there is none.
+        mask: path of the mask's file, if one was written.
+        error: why the input has no predictions, in one line; None if it has.
+        network: seconds in the network.
+        whole: seconds from opening the image to the answer, drawing included.
+    """
+
+    input: str
+    task: str
+    predictions: Sequence[Prediction] = ()
+    mask: str | None = None
+    error: str | None = None
+    network: float = 0.0
+    whole: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of ``mobilenet predict --json``; of a failure ``{"input", "task", "error"}``."""
+        entry: dict[str, Any] = {"input": self.input, "task": self.task}
+        if self.error is not None:
+            return {**entry, "error": self.error}
+        entry["predictions"] = [prediction.to_dict() for prediction in self.predictions]
+        return entry if self.mask is None else {**entry, "mask": self.mask}
+
+
+class Inputs:
+    """The jobs that the arguments stand for, one by one.
+
+    Args:
+        arguments: files, folders, patterns, addresses, "-" for an image on stdin, and "@FILE" for a file of names.
+        files_from: one more file of names, or "-" for names on stdin.
+        recursive: whether folders stand for the images below them too.
+        folder: of drawn copies; what is in it is no input.
+        held: inputs that are passed over, because the output has them.
+
+    Attributes:
+        search: says what was skipped.
+        num_held: how many inputs were passed over.
+
+    Raises:
+        UsageError: a file of names cannot be opened, or two inputs read stdin.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        files_from: str | None,
+        recursive: bool,
+        folder: DrawnFolder | None = None,
+        held: Held | None = None,
+    ) -> None:
+        lists = [] if files_from is None else [files_from]
+        self.items = list[str]()
+        for argument in arguments:
+            if argument.startswith("@") and not os.path.exists(argument):
+                lists.append(argument[1:])
+            else:
+                self.items.append(argument)
+        if self.items.count(STDIN) + lists.count(STDIN) > 1:
+            raise UsageError("stdin can be read only once; give one of the inputs as a file")
+        self.waits_for_stdin = STDIN in lists
+        self.lists = [open_list(name) for name in lists]
+        self.folder, self.held, self.num_held = folder, held, 0
+        self.search = Search(recursive, (lambda name: False) if folder is None else folder.is_own)
+
+    def jobs(self) -> Iterator[Job]:
+        names = chain.from_iterable(map(names_in, self.lists)) if self.lists else ()
+        for found in self.search.found(self.items, names):
+            name, error = (found.name, found.error) if isinstance(found, Lost) else (found, None)
+            if self.held is not None and name in self.held:
+                self.num_held += 1
+                continue
+            yield Job(name, error, None if self.folder is None or error is not None else self.folder.claim(name))
+
+
+def open_list(name: str) -> IO[bytes]:
+    try:
+        return open(0, "rb", closefd=False) if name == STDIN else open(name, "rb")
+    except OSError as error:
+        raise UsageError(f"@{name}: the list cannot be read ({error.strerror}); check its path") from error
+
+
+def names_in(file: IO[bytes]) -> Iterator[str]:
+    """One name on each line; an empty line is none."""
+    with file:
+        for line in file:
+            if name := line.rstrip(b"\r\n"):
+                yield os.fsdecode(name)
+
+
+def ahead(jobs: Iterator[Job], number: int) -> tuple[int, Iterator[Job]]:
+    """How many jobs there are, `number` at most, and all of them."""
+    first = list(islice(jobs, number))
+    return len(first), chain(first, jobs)
+
+
+class Timed:
+    """A runtime that adds up the seconds of each thread in it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime, self.seconds = runtime, dict[int, float]()
+        self.name, self.precision, self.threads = runtime.name, runtime.precision, runtime.threads
+
+    def __call__(self, images: Plain) -> Mapping[str, Any]:
+        start = time.perf_counter()
+        outputs = self.runtime(images)
+        self.seconds[get_ident()] = self.spent() + time.perf_counter() - start
+        return outputs
+
+    def spent(self) -> float:
+        """Seconds that the calling thread has spent in the network."""
+        return self.seconds.get(get_ident(), 0.0)
+
+    def planned_bytes(self, resolution: Resolution) -> int:
+        return self.runtime.planned_bytes(resolution)
+
+
+class Work:
+    """Answers jobs. An image that cannot be opened, answered or drawn is an entry with an error; any other exception is raised.
+
+    Args:
+        top, threshold: of the predictions that are kept, see `Predictor.predict`.
+        folder: where drawn copies go, if any.
+    """
+
+    def __init__(self, predictor: Predictor, top: int | None, threshold: float, folder: DrawnFolder | None) -> None:
+        self.predictor, self.top, self.threshold, self.folder = predictor, top, threshold, folder
+        self.task = predictor.task
+        self.runtime = predictor.runtime = Timed(predictor.runtime)
+
+    def __call__(self, job: Job) -> Entry:
+        start, before = time.perf_counter(), self.runtime.spent()
+        try:
+            if job.error is not None:
+                raise job.error
+            image = opened(job.name)
+            result = self.predictor.predict(image, threshold=self.threshold, top=self.top)
+            predictions, mask = result.top(self.top, self.threshold), None
+            if self.folder is not None and job.copy is not None:
+                mask = self.folder.write(job.copy, image, result, predictions)
+        except ImageError as error:
+            return Entry(job.name, self.task, error=str(error))
+        except OutputError as error:
+            return Entry(job.name, self.task, error=str(OutputError(error.name, job.name)))
+        finally:
+            if self.folder is not None and job.copy is not None:
+                self.folder.release(job.copy)
+        now = time.perf_counter()
+        return Entry(job.name, self.task, predictions, mask, None, self.runtime.spent() - before, now - start)
+
+
+def opened(name: str) -> Image.Image:
+    """The image of a file, of an address, or on stdin. Raises ImageError."""
+    if name == STDIN:
+        from ..images.sources import from_bytes
+        from ..limits import limits
+
+        with open(0, "rb", closefd=False) as file:
+            return from_bytes(file.read(limits().max_image_bytes + 1), STDIN, None).image
+    if "://" in name:
+        from ..images.sources import open_source
+
+        return open_source(name).image
+    return open_image(name)
