@@ -22,6 +22,9 @@ class Custom(Architecture):
 
     noun = "custom"
 
+    def build(self) -> Network:
+        raise TypeError("settings alone do not say which layers; use `custom`")
+
 
 def custom(layers: tuple[Layer, ...], resolution: tuple[int, int], padding: Padding, outputs: tuple[str, ...]) -> Network:
     """A network of these layers, which no family builds."""
