@@ -29,6 +29,7 @@ std::string shape_of(const A& a) {
 }
 
 void bind_answers(nb::module_& m);     // answers.cc
+void bind_images(nb::module_& m);      // images.cc
 void bind_weights_i8(nb::module_& m);  // weights_i8.cc
 
 }  // namespace mobilenet

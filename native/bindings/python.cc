@@ -178,6 +178,7 @@ NB_MODULE(_core, m) {
         "Planes of float32 from pixels of three bytes, each looked up in its color's 256 levels.");
 
   bind_answers(m);
+  bind_images(m);
 
   nb::class_<BatchNorm>(m, "BatchNorm").def(nb::new_(&batch_norm), "gamma"_a, "beta"_a, "mean"_a, "variance"_a, "epsilon"_a);
   nb::class_<Slab>(m, "Slab").def(nb::init<>());

@@ -3,6 +3,8 @@
 #include "../kernels/f32/table.h"
 #include "../kernels/i8/table.h"
 #include "portable_i8.h"
+#include "../kernels/u8/table.h"
+#include "portable_u8.h"
 
 namespace mobilenet {
 
@@ -10,6 +12,7 @@ void use_portable(Kernels& kernels) {
   kernels.name = Portable::name;
   kernels.i8 = i8::kernels<PortableI8>();
   kernels.f32 = f32_kernels<Portable>();
+  kernels.u8 = u8::kernels<PortableU8>();
 }
 
 }  // namespace mobilenet

@@ -6,6 +6,7 @@
 
 #include "i8/calls.h"
 #include "layout.h"
+#include "u8/calls.h"
 
 namespace mobilenet {
 
@@ -95,6 +96,7 @@ struct Kernels {
   const char* name;  // of the last instruction set that wrote
   F32 f32;
   i8::Kernels i8;
+  u8::Kernels u8;
 };
 
 }  // namespace mobilenet

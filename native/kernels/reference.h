@@ -119,4 +119,30 @@ F32 f32_kernels() {
           .accumulate = accumulate};
 }
 
+inline std::uint8_t to_byte(std::int64_t sum) {  // a sum of weights times bytes
+  sum = (sum + (1 << (u8::kWeightBits - 1))) >> u8::kWeightBits;
+  return static_cast<std::uint8_t>(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+}
+
+inline void blend_row(const u8::RowCall& call) {
+  for (int i = 0; i < call.count; ++i)
+    for (int color = 0; color < u8::kPixelBytes; ++color) {
+      std::int64_t sum = 0;
+      for (int tap = 0; tap < call.groups * u8::kGroup; ++tap) {
+        const std::int16_t* group = call.weights + (static_cast<long>(i) * call.groups + tap / u8::kGroup) * 2 * u8::kGroup;
+        const int weight = group[tap % u8::kGroup] + group[u8::kGroup + tap % u8::kGroup] * (1 << u8::kLowBits);
+        sum += std::int64_t{call.pixels[(static_cast<long>(call.starts[i]) + tap) * u8::kPixelBytes + color]} * weight;
+      }
+      call.target[static_cast<long>(i) * u8::kPixelBytes + color] = to_byte(sum);
+    }
+}
+
+inline void blend_rows(const u8::ColumnCall& call) {
+  for (long i = 0; i < call.bytes; ++i) {
+    std::int64_t sum = 0;
+    for (int tap = 0; tap < call.taps; ++tap) sum += std::int64_t{call.rows[tap][i]} * call.weights[tap];
+    call.target[i] = to_byte(sum);
+  }
+}
+
 }  // namespace mobilenet::reference

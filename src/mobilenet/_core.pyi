@@ -34,6 +34,27 @@ def detections(
     classes: NDArray[np.int64],
 ) -> int: ...
 
+class Resampler:
+    def __init__(
+        self,
+        image: tuple[int, int],
+        origin: tuple[int, int],
+        part: tuple[int, int],
+        box: tuple[float, float, float, float],
+        resized: tuple[int, int],
+        offset: tuple[int, int],
+        down_first: bool,
+        fill: int,
+        filter: str,
+        levels: array[float],
+        target: Floats,
+        isa: str = "",
+    ) -> None: ...
+    @property
+    def rows(self) -> tuple[int, int]: ...
+    def feed(self, pixels: bytes | memoryview[Any], row: int) -> None: ...
+    def feed_arrow(self, array: object, row: int) -> None: ...
+
 class BatchNorm:
     def __init__(self, gamma: Floats, beta: Floats, mean: Floats, variance: Floats, epsilon: float) -> None: ...
 

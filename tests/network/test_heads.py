@@ -10,7 +10,7 @@ from support.paths import ROOT
 from support.weights import random_tensors, tolerance
 
 from mobilenet.engine.reference import Reference
-from mobilenet.images.resample import bilinear_taps, resize
+from mobilenet.images.bilinear import bilinear_taps, resize
 from mobilenet.network import catalog
 from mobilenet.network.cost import Cost, cost, space_to_batch_madds
 from mobilenet.network.heads import (

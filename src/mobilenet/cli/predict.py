@@ -48,6 +48,12 @@ ONE_WORKER = ("reference", "torch")
 )
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads for one image; by default one.")
 @backend_option
+@click.option(
+    "--fast-decoding/--no-fast-decoding",
+    default=True,
+    show_default=True,
+    help="Decode large JPEG files at a reduced scale: faster, a little less exact.",
+)
 @click.option("--memory-budget", type=click.IntRange(1), metavar="BYTES", help="Limit of the engine's activation memory.")
 def predict(
     inputs: Sequence[str],
@@ -64,6 +70,7 @@ def predict(
     workers: int | None,
     threads: int | None,
     backend: str,
+    fast_decoding: bool,
     memory_budget: int | None,
 ) -> None:
     """Name what images show: labels, boxes or masks.
@@ -88,7 +95,7 @@ def predict(
         workers = max(available_cores() // (threads or 1), 1) if many and not alone else 1
     if threads is None and not alone:
         threads = 1
-    predictor = load_predictor(model, backend, threads, memory_budget)
+    predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding=fast_decoding)
     task = predictor.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold

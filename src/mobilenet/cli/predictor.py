@@ -21,13 +21,18 @@ backend_option = click.option(
 
 
 def load_predictor(
-    model: str, backend: str, threads: int | None, memory_budget: int | None = None, num_images: int | None = None
+    model: str,
+    backend: str,
+    threads: int | None,
+    memory_budget: int | None = None,
+    num_images: int | None = None,
+    fast_decoding: bool = True,
 ) -> Predictor:
     """The predictor for a model's name or file. Call it before numpy is imported, whose threads it limits."""
     limit_numpy(backend, threads)
     source: Any = torch_runtime() if backend == "torch" else backend
     content = load_model(model, say)
-    return Predictor(content, choose(content, source, threads, memory_budget, num_images))
+    return Predictor(content, choose(content, source, threads, memory_budget, num_images), fast_decoding=fast_decoding)
 
 
 def torch_runtime() -> Any:

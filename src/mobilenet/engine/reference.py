@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, assert_never
-from ..images.resample import resize
+from ..images.bilinear import resize
 from ..network.cost import cost
 from ..network.layers import (
     Add,

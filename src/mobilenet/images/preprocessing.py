@@ -13,15 +13,19 @@ from ..errors import UsageError
 from ..limits import check_limit
 from ..network.layers import MAX_SIDE
 from ..settings import Rules, Settings
-from ..tensors import planes
+from ..tensors import built, planes
 from ..values import replace
 from .open import ImageError, check_rgb
+from .reduced import Reduced
+from .resample import Placement, resample
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from ..tensors import View
+
+    Decoded = Image.Image | Reduced
 
 Fit = Literal["center_crop", "central_fraction", "central_part", "squash", "pad"]
 WHOLE_IMAGE_FITS: tuple[Fit, ...] = ("squash", "pad")
@@ -116,35 +120,76 @@ class Preprocessing(Settings):
         columns, rows = self.content(size)
         return 0.0, 0.0, self.size[1] * size[0] / columns, self.size[0] * size[1] / rows
 
-    def resize_and_crop(self, image: Image.Image) -> Image.Image:
-        """The stage in 8 bits: an RGB image of any size to an RGB image of `size`."""
-        check_rgb(image)
-        (height, width), resample = self.size, Image.Resampling[self.interpolation.upper()]
+    def needed(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) that an image of `size` must keep at least, so that resizing it never enlarges what was reduced."""
+        rows, columns = self.size
+        if self.interpolation == "nearest":  # takes single pixels, which a reduced copy no longer has
+            return size
         if self.resize is not None:
-            image = image.resize(_scaled(image.size, self.resize), resample)
-            return _crop(image, _center_offset(image.width, width), _center_offset(image.height, height), width, height)
-        if self.fill is not None:
-            canvas = Image.new("RGB", (width, height), (self.fill,) * 3)
-            canvas.paste(image.resize(self.content(image.size), resample))
-            return canvas
-        if self.fit == "central_part" and self.fraction is not None:
-            w, h = (max(int(side * self.fraction), 1) for side in image.size)
-            image = _crop(image, (image.width - w) // 2, (image.height - h) // 2, w, h)
-        elif self.fraction is not None:
-            left, top = (int((side - side * self.fraction) / 2) for side in image.size)  # tf.image.central_crop
-            image = _crop(image, left, top, image.width - 2 * left, image.height - 2 * top)
-        return image.resize((width, height), resample)
+            return _scaled(size, self.resize)
+        share = self.fraction or 1
+        return (math.ceil(columns / share), math.ceil(rows / share)) if self.fit != "pad" else self.content(size)
 
-    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+    def placement(self, image: Decoded) -> Placement:
+        """How an image comes into the input."""
+        (rows, columns), (width, height) = self.size, image.size
+        pixels, (x0, y0, x1, y1) = (image.pixels, image.box) if isinstance(image, Reduced) else (image, (0, 0, *image.size))
+        part, resized, offset = (0, 0, *pixels.size), (columns, rows), (0, 0)
+        if self.resize is not None:
+            resized = _scaled((width, height), self.resize)
+            offset = _center_offset(resized[0], columns), _center_offset(resized[1], rows)
+        elif self.fit == "pad":
+            resized = self.content((width, height))
+        elif self.fraction is not None:
+            left, top, right, bottom = self._central((width, height))
+            if pixels is image:
+                part, x1, y1 = (left, top, right - left, bottom - top), right - left, bottom - top
+            else:
+                across, down = (x1 - x0) / width, (y1 - y0) / height
+                x0, y0, x1, y1 = (x0 + left * across, y0 + top * down, x0 + right * across, y0 + bottom * down)
+        return Placement(part, (x0, y0, x1, y1), resized, offset, self.fill or 0)
+
+    def _central(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """left, top, right, bottom of the part that the fits of a fraction keep."""
+        assert self.fraction is not None
+        if self.fit == "central_part":
+            w, h = (max(int(side * self.fraction), 1) for side in size)
+            left, top = (size[0] - w) // 2, (size[1] - h) // 2
+            return left, top, left + w, top + h
+        left, top = (int((side - side * self.fraction) / 2) for side in size)  # tf.image.central_crop
+        return left, top, size[0] - left, size[1] - top
+
+    def resize_and_crop(self, image: Decoded) -> Image.Image:
+        """The stage in 8 bits, by Pillow: an RGB image of any size to an RGB image of `size`."""
+        pixels = image.pixels if isinstance(image, Reduced) else image
+        check_rgb(pixels)
+        place, (height, width) = self.placement(image), self.size
+        left, top, *sides = place.part
+        if sides != [*pixels.size]:
+            pixels = _crop(pixels, left, top, *sides)
+        pixels = pixels.resize(place.resized, Image.Resampling[self.interpolation.upper()], box=place.box)
+        if place.resized == (width, height) and place.offset == (0, 0):
+            return pixels
+        canvas = Image.new("RGB", (width, height), (place.fill,) * 3)
+        canvas.paste(pixels, (-place.offset[0], -place.offset[1]))
+        return canvas
+
+    def __call__(self, image: Decoded) -> NDArray[np.float32]:
         """An RGB image of any size -> the input, (3, H, W) float32, C-contiguous. Raises ImageError for other modes."""
         import numpy as np
 
         x: NDArray[np.float32] = np.asarray(self.batch(image))[0]
         return x
 
-    def batch(self, image: Image.Image) -> View:
-        """The same as a batch of one, (1, 3, H, W), made without numpy."""
-        return planes(self.resize_and_crop(image).tobytes(), self.size, levels(self.mean, self.std))
+    def batch(self, image: Decoded) -> View:
+        """The same as a batch of one, (1, 3, H, W), made without numpy: in the native core, if it is there and for every filter
+        but ``nearest``, with the bits of `resize_and_crop`."""
+        values = levels(self.mean, self.std)
+        if self.interpolation == "nearest" or not built():
+            return planes(self.resize_and_crop(image).tobytes(), self.size, values)
+        pixels = image.pixels if isinstance(image, Reduced) else image
+        check_rgb(pixels)
+        return resample(pixels, self.placement(image), self.interpolation, self.size, values)
 
 
 @lru_cache(8)

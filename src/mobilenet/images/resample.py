@@ -1,37 +1,85 @@
-"""Bilinear resize of feature maps."""
+"""A decoded image becomes a network's input in the native core: resized, cut or padded, normalized, without copies between."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+import PIL
+from PIL import Image
 
-from ..network.layers import Corners
+from ..tensors import zeros
 
 if TYPE_CHECKING:
-    from ..tensors import Floats
+    from ..tensors import View
+
+BAND_BYTES = 1 << 20
+"""Of an image that Pillow keeps in several pieces, as much is copied at once: what the processor's cache holds."""
 
 
-def bilinear_taps(size: int, target: int, corners: Corners) -> tuple[list[int], list[int], list[float]]:
-    """For each of `target` pixels: the pixel before, the pixel after, and the weight of the one after (0 to 1).
+DOWN_FIRST = int(PIL.__version__.partition(".")[0]) >= 13
+"""Whether this Pillow ever resizes down before across; each pass rounds, so their order is part of the result."""
 
-    Positions are made in double precision; past an edge the edge pixel itself is taken.
+
+class Placement(NamedTuple):
+    """How an image comes into an input.
+
+    Attributes:
+        part: left, top, width, height of the image's part that is looked at.
+        box: x0, y0, x1, y1 in the part: what is resized. Pixels of the part beside it have their share in its edges.
+        resized: width and height after resizing.
+        offset: left and top of the input in the resized image; negative if the input begins before it.
+        fill: 0 to 255, the value of the input past the resized image.
     """
-    if corners == "aligned":
-        step = (size - 1) / (target - 1) if target > 1 else 0.0
-        places = [i * step for i in range(target)]
-    else:
-        places = [max((i + 0.5) * size / target - 0.5, 0.0) for i in range(target)]
-    before = [min(int(place), size - 1) for place in places]
-    weights = [min(place - i, 1.0) for place, i in zip(places, before, strict=True)]
-    return before, [min(i + 1, size - 1) for i in before], weights
+
+    part: tuple[int, int, int, int]
+    box: tuple[float, float, float, float]
+    resized: tuple[int, int]
+    offset: tuple[int, int]
+    fill: int
 
 
-def resize(x: Floats, size: tuple[int, ...], corners: Corners) -> Floats:
-    """(N, C, H, W) to `size`, bilinearly: first the rows, then the columns, each a blend of two neighbors."""
-    for axis, target in zip((2, 3), size, strict=True):
-        before, after, weights = bilinear_taps(x.shape[axis], target, corners)
-        share = np.array(weights, np.float32).reshape((-1, 1) if axis == 2 else (-1,))
-        low, high = x.take(before, axis), x.take(after, axis)
-        x = low + (high - low) * share
-    return x
+def resample(image: Image.Image, place: Placement, interpolation: str, size: tuple[int, int], levels: array[float]) -> View:
+    """A batch of one image, (1, 3, H, W) float32, from an RGB image. Bit by bit what Pillow's resize and `tensors.planes` make.
+
+    Only rows that the filter spans are kept, so memory does not grow with the image.
+
+    Args:
+        interpolation: any of Pillow's filters except ``nearest``.
+        size: (H, W) of the input.
+        levels: what the 256 values of a byte become in red, green and blue, (768,) float32.
+    """
+    from .. import _core
+
+    target = zeros((1, 3, *size))
+    isa = os.environ.get("MOBILENET_ISA", "")
+    left, top, width, height = place.part
+    columns, rows = place.resized
+    # Pillow resizes down before across where that leaves it less to do (python-pillow/Pillow, pull request 9549).
+    down_first = DOWN_FIRST and height > rows and height - rows > 2 * (width - columns)
+    resampler = _core.Resampler(
+        image.size, (left, top), (width, height), place.box, place.resized, place.offset, down_first, place.fill,
+        interpolation, levels, target, isa,
+    )  # fmt: skip
+    first, end = resampler.rows
+    if first < end and not _lend(resampler, image, 0):
+        rows = max(BAND_BYTES // (4 * image.width), 1)
+        for row in range(first, end, rows):
+            band = image.crop((0, row, image.width, min(row + rows, end)))
+            if not _lend(resampler, band, row):
+                resampler.feed(band.tobytes("raw", "RGBX"), row)
+    return target
+
+
+def _lend(resampler: object, image: Image.Image, row: int) -> bool:
+    """Feeds the image from Pillow's own memory, if it is in one piece and Pillow (11.3 or later) lends it."""
+    lend = getattr(image, "__arrow_c_array__", None)
+    if lend is None:
+        return False
+    try:
+        _, pixels = lend()
+    except ValueError:  # in several pieces
+        return False
+    resampler.feed_arrow(pixels, row)  # type: ignore[attr-defined]
+    return True

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
 
 from PIL import Image
 
 from ..errors import short_repr
 from ..limits import limits
-from .open import ImageError, decode_image, open_image
+from .open import ImageError, open_image
+from .reduced import decode_reduced, open_reduced
 
 if TYPE_CHECKING:
+    from .preprocessing import Decoded
+    from .reduced import Size
 
     class Array(Protocol):
         """What becomes a numpy array: a numpy array, a torch tensor, an array of JAX or TensorFlow."""
@@ -28,13 +31,17 @@ SCHEMES = ("http://", "https://", "file://")
 class Opened(NamedTuple):
     """An opened image (RGB, upright), the path or URL it came from, and what to keep of the source to open it again."""
 
-    image: Image.Image
+    image: Decoded
     path: str | None
     source: Source | None
 
 
-def open_source(source: Source) -> Opened:
+def open_source(source: Source, needed: Callable[[Size], Size] | None = None) -> Opened:
     """Opens one image. What comes from memory is kept as it was given, a download as its bytes, and a file as its path.
+
+    Args:
+        needed: from an image's (width, height) to the sides that it must keep at least, if JPEGs may be decoded at a reduced
+            scale (see `reduced`).
 
     Raises:
         ImageError: it is no image, or cannot be read or downloaded; it is past a limit; an array has no usual shape or range.
@@ -48,10 +55,10 @@ def open_source(source: Source) -> Opened:
                 path = local_file(path)
             else:
                 content = download(path)
-                return Opened(decode_image(content, path), path, content)
-        return Opened(open_image(path), path, None)
+                return Opened(decode_reduced(content, path, needed), path, content)
+        return Opened(open_reduced(path, needed), path, None)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return from_bytes(bytes(source), f"{len(source)} bytes", None)
+        return from_bytes(bytes(source), f"{len(source)} bytes", None, needed)
     if isinstance(source, Image.Image):
         return Opened(open_image(source, copy=False), getattr(source, "filename", None) or None, source)
     if is_array(source):
@@ -59,19 +66,19 @@ def open_source(source: Source) -> Opened:
 
         return Opened(open_image(from_array(source), copy=False), None, source)
     if callable(getattr(source, "read", None)):
-        return read_file(source)  # type: ignore[arg-type]
+        return read_file(source, needed)  # type: ignore[arg-type]
     if isinstance(source, Mapping):
         raise ImageError(f"{short_repr(source)}: a mapping, not an image; give one of its values, for example row['image']")
     raise ImageError(f"{short_repr(source)}: not an image; give a path, a URL, bytes, an open file, a Pillow image or an array")
 
 
-def from_bytes(content: bytes, name: str, path: str | None) -> Opened:
+def from_bytes(content: bytes, name: str, path: str | None, needed: Callable[[Size], Size] | None) -> Opened:
     if not content:
         raise ImageError(f"{name}: empty; if it was read before, call seek(0) first")
-    return Opened(decode_image(content, name), path, content)
+    return Opened(decode_reduced(content, name, needed), path, content)
 
 
-def read_file(file: IO[bytes]) -> Opened:
+def read_file(file: IO[bytes], needed: Callable[[Size], Size] | None) -> Opened:
     """The image in an open file, read from where it stands to its end, or to the limit."""
     name = getattr(file, "name", None)
     path = name if isinstance(name, str) else None
@@ -81,7 +88,7 @@ def read_file(file: IO[bytes]) -> Opened:
         raise ImageError(f"{short_repr(file)}: cannot be read ({short_repr(error)}); open it again") from error
     if not isinstance(content, (bytes, bytearray)):
         raise ImageError(f"{path or short_repr(file)}: reads text; open it in binary mode, open(path, 'rb')")
-    return from_bytes(bytes(content), path or short_repr(file), path)
+    return from_bytes(bytes(content), path or short_repr(file), path, needed)
 
 
 def is_array(source: object) -> bool:

@@ -148,7 +148,7 @@ class Resize(Operation):
     """The first input, bilinearly, at the rows and columns of the second (``input`` is the image itself).
 
     `corners` says which points of the two grids coincide: "aligned" the centers of their corner pixels (TensorFlow's and
-    PyTorch's align_corners), "half_pixel" the outer edges of the two images. `images.resample.bilinear_taps` is the
+    PyTorch's align_corners), "half_pixel" the outer edges of the two images. `images.bilinear.bilinear_taps` is the
     arithmetic.
     """
 

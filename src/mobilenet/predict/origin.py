@@ -63,15 +63,16 @@ def once_loaded(load: Callable[..., P], source: Any, mark: str | None, *settings
     A pool unpickles the same predictor for each of its tasks, so the last ones of this process are kept; not those of whole
     models, which are large. Each caller gets a copy, which shares model and runtime.
     """
-    backend, views, threads, memory_budget = settings
+    backend, views, threads, memory_budget, fast_decoding = settings
 
     def loaded() -> P:
-        return load(source, backend, views, threads=threads, memory_budget=memory_budget)
+        limits = {"threads": threads, "memory_budget": memory_budget}
+        return load(source, backend, views, **limits, fast_decoding=fast_decoding)
 
     if mark is None:
         return loaded()
     check_mark(source, mark)
-    key = (source, mark, backend, repr(views), threads, memory_budget)
+    key = (source, mark, backend, repr(views), threads, memory_budget, fast_decoding)
     if key not in _loaded:
         if len(_loaded) >= MAX_LOADED:
             _loaded.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +11,7 @@ from ..images.open import ImageError
 from ..images.sources import Opened, as_many, is_file_like, open_source
 
 if TYPE_CHECKING:
+    from ..images.reduced import Size
     from ..images.sources import Source
 
 AHEAD = 2
@@ -35,8 +36,11 @@ class Later:
         return open_source(self.source)
 
 
-def opened_ahead(sources: Iterable[Source]) -> Iterator[Pending]:
-    """The images of `sources` in order. An exception of the iterable itself comes after the images before it."""
+def opened_ahead(sources: Iterable[Source], needed: Callable[[Size], Size] | None = None) -> Iterator[Pending]:
+    """The images of `sources` in order, as `open_source` opens them.
+
+    An exception of the iterable itself comes after the images before it.
+    """
     waiting: deque[Pending] = deque()
     items = expanded(sources)
     with ThreadPoolExecutor(1, "mobilenet-open") as pool:
@@ -50,7 +54,7 @@ def opened_ahead(sources: Iterable[Source]) -> Iterator[Pending]:
                 yield from waiting
                 raise
             if is_file_like(item):
-                waiting.append(pool.submit(open_source, item))
+                waiting.append(pool.submit(open_source, item, needed))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft()
             else:

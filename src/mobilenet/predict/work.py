@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING, Any
 from ..errors import UsageError
 from ..images.find import Lost, Search
 from ..images.open import ImageError, open_image
+from ..images.reduced import Reduced
 from ..tasks.results import OutputError
 from ..values import Value
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from ..engine.backends import Runtime
+    from ..images.preprocessing import Decoded
     from ..network.layers import Resolution
     from ..tasks.results import Prediction
     from ..tensors import Plain
@@ -178,11 +178,12 @@ class Work:
         try:
             if job.error is not None:
                 raise job.error
-            image = opened(job.name)
+            image = opened(job.name, self.predictor)
             result = self.predictor.predict(image, threshold=self.threshold, top=self.top)
             predictions, mask = result.top(self.top, self.threshold), None
             if self.folder is not None and job.copy is not None:
-                mask = self.folder.write(job.copy, image, result, predictions)
+                whole = open_image(job.name) if isinstance(image, Reduced) else image
+                mask = self.folder.write(job.copy, whole, result, predictions)
         except ImageError as error:
             return Entry(job.name, self.task, error=str(error))
         except OutputError as error:
@@ -194,16 +195,16 @@ class Work:
         return Entry(job.name, self.task, predictions, mask, None, self.runtime.spent() - before, now - start)
 
 
-def opened(name: str) -> Image.Image:
-    """The image of a file, of an address, or on stdin. Raises ImageError."""
+def opened(name: str, predictor: Predictor) -> Decoded:
+    """The image of a file, as the predictor opens it, of an address, or on stdin. Raises ImageError."""
     if name == STDIN:
         from ..images.sources import from_bytes
         from ..limits import limits
 
         with open(0, "rb", closefd=False) as file:
-            return from_bytes(file.read(limits().max_image_bytes + 1), STDIN, None).image
+            return from_bytes(file.read(limits().max_image_bytes + 1), STDIN, None, None).image
     if "://" in name:
         from ..images.sources import open_source
 
         return open_source(name).image
-    return open_image(name)
+    return predictor.open(name)

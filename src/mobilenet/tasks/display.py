@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html as markup
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -26,7 +26,7 @@ def plot(result: Answer, image: Source | None = None) -> Image.Image:
     source = result.path if image is None and result.image is None else result.image if image is None else image
     if source is None:
         raise ImageError("this result does not know its image: it was pickled, or made by hand; plot(image) draws on any")
-    canvas = open_source(source).image
+    canvas: Any = open_source(source).image  # not reduced, unless that is asked for
     if result.size is not None and canvas.size != result.size:
         (width, height), (w, h) = result.size, canvas.size
         raise ImageError(f"image of {w}x{h} for a result of {width}x{height}: must be the image that was predicted")

@@ -11,14 +11,15 @@ import numpy as np
 from PIL import Image
 
 from ..errors import printable
+from ..images.bilinear import resize
 from ..images.preprocessing import Preprocessing
-from ..images.resample import resize
 from ..values import field
 from .results import Answer, OutputError, Prediction, check_finite, is_place, selected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..images.preprocessing import Decoded
     from ..tensors import Floats
     from .views import Views
 
@@ -135,7 +136,7 @@ class SegmentationDecoder:
         probability = probabilities(outputs["upsample"][index], content, False, (rows, columns))
         return segment(probability, size, self.labels, self.background)
 
-    def average(self, run: Callable[[Floats], Mapping[str, Floats]], image: Image.Image, views: Views) -> Segmentation:
+    def average(self, run: Callable[[Floats], Mapping[str, Floats]], image: Decoded, views: Views) -> Segmentation:
         """The result from the mean probabilities of several views; `run` runs the network on (1, 3, H, W) float32."""
         columns, rows = self.preprocessing.content(image.size)
         mean = np.zeros((len(self.labels), rows, columns), np.float32)
