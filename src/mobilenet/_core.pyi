@@ -33,6 +33,7 @@ def detections(
     scores: NDArray[np.float32],
     classes: NDArray[np.int64],
 ) -> int: ...
+def segment(scores: NDArray[np.float32], logits: bool, mask: NDArray[np.uint8], confidence: NDArray[np.float32]) -> bool: ...
 
 class Resampler:
     def __init__(

@@ -160,7 +160,7 @@ def test_averages_of_views_are_probabilities():
 
 
 def test_equal_classes_go_to_the_lower_index():
-    assert not segment(np.full((4, 3, 3), 0.25, np.float32), (5, 2), LABELS, 0).mask.any()
+    assert not segment(np.full((4, 3, 3), 0.25, np.float32), False, (5, 2), LABELS, 0).mask.any()
 
 
 @pytest.mark.parametrize("scales", [(), (0,), (1.0, 9), ("1",)])

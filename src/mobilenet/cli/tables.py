@@ -10,6 +10,7 @@ from ..errors import printable
 if TYPE_CHECKING:
     from ..bench.measure import EngineTime
     from ..bench.roofline import LayerTime
+    from ..bench.whole import WholeTime
     from ..network.cost import Cost
     from ..quantizing.report import Report
     from ..zoo.published import Published
@@ -52,6 +53,19 @@ def bench_table(rows: Sequence[EngineTime]) -> str:
     ]
     header = ("engine", "median ms", "least ms", "90 % ms", "growth MiB", "largest error")
     return table(lines, header, ("left", *["right"] * 5))
+
+
+def whole_table(rows: Sequence[WholeTime]) -> str:
+    def growth(row: WholeTime) -> str:
+        return "" if row.peak_rss_delta_bytes is None else f"{row.peak_rss_delta_bytes / 2**20:.1f}"
+
+    lines = [
+        (f"{row.megapixels:g}", row.engine, f"{row.median_ms:.2f}", f"{row.min_ms:.2f}", f"{row.p90_ms:.2f}", growth(row),
+         f"{row.agreement:.1%}")
+        for row in rows
+    ]  # fmt: skip
+    header = ("megapixels", "file to answer", "median ms", "least ms", "90 % ms", "growth MiB", "agreement")
+    return table(lines, header, ("right", "left", *["right"] * 5))
 
 
 def layer_table(rows: Sequence[LayerTime]) -> str:

@@ -8,25 +8,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from PIL import Image
 
 from ..errors import printable
-from ..images.bilinear import resize
+from ..images.bilinear import bilinear_taps, resize
 from ..images.preprocessing import Preprocessing
+from ..tensors import built
 from ..values import field
-from .results import Answer, OutputError, Prediction, check_finite, is_place, selected
+from .results import Answer, OutputError, Prediction, is_place, selected
+from .views import ONE_VIEW, Views
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
     from ..images.preprocessing import Decoded
     from ..tensors import Floats
-    from .views import Views
-
-FINITE_ROWS = 8
-"""Of the logits, every so many rows are searched for NaN and infinity. All would take 3 % of an inference, and the upsampling
-spreads each value over more rows than that. What the search leaves out shows in the confidences, except minus infinity, whose
-probability is 0."""
 
 
 class Region(Prediction):
@@ -132,12 +128,23 @@ class SegmentationDecoder:
 
     def __call__(self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int]) -> Segmentation:
         """The result for image `index` of a batch; `size` is the (width, height) of the original image."""
-        columns, rows = content = self.preprocessing.content(size)
-        probability = probabilities(outputs["upsample"][index], content, False, (rows, columns))
-        return segment(probability, size, self.labels, self.background)
+        return self.answer(outputs["upsample"][index], size)
+
+    def answer(self, logits: Floats, size: tuple[int, int]) -> Segmentation:
+        """The result for an image of `size` from its logits, (K, H, W)."""
+        columns, rows = self.preprocessing.content(size)
+        return segment(logits[:, :rows, :columns], True, size, self.labels, self.background)
 
     def average(self, run: Callable[[Floats], Mapping[str, Floats]], image: Decoded, views: Views) -> Segmentation:
-        """The result from the mean probabilities of several views; `run` runs the network on (1, 3, H, W) float32."""
+        """The result from the logits of one view, or from the mean probabilities of several; `run` runs the network on
+        (1, 3, H, W) float32.
+
+        Raises:
+            OutputError: an output holds NaN or infinity.
+        """
+        if views == ONE_VIEW:
+            (logits,) = run(self.preprocessing(image)[None])["upsample"]
+            return self.answer(np.asarray(logits), image.size)
         columns, rows = self.preprocessing.content(image.size)
         mean = np.zeros((len(self.labels), rows, columns), np.float32)
         scales_and_flips = list(views)
@@ -148,12 +155,8 @@ class SegmentationDecoder:
             if mirrored:  # only the image, not its padding, so that it stays in the upper left corner
                 x[:, : content[1], : content[0]] = x[:, : content[1], content[0] - 1 :: -1].copy()
             (logits,) = run(x[None])["upsample"]
-            check_finite({"upsample": logits[:, ::FINITE_ROWS]})
             mean += probabilities(logits, content, mirrored, (rows, columns)) / len(scales_and_flips)
-        result = segment(mean, image.size, self.labels, self.background)
-        if not np.isfinite(result.confidence).all():  # NaN and infinity of any pixel end here, through softmax and mean
-            raise OutputError("upsample")
-        return result
+        return segment(mean, False, image.size, self.labels, self.background)
 
 
 def scaled(preprocessing: Preprocessing, scale: float) -> Preprocessing:
@@ -183,15 +186,51 @@ def probabilities(logits: Floats, content: tuple[int, int], mirrored: bool, size
     return powers
 
 
-def segment(probability: Floats, size: tuple[int, int], labels: tuple[str, ...], background: int | None) -> Segmentation:
-    """The result for an image of `size` (width, height) from (K, rows, columns) probabilities.
+def segment(
+    scores: Floats, logits: bool, size: tuple[int, int], labels: tuple[str, ...], background: int | None
+) -> Segmentation:
+    """The result for an image of `size` (width, height) from (K, rows, columns) scores: logits, or probabilities.
 
-    Each pixel of the probabilities takes its likeliest class, the lower index if two are equal; the mask is that map
-    enlarged or reduced to the image by nearest neighbor.
+    Every pixel of the image takes the class of the largest score after blending the four scores around it, the lower index if
+    two are equal; where all four have the same winner, that. The scores, not their winners, are enlarged, so edges are smooth.
+
+    Raises:
+        OutputError: a score is NaN or infinite.
     """
-    winner = probability.argmax(axis=0).astype(np.uint8)
-    flat, best = winner.ravel(), probability.max(axis=0).ravel()
-    counts = np.bincount(flat, minlength=len(labels))
-    confidence = np.bincount(flat, best, len(labels)) / np.maximum(counts, 1)
-    mask = np.asarray(Image.fromarray(winner).resize(size, Image.Resampling.NEAREST))
-    return Segmentation(mask, confidence.astype(np.float32), labels, background)
+    mask = np.empty(size[::-1], np.uint8)
+    confidence = np.empty(len(labels), np.float32)
+    if built():
+        from .. import _core
+
+        view = scores if scores.strides[2] == 4 and scores.strides[1] % 4 == scores.strides[0] % 4 == 0 else scores.copy()
+        if not _core.segment(view, logits, mask, confidence):
+            raise OutputError("upsample")
+        return Segmentation(mask, confidence, labels, background)
+    if not np.isfinite(scores).all():
+        raise OutputError("upsample")
+    winner = scores.argmax(axis=0).astype(np.uint8)
+    highest = scores.max(axis=0)
+    best = (1 / np.exp(scores - highest).sum(axis=0) if logits else highest).ravel()
+    counts = np.bincount(winner.ravel(), minlength=len(labels))
+    confidence[:] = np.bincount(winner.ravel(), best, len(labels)) / np.maximum(counts, 1)
+    enlarge(scores, winner, mask)
+    return Segmentation(mask, confidence, labels, background)
+
+
+def enlarge(scores: Floats, winner: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Fills `mask`, (H, W), from (K, rows, columns) scores and the (rows, columns) class of the largest: see `segment`.
+
+    Row by row, and only where the winners differ: the blends of a whole photo would take gigabytes.
+    """
+    rows = zip(*bilinear_taps(scores.shape[1], mask.shape[0], "half_pixel"), strict=True)
+    before, after, weights = bilinear_taps(scores.shape[2], mask.shape[1], "half_pixel")
+    left, right, share = np.array(before), np.array(after), np.array(weights, np.float32)
+    for target, (above, below, weight) in zip(mask, rows, strict=True):
+        down = np.float32(weight)
+        corners = winner[above, left], winner[above, right], winner[below, left], winner[below, right]
+        target[:] = corners[0]
+        (edge,) = np.nonzero(np.any([corner != corners[0] for corner in corners[1:]], axis=0))
+        if len(edge):
+            row = scores[:, above] * (1 - down) + scores[:, below] * down
+            blended = row[:, left[edge]] * (1 - share[edge]) + row[:, right[edge]] * share[edge]
+            target[edge] = blended.argmax(axis=0)

@@ -1,0 +1,129 @@
+#include "mask.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace mobilenet {
+namespace {
+
+constexpr int kSpan = 64;  // pixels whose values are kept at once
+
+// e to a power of at most 0, within 2 units in the last place; plain arithmetic, so that compilers work on several at once.
+inline float exponential(float x) {
+  x = x > -87.0f ? x : -87.0f;  // also for not-a-number
+  const int power = static_cast<int>(x * 1.44269504f - 0.5f);
+  const float rest = (x - power * 0.693359375f) - power * -2.12194440e-4f;
+  float sum = 1.9875691500e-4f;
+  for (const float factor : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+    sum = sum * rest + factor;
+  sum = sum * rest * rest + rest + 1;
+  const std::int32_t bits = (power + 127) << 23;
+  float scale;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return sum * scale;
+}
+
+}  // namespace
+
+std::vector<Place> places(int size, int target) {
+  std::vector<Place> all(target);
+  for (int i = 0; i < target; ++i) {
+    const double place = std::max((i + 0.5) * size / target - 0.5, 0.0);
+    const int before = std::min(static_cast<int>(place), size - 1);
+    all[i] = {before, std::min(before + 1, size - 1), static_cast<float>(std::min(place - before, 1.0))};
+  }
+  return all;
+}
+
+bool winners(const Scores& s, std::uint8_t* target, double* sums, std::int64_t* counts) {
+  std::fill_n(sums, s.classes, 0.0), std::fill_n(counts, s.classes, 0);
+  int odd = 0;
+  float best[kSpan], total[kSpan];
+  std::int32_t index[kSpan];
+  for (int y = 0; y < s.height; ++y)
+    for (int x = 0; x < s.width; x += kSpan) {
+      const float* const from = s.values + y * s.pitch + x;
+      const int count = std::min(kSpan, s.width - x);
+      std::copy_n(from, count, best), std::fill_n(index, count, 0), std::fill_n(total, count, 0.0f);
+      for (int k = 0; k < s.classes; ++k) {
+        const float* const values = from + k * s.plane;
+        for (int i = 0; i < count; ++i) {
+          odd |= !(values[i] - values[i] == 0);  // not-a-number and infinity
+          index[i] = values[i] > best[i] ? k : index[i];
+          best[i] = values[i] > best[i] ? values[i] : best[i];
+        }
+      }
+      if (s.logits)
+        for (int k = 0; k < s.classes; ++k) {
+          const float* const values = from + k * s.plane;
+          for (int i = 0; i < count; ++i) total[i] += exponential(values[i] - best[i]);
+        }
+      for (int i = 0; i < count; ++i) {
+        sums[index[i]] += s.logits ? 1 / total[i] : best[i];
+        ++counts[index[i]];
+        target[static_cast<long>(y) * s.width + x + i] = static_cast<std::uint8_t>(index[i]);
+      }
+    }
+  return !odd;
+}
+
+namespace {
+
+// Pixels `begin` to `end` of a row, all between the same two columns of scores.
+void blend(const Scores& s, const Place& row, const std::vector<Place>& columns, int begin, int end, std::uint8_t* mask) {
+  const float* const above = s.values + row.before * s.pitch;
+  const float* const below = s.values + row.after * s.pitch;
+  const int before = columns[begin].before, after = columns[begin].after;
+  const float up = 1 - row.share;
+  float best[kSpan];
+  std::int32_t index[kSpan];
+  for (; begin < end; begin += kSpan) {
+    const int count = std::min(kSpan, end - begin);
+    for (int k = 0; k < s.classes; ++k) {
+      const float left = above[k * s.plane + before] * up + below[k * s.plane + before] * row.share;
+      const float right = above[k * s.plane + after] * up + below[k * s.plane + after] * row.share;
+      for (int i = 0; i < count; ++i) {
+        const float share = columns[begin + i].share, value = left * (1 - share) + right * share;
+        const bool better = k == 0 || value > best[i];
+        index[i] = better ? k : index[i];
+        best[i] = better ? value : best[i];
+      }
+    }
+    for (int i = 0; i < count; ++i) mask[begin + i] = static_cast<std::uint8_t>(index[i]);
+  }
+}
+
+}  // namespace
+
+void enlarge(const Scores& s, const std::uint8_t* won, const std::vector<Place>& rows, const std::vector<Place>& columns,
+             std::uint8_t* mask) {
+  const int width = static_cast<int>(columns.size());
+  std::vector<int> ends;  // of the pixels between the same two columns
+  for (int x = 1; x <= width; ++x)
+    if (x == width || columns[x].before != columns[x - 1].before) ends.push_back(x);
+  for (const Place& row : rows) {
+    const std::uint8_t* const above = won + static_cast<long>(row.before) * s.width;
+    const std::uint8_t* const below = won + static_cast<long>(row.after) * s.width;
+    int begin = 0, same_from = 0;  // pixels from same_from on have one winner, and are not written yet
+    int same = -1;
+    const auto write = [&](int end) {
+      if (same >= 0) std::memset(mask + same_from, same, end - same_from);
+    };
+    for (const int end : ends) {
+      const Place& place = columns[begin];
+      const int winner = above[place.before];
+      const bool agreed = above[place.after] == winner && below[place.before] == winner && below[place.after] == winner;
+      if (!agreed || winner != same) {
+        write(begin);
+        same = agreed ? winner : -1, same_from = begin;
+      }
+      if (!agreed) blend(s, row, columns, begin, end, mask);
+      begin = end;
+    }
+    write(width);
+    mask += width;
+  }
+}
+
+}  // namespace mobilenet

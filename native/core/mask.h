@@ -1,0 +1,36 @@
+// From a segmenter's scores to a mask in the image's size. src/mobilenet/tasks/segmentation.py specifies it in numpy.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace mobilenet {
+
+// Planes of scores, of which the upper left part shows the image.
+struct Scores {
+  const float* values;
+  int classes;            // at most 255
+  long plane, pitch;      // floats from one class to the next, from one row to the next
+  int width, height;      // of the part
+  bool logits;            // or probabilities
+};
+
+// Where one of an axis' pixels lies among the scores: between two of them, and how near to the second.
+struct Place {
+  int before, after;
+  float share;
+};
+
+// The places of `target` pixels among `size` scores, both measured to the edges; past the outer scores, those themselves.
+std::vector<Place> places(int size, int target);
+
+// The likeliest class of every score, the lower one if two are equal; (height, width). `sums` and `counts` get, for each class, the
+// sum of its probabilities and the number of scores that it won. Returns whether all scores are finite.
+bool winners(const Scores& scores, std::uint8_t* target, double* sums, std::int64_t* counts);
+
+// The class of every pixel of an image of columns.size() x rows.size(): the likeliest after blending the four scores around it,
+// or their winner if all four have the same.
+void enlarge(const Scores& scores, const std::uint8_t* won, const std::vector<Place>& rows, const std::vector<Place>& columns,
+             std::uint8_t* mask);
+
+}  // namespace mobilenet
