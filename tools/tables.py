@@ -297,9 +297,42 @@ def fuzzing() -> str:
     return markdown(("harness", "executions", "edges", "features", "new inputs", "failures"), rows)
 
 
+def whole() -> str:
+    """The last record of every model and size: file to answer, beside ONNX Runtime with its users' usual code."""
+    last: dict[tuple[str, float], dict[str, dict[str, Any]]] = {}
+    for row in history.rows(ROOT, "whole"):
+        last.setdefault((row["model"], row["megapixels"]), {})[row["engine"]] = row
+    rows, measured = [], list[dict[str, Any]]()
+    for (model, megapixels), engines in sorted(last.items()):
+        measured = [engines[name] for name in ("native", "native, whole JPEG", "onnxruntime")]
+        times = (f"{row['median_ms']:.1f} ({row['min_ms']:.1f})" for row in measured)
+        growth = (f"{(row['peak_rss_delta_bytes'] or 0) / 2**20:.0f}" for row in measured)
+        share = f"{measured[0]['median_ms'] / measured[2]['median_ms']:.2f}"
+        agreement = (f"{row['agreement']:.1%}" for row in (measured[0], measured[2]))
+        rows.append((f"`{model}`, {megapixels:g} MP", *times, share, *growth, *agreement))
+    header = ("", "ms", "all pixels, ms", "ONNX Runtime, ms", "share", "MiB", "MiB", "MiB", "agreement", "theirs")
+    return markdown(header, rows) + (
+        "\n\nMedian (least) of interleaved calls on one thread; growth of the process in a call, in the same order; agreement "
+        f"with this project's answer to all pixels. {measured[0]['machine']}, {measured[0]['isa']}, {measured[0]['date']}."
+    )
+
+
+def fast_decoding() -> str:
+    """The last scores of every model with all pixels decoded, and with reduced decoding."""
+    last = {(row["model"], row["decoding"]): row for row in history.rows(ROOT, "fast_decoding")}
+    rows = []
+    for model in dict.fromkeys(model for model, _ in last):
+        every, fast = (last[model, way] for way in ("whole", "fast"))
+        for name in ("top1", "top5", "mAP", "mAP50"):
+            if name in every["metrics"]:
+                scored = (f"{row['metrics'][name]:.4f}" for row in (every, fast))
+                rows.append((f"`{model}`, {every['images']} images of {every['megapixels']:g} MP", name, *scored))
+    return markdown(("model", "metric", "all pixels", "reduced"), rows)
+
+
 FUNCTIONS = (
-    bench, costs, download, fuzzing, hostile_files, install, ledger, photo, scores, speed, start, training,
-    training_speed, trust, vision,
+    bench, costs, download, fast_decoding, fuzzing, hostile_files, install, ledger, photo, scores, speed, start, training,
+    training_speed, trust, vision, whole,
 )  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
 FILES = ("README.md", "docs/benchmarks.md", "docs/fuzzing.md", "docs/training.md", "docs/trust.md")
