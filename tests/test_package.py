@@ -204,7 +204,18 @@ def test_the_declared_dependencies_are_those_imported():
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] not in TORCH:
             third_party |= {name.partition(".")[0] for name, _ in rooms.imported(path)}
-    optional = {"h5py", "matplotlib", "faster_coco_eval", "onnx", "onnxruntime", "openvino", "pillow_heif", "pyarrow", "torch"}
+    optional = {
+        "h5py",
+        "matplotlib",
+        "faster_coco_eval",
+        "onnx",
+        "onnxruntime",
+        "openvino",
+        "pillow_heif",
+        "pyarrow",
+        "torch",
+        "torchvision",
+    }
     known = {*DEVICE, *optional, "mobilenet", *sys.stdlib_module_names}
     assert third_party <= known
 
