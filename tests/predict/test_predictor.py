@@ -297,7 +297,7 @@ def test_the_other_images_are_done(tmp_path, monkeypatch):
     score = evaluate(loaded, tmp_path)
     assert (score.images, len(score.failed)) == (2, 1)
     assert "b.png: output 'classifier' holds NaN" in score.failed[0]
-    monkeypatch.setattr(command, "load_predictor", lambda *arguments: loaded)
+    monkeypatch.setattr(command, "load_predictor", lambda *arguments, **settings: loaded)
     out, err = run("predict", tmp_path, "--json", status=1)
     assert [Path(answer["input"]).name for answer in json.loads(out)] == ["a.png", "c.png"]
     assert err.count("\n") == 1

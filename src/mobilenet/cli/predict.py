@@ -104,7 +104,7 @@ def predict(
     sink: Sink = file or printer(kind, as_json, threshold)
     account = Account(show_rate=file is not None or not sys.stdout.isatty())
     write_all(entries(Work(predictor, top, threshold, folder), jobs, workers), sink, account, output)
-    if not as_json:
+    if not (as_json or account.num_inputs == account.num_failed == 1):  # one failure has said all in its own line
         say(account.summary(predictor, workers, listed))
     if folder is not None and account.whole.count:
         say(f"drawn in {folder.path}")
