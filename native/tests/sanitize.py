@@ -24,6 +24,7 @@ TESTS = (
     "tests/hostile/test_fuzz.py",
 )
 
+THREADED = ("workers", "programs")  # native tests that start threads
 HARNESSES = ("program", "weights", "image_planes")
 
 # An editable installation's finder would import the plain core; the sanitized package stands first on the path instead.
@@ -42,10 +43,10 @@ def run(*command: str | Path, **environment: str) -> None:
     subprocess.run([str(part) for part in command], cwd=ROOT, env={**os.environ, **environment}, check=True)
 
 
-def build(name: str, sanitizers: str, *options: str) -> Path:
+def build(name: str, sanitizers: str, *options: str, targets: tuple[str, ...] = ("all",)) -> Path:
     folder = ROOT / "build" / f"sanitize-{name}"
     run("cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DMOBILENET_SANITIZE={sanitizers}", *options)
-    run("cmake", "--build", folder)
+    run("cmake", "--build", folder, "--target", *targets)
     return folder
 
 
@@ -87,7 +88,8 @@ def prepare() -> None:
     )  # as tests/engine/test_core.py
     run("cmake", "--build", ROOT / "build" / "native-tests")
     build("quick", "address,undefined", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_FUZZ=ON", "-DMOBILENET_PORTABLE=ON")
-    build("quick-thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_PORTABLE=ON")
+    threaded = tuple(f"native_{test}" for test in THREADED)
+    build("quick-thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_PORTABLE=ON", targets=threaded)
 
 
 def quick() -> None:
@@ -96,7 +98,7 @@ def quick() -> None:
         print("skipped: cmake, ninja or g++ is not installed")
         return
     run("ctest", "--test-dir", folder, "--output-on-failure")
-    run("ctest", "--test-dir", threads, "--output-on-failure", "-R", "workers|programs", TSAN_OPTIONS="die_after_fork=0")
+    run("ctest", "--test-dir", threads, "--output-on-failure", "-R", "|".join(THREADED), TSAN_OPTIONS="die_after_fork=0")
     for harness in HARNESSES:
         kept = [place for kind in ("corpus", "regressions") if (place := ROOT / "fuzz" / kind / harness).is_dir()]
         run(folder / f"fuzz_{harness}", *kept, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
