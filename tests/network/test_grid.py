@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.grid import gridded
+from support.quantized import changed
 
 import mobilenet
 from mobilenet import modelfile
@@ -89,17 +90,6 @@ def test_load_runs_it(tmp_path):
         predict = mobilenet.load(path, backend)
         assert predict.runtime.precision == precision
         assert predict(mobilenet_image()).top(1)[0].score > 0
-
-
-def changed(part: str, name: str, value: object):
-    def change(quantized: ModelFile) -> None:
-        mapping = getattr(quantized.quantization, part)
-        if value is None:
-            del mapping[name]
-        else:
-            mapping[name] = value
-
-    return change
 
 
 def multiplied(name: str, value: int):

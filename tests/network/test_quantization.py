@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.models import IMAGE
-from support.quantized import quantized
+from support.quantized import changed, quantized
 from support.weights import random_tensors
 
 import mobilenet
@@ -61,17 +61,6 @@ def test_order_of_mappings_does_not_change_the_bytes(tmp_path):
     modelfile.write(one, tmp_path / "a.safetensors")
     modelfile.write(replace(one, quantization=turned), tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-
-
-def changed(part: str, name: str, value: object):
-    def change(m: ModelFile) -> None:
-        mapping = getattr(m.quantization, part)
-        if value is None:
-            del mapping[name]
-        else:
-            mapping[name] = value
-
-    return change
 
 
 @pytest.mark.parametrize(

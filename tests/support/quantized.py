@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mobilenet.engine.fold import fold
 from mobilenet.engine.reference import run_layer
+from mobilenet.modelfile import ModelFile
 from mobilenet.network.layers import Network
 from mobilenet.network.quantization import Affine, Quantization, weighted
 from support.weights import random_tensors
@@ -48,3 +51,16 @@ def quantized(network: Network, dtype: str, seed: int = 0) -> tuple[dict[str, np
         tensors[f"{stem}.bias"] = np.rint(real[f"{stem}.bias"] / step).astype(np.int32)
     tensors = {name: tensors[name] for name in network.tensors()}
     return tensors, Quantization(dtype, activations, scales, zero_points)
+
+
+def changed(part: str, name: str, value: object) -> Callable[[ModelFile], None]:
+    """A change of one entry of a model's quantization; None removes it."""
+
+    def change(model: ModelFile) -> None:
+        mapping = getattr(model.quantization, part)
+        if value is None:
+            del mapping[name]
+        else:
+            mapping[name] = value
+
+    return change

@@ -23,6 +23,13 @@ def origin(checkout: Path) -> Row:
     return {"date": date.today().isoformat(), "commit": git.stdout.strip(), "processor": processor()}
 
 
+def engine_origin(checkout: Path, model: str) -> Row:
+    """What a row about the engine begins with: its `origin`, the architecture, the instruction set and the model."""
+    from .. import _core
+
+    return {**origin(checkout), "machine": platform.machine(), "isa": _core.isa(), "model": model}
+
+
 def processor() -> str:
     """What the processor calls itself, or its architecture if the system does not say."""
     cpuinfo = Path("/proc/cpuinfo")

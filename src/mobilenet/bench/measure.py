@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import pickle
-import platform
 import statistics
 import subprocess
 import sys
@@ -177,9 +176,7 @@ def save_figure(rows: Sequence[EngineTime], path: Path) -> None:
 
 def append_rows(rows: Sequence[EngineTime], model: str, checkout: Path) -> Path:
     """Appends the rows, with date, commit, machine and instruction set, to results/bench.jsonl of a checkout."""
-    from .. import _core
-
-    conditions = {**history.origin(checkout), "machine": platform.machine(), "isa": _core.isa(), "model": model}
+    conditions = history.engine_origin(checkout, model)
     return history.append(checkout, "bench", [{**conditions, **asdict(row)} for row in rows])
 
 

@@ -8,7 +8,6 @@ pixel, enlarged to the image by nearest neighbor. Both sides get the same file, 
 from __future__ import annotations
 
 import ctypes
-import platform
 import statistics
 import tempfile
 import time
@@ -260,13 +259,5 @@ def agreement(expected: Any, found: Any) -> float:
 
 def append_rows(rows: Sequence[WholeTime], model: str, photo: Path, checkout: Path) -> Path:
     """Appends the rows, with date, commit and machine, to results/whole.jsonl of a checkout."""
-    from .. import _core
-
-    conditions = {
-        **history.origin(checkout),
-        "machine": platform.machine(),
-        "isa": _core.isa(),
-        "model": model,
-        "photo": photo.name,
-    }
+    conditions = {**history.engine_origin(checkout, model), "photo": photo.name}
     return history.append(checkout, "whole", [{**conditions, **asdict(row)} for row in rows])

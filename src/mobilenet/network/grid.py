@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..settings import Settings, parse
 from .layers import Activation, Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize
-from .quantization import Affine, Quantization, QuantizationError, weighted
+from .quantization import Affine, Quantization, QuantizationError, check_names, weighted
 
 if TYPE_CHECKING:
     from ..tensors import Floats
@@ -43,6 +43,8 @@ ADD_SHIFT = 14
 """Bits behind the point of an addition's two multipliers."""
 BLEND_SHIFT = 8
 """Bits behind the point of a resize's weights, along each axis."""
+
+NEEDED, NO_PLACE = "which the network needs", "which has no place in the network"
 
 RGB = tuple[float, float, float]
 
@@ -145,13 +147,15 @@ class GridQuantization:
             raise QuantizationError(f"quantization: {network.architecture} has batch norm; fold it first (epsilon None)")
         check_wiring(network)
         check_pixels(self.pixels)
-        check_names("activation", byte_tensors(network), self.activations)
+        check_names("activation", byte_tensors(network), self.activations, NEEDED, NO_PLACE)
         for name, affine in self.activations.items():
             check_affine(name, affine)
         real = real_outputs(network)
         stems = {f"{stem}.weight": layer for layer, stem in weighted(network)}
-        check_names("scale", [name for name, layer in stems.items() if layer.name in real], self.scales)
-        check_names("multiplier", [name for name, layer in stems.items() if layer.name not in real], self.multipliers)
+        check_names("scale", [name for name, layer in stems.items() if layer.name in real], self.scales, NEEDED, NO_PLACE)
+        check_names(
+            "multiplier", [name for name, layer in stems.items() if layer.name not in real], self.multipliers, NEEDED, NO_PLACE
+        )
         for name, owner in stems.items():
             self.check_factors(name, owner)
             self.check_sums(name, owner, network, tensors)
@@ -233,15 +237,6 @@ def check_pixels(pixels: Pixels) -> None:
             if not (isinstance(value, float) and least <= value <= most and float(np.float32(value)) == value):
                 rule = f"a float32's value from {least:g} to {most:g}"
                 raise QuantizationError(f"quantization: pixels.{name} {value!r:.40}: must be {rule}")
-
-
-def check_names(kind: str, expected: list[str], entries: Mapping[str, object]) -> None:
-    for name in expected:
-        if name not in entries:
-            raise QuantizationError(f"quantization: no {kind} for {name!r}, which the network needs")
-    for name in entries:
-        if name not in expected:
-            raise QuantizationError(f"quantization: {kind} for {name!r:.80}, which has no place in the network")
 
 
 def check_affine(name: str, affine: Affine) -> None:

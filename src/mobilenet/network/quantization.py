@@ -96,10 +96,10 @@ class Quantization:
             raise QuantizationError(f"quantization: dtype {self.dtype!r}: must be one of {', '.join(get_args(Integer))}")
         if network.statistics():
             raise QuantizationError(f"quantization: {network.architecture} has batch norm; fold it first (epsilon None)")
-        self.check_names("activation", ["input", *(layer.name for layer in network.layers)], self.activations)
+        check_names("activation", ["input", *(layer.name for layer in network.layers)], self.activations)
         weights = {f"{stem}.weight": layer for layer, stem in weighted(network)}
-        self.check_names("scale", list(weights), self.scales)
-        self.check_names("zero point", list(weights), self.zero_points)
+        check_names("scale", list(weights), self.scales)
+        check_names("zero point", list(weights), self.zero_points)
         for name, affine in self.activations.items():
             scale = np.array([affine.scale if isinstance(affine.scale, float) else np.nan])
             self.check_affine(f"activation {name!r}", scale, affine.zero_point)
@@ -111,14 +111,6 @@ class Quantization:
                 )
             self.check_affine(f"weight {name!r}", scale, self.zero_points[name])
             self.check_accumulator(name, layer, tensors)
-
-    def check_names(self, kind: str, expected: list[str], entries: Mapping[str, object]) -> None:
-        for name in expected:
-            if name not in entries:
-                raise QuantizationError(f"quantization: no {kind} for {name!r}, which the network has")
-        for name in entries:
-            if name not in expected:
-                raise QuantizationError(f"quantization: {kind} for {name!r:.80}, which the network does not have")
 
     def check_affine(self, tensor: str, scale: NDArray[np.float32] | NDArray[np.float64], zero_point: object) -> None:
         low, high = self.range
@@ -177,3 +169,19 @@ def dequantized(network: Network, quantization: Quantization, tensors: Mapping[s
         real[f"{stem}.weight"] = (shifted * scale.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32)
         real[f"{stem}.bias"] = (bias * scale * quantization.activations[layer.inputs[0]].scale).astype(np.float32)
     return real
+
+
+def check_names(
+    kind: str,
+    expected: list[str],
+    entries: Mapping[str, object],
+    needed: str = "which the network has",
+    no_place: str = "which the network does not have",
+) -> None:
+    """QuantizationError unless `entries` has an entry for each expected name and no other; the last two end its message."""
+    for name in expected:
+        if name not in entries:
+            raise QuantizationError(f"quantization: no {kind} for {name!r}, {needed}")
+    for name in entries:
+        if name not in expected:
+            raise QuantizationError(f"quantization: {kind} for {name!r:.80}, {no_place}")

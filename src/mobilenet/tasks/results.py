@@ -7,6 +7,7 @@ Each task's own result stands beside its decoder: `classification.Classification
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -90,7 +91,7 @@ def _rounded(value: object) -> str:
     return f"({', '.join(f'{number:.1f}' for number in value)})" if isinstance(value, tuple) else repr(value)
 
 
-class Answer(Value):
+class Answer(Value, ABC):
     """What the results of all tasks have; each is a sequence of predictions.
 
     Two results are equal if they are of one type with equal labels and numbers, whatever the path of the image and what is
@@ -118,16 +119,16 @@ class Answer(Value):
         @property
         def labels(self) -> tuple[str, ...]: ...
 
+    @abstractmethod
     def top(self, n: int | None = None, threshold: float = 0.0) -> Sequence[Prediction]:
         """The `n` best predictions (None for all) with a score of at least `threshold`, best first."""
-        raise NotImplementedError
 
-    def __iter__(self) -> Iterator[Prediction]:
-        raise NotImplementedError
+    @abstractmethod
+    def __iter__(self) -> Iterator[Prediction]: ...
 
+    @abstractmethod
     def drawn_on(self, image: Image.Image, predictions: Sequence[Any]) -> Image.Image:
         """A copy of an RGB image with `predictions`, which are this result's, drawn on it."""
-        raise NotImplementedError
 
     @property
     def shown(self) -> Sequence[Prediction]:
