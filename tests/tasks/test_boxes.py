@@ -55,7 +55,7 @@ def overlapping(generator: np.random.Generator, count: int) -> np.ndarray:
 @given(st.integers(0, 2**31), st.integers(0, 60), st.sampled_from([0.0, 0.3, 0.5, 0.95]))
 def test_nms_is_torchvisions(seed, count, threshold):
     torch = pytest.importorskip("torch")
-    from torchvision.ops import batched_nms, nms
+    from torchvision.ops import nms
 
     generator = np.random.default_rng(seed)
     some = overlapping(generator, count)
@@ -63,9 +63,14 @@ def test_nms_is_torchvisions(seed, count, threshold):
     classes = generator.integers(0, 4, count)
     theirs = nms(torch.from_numpy(some), torch.from_numpy(scores), threshold)
     assert boxes.nms(some, scores, threshold).tolist() == theirs.tolist()
-    theirs = batched_nms(torch.from_numpy(some), torch.from_numpy(scores), torch.from_numpy(classes), threshold)
-    assert boxes.nms_by_class(some, scores, classes, threshold).tolist() == theirs.tolist()
-    assert boxes.nms_by_class(some, scores, classes, threshold, 7).tolist() == theirs.tolist()[:7]
+    # class by class: batched_nms moves the classes apart by large offsets, whose rounding makes boxes that touch overlap
+    kept = [
+        rows[nms(torch.from_numpy(some[rows]), torch.from_numpy(scores[rows]), threshold).numpy()]
+        for rows in (np.flatnonzero(classes == c) for c in range(4))
+    ]
+    theirs = sorted(np.concatenate(kept).tolist(), key=lambda row: -scores[row])
+    assert boxes.nms_by_class(some, scores, classes, threshold).tolist() == theirs
+    assert boxes.nms_by_class(some, scores, classes, threshold, 7).tolist() == theirs[:7]
     assert boxes.nms(some, scores, threshold, 3).tolist() == boxes.nms(some, scores, threshold)[:3].tolist()
 
 
