@@ -5,20 +5,19 @@ Needs the `onnx` package (`pip install onnx`) and nothing else. Batch normalizat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engine.fold import Folded, fold
 from ..errors import assert_never
-from ..network.layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, Shape, padding_amounts
+from ..network.layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_amounts
 
 if TYPE_CHECKING:
-    Constant = Callable[[str, Any], str]  # stores an array under a name, and returns the name
     from ..tensors import Floats
 
-OPSET = 18  # the first whose Resize takes rows and columns alone
+OPSET = 18
 
 
 def to_onnx(
@@ -31,95 +30,136 @@ def to_onnx(
         resolution: the image's size (TensorFlow's padding depends on it); default: the network's.
         batch: images at once, or None for any number.
     """
-    from onnx import TensorProto, checker, helper, numpy_helper
-
-    shapes = network.shapes(resolution)
-    folded = fold(network, tensors)
-    constants: list[Any] = []
-
-    def constant(name: str, value: Any) -> str:
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    nodes: list[Any] = []
+    graph, folded = Graph(network, resolution, batch), fold(network, tensors)
     for layer in network.layers:
-        nodes += _nodes(network, layer, folded, shapes, constant, helper)
-
-    def value(name: str, tensor: str) -> Any:
-        shape = [batch or "N", *shapes[tensor]]
-        if tensor != "input" and isinstance(network[tensor], Linear):
-            shape = shape[:2]
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    outputs = {name: network[name].name for name in network.outputs}
-    for name, tensor in outputs.items():
-        if name != tensor:  # a block's name stands for its last layer
-            nodes.append(helper.make_node("Identity", [tensor], [name], name=f"{name}/output"))
-    graph = helper.make_graph(
-        nodes,
-        network.architecture,
-        [value("input", "input")],
-        [value(name, tensor) for name, tensor in outputs.items()],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="mobilenet")
-    model.ir_version = 8  # what opset 18 came with; older runtimes refuse newer numbers
-    checker.check_model(model)
-    return model
+        write(graph, layer, folded)
+    return graph.model()
 
 
-def _nodes(
-    network: Network, layer: Layer, folded: Mapping[str, Folded], shapes: Mapping[str, Shape], constant: Constant, helper: Any
-) -> list[Any]:
+def write(graph: Graph, layer: Layer, folded: Mapping[str, Folded]) -> None:
     """The layer as ONNX nodes; the last one makes the tensor of the layer's name."""
     name, inputs = layer.name, list(layer.inputs)
     match layer:
         case Add():
-            return [helper.make_node("Add", inputs, [name], name=name)]
+            graph.node("Add", inputs, name)
         case GlobalPool():
-            return [helper.make_node("GlobalAveragePool", inputs, [name], name=name)]
+            graph.node("GlobalAveragePool", inputs, name)
         case Concat():
-            return [helper.make_node("Concat", inputs, [name], name=name, axis=1)]
+            graph.node("Concat", inputs, name, axis=1)
         case Resize():
-            mode = "align_corners" if layer.corners == "aligned" else "half_pixel"
-            size = constant(f"{name}.size", np.array(shapes[name][1:], np.int64))
-            attributes = {"mode": "linear", "axes": [2, 3], "coordinate_transformation_mode": mode}
-            return [helper.make_node("Resize", [inputs[0], "", "", size], [name], name=name, **attributes)]
+            graph.resize(layer, name)
         case Linear():
-            flat, parameters = f"{name}/flat", parameters_of(name, folded, constant)
-            return [
-                helper.make_node("Flatten", inputs, [flat], name=flat, axis=1),
-                helper.make_node("Gemm", [flat, *parameters], [name], name=name, transB=1),
-            ]
+            flat = graph.node("Flatten", inputs, f"{name}/flat", axis=1)
+            graph.node("Gemm", [flat, *parameters_of(name, folded, graph)], name, transB=1)
         case Conv():
-            return _convolution(network, layer, parameters_of(name, folded, constant), shapes, constant, helper)
+            linear = layer.activation == "linear"
+            raw = graph.convolve(layer, inputs[0], parameters_of(name, folded, graph), name if linear else f"{name}/conv")
+            if not linear:
+                graph.activate(layer, raw, name)
         case _:
             assert_never(layer)
 
 
-def parameters_of(name: str, folded: Mapping[str, Folded], constant: Constant) -> list[str]:
+def parameters_of(name: str, folded: Mapping[str, Folded], graph: Graph) -> list[str]:
     """Weight and bias of a layer as constants, by name."""
     weight, bias = folded[name]
-    return [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
+    return [graph.constant(f"{name}.weight", weight), graph.constant(f"{name}.bias", bias)]
 
 
-def _convolution(
-    network: Network, layer: Conv, parameters: list[str], shapes: Mapping[str, Shape], constant: Constant, helper: Any
-) -> list[Any]:
-    name, inputs = layer.name, list(layer.inputs)
-    source = shapes[inputs[0]]
-    (top, bottom), (left, right) = (
-        padding_amounts(side, layer.kernel, layer.stride, layer.dilation, network.padding)
-        for side in (source.height, source.width)
-    )
-    linear = layer.activation == "linear"
-    raw = name if linear else f"{name}/conv"
-    nodes = [helper.make_node("Conv", [*inputs, *parameters], [raw], name=raw, kernel_shape=[layer.kernel] * 2,
-                              strides=[layer.stride] * 2, dilations=[layer.dilation] * 2, group=layer.groups,
-                              pads=[top, left, bottom, right])]  # fmt: skip
-    if layer.activation == "relu":
-        nodes.append(helper.make_node("Relu", [raw], [name], name=name))
-    elif not linear:
-        limits = [constant(f"{name}.{which}", np.array(v, np.float32)) for which, v in (("low", 0), ("high", 6))]
-        nodes.append(helper.make_node("Clip", [raw, *limits], [name], name=name))
-    return nodes
+class Graph:
+    """An ONNX graph that grows node by node. A tensor is its name, and a method returns that of what it makes.
+
+    Args:
+        resolution, batch: as for `to_onnx`.
+    """
+
+    def __init__(self, network: Network, resolution: Resolution | None, batch: int | None) -> None:
+        self.network, self.batch, self.shapes = network, batch, network.shapes(resolution)
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, value: Any) -> str:
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        return name
+
+    def node(self, operation: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operation, inputs, [output], name=output, **attributes))
+        return output
+
+    def pads(self, layer: Conv) -> list[int]:
+        """Zeros before rows and columns, then behind them."""
+        source, style = self.shapes[layer.inputs[0]], self.network.padding
+        (top, bottom), (left, right) = (
+            padding_amounts(side, layer.kernel, layer.stride, layer.dilation, style) for side in (source.height, source.width)
+        )
+        return [top, left, bottom, right]
+
+    def pad(self, layer: Conv, output: str) -> str:
+        """The input of `layer` with zeros around it."""
+        top, left, bottom, right = self.pads(layer)
+        amounts = self.constant(f"{output}/amounts", np.array([0, 0, top, left, 0, 0, bottom, right]))
+        return self.node("Pad", [layer.inputs[0], amounts], output)
+
+    def convolve(self, layer: Conv, source: str, parameters: list[str], output: str, padded: bool = False) -> str:
+        """The convolution without its activation. `padded` says that the source has its zeros already."""
+        return self.node(
+            "Conv",
+            [source, *parameters],
+            output,
+            kernel_shape=[layer.kernel] * 2,
+            strides=[layer.stride] * 2,
+            dilations=[layer.dilation] * 2,
+            group=layer.groups,
+            pads=[0] * 4 if padded else self.pads(layer),
+        )
+
+    def activate(self, layer: Conv, source: str, output: str) -> str:
+        """The activation of a layer that has one."""
+        if layer.activation == "relu":
+            return self.node("Relu", [source], output)
+        limits = [self.constant(f"{layer.name}.{which}", np.float32(v)) for which, v in (("low", 0), ("high", 6))]
+        return self.node("Clip", [source, *limits], output)
+
+    def resize(self, layer: Resize, output: str) -> str:
+        """All four dimensions are given: ONNX Runtime 1.31 breaks a resize of some axes where it reorders quantized tensors."""
+        mode = "align_corners" if layer.corners == "aligned" else "half_pixel"
+        source, shape = self.shapes[layer.inputs[0]], self.shapes[layer.name]
+        if self.batch:
+            inputs = ["", self.constant(f"{layer.name}.size", np.array([self.batch, *shape], np.int64))]
+        else:  # factors, a unit larger, because the sides are rounded down
+            factors = np.nextafter(np.array(shape[1:], np.float32) / np.array(source[1:], np.float32), np.float32(np.inf))
+            inputs = [self.constant(f"{layer.name}.factors", np.array([1, 1, *factors], np.float32))]
+        return self.node("Resize", [layer.inputs[0], "", *inputs], output, mode="linear", coordinate_transformation_mode=mode)
+
+    def model(self) -> Any:
+        """The graph with the network's outputs by name, checked."""
+        from onnx import checker, helper
+
+        outputs = {name: self.network[name].name for name in self.network.outputs}
+        for name, tensor in outputs.items():
+            if name != tensor:  # a block's name stands for its last layer
+                self.nodes.append(helper.make_node("Identity", [tensor], [name], name=f"{name}/output"))
+        graph = helper.make_graph(
+            self.nodes,
+            self.network.architecture,
+            [self.value("input", "input")],
+            [self.value(name, tensor) for name, tensor in outputs.items()],
+            self.constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="mobilenet")
+        model.ir_version = 8  # what the opset came with; older runtimes refuse newer numbers
+        checker.check_model(model)
+        return model
+
+    def value(self, name: str, tensor: str) -> Any:
+        """The name, type and shape of an input or output."""
+        from onnx import TensorProto, helper
+
+        shape = [self.batch or "N", *self.shapes[tensor]]
+        if tensor != "input" and isinstance(self.network[tensor], Linear):
+            shape = shape[:2]
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
