@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from unittest import mock
+
+IMAGE, REAL, RESIDUAL = 1, 2, 4  # flags of integer weights
+PRODUCT, DEPTHWISE = 3, 4  # kinds of integer weights
 
 
 def seeds() -> Iterator[bytes]:
@@ -30,15 +35,49 @@ def seeds() -> Iterator[bytes]:
     for network in large:
         for style in (Style(), Style(1, 0, 0, 0)):
             yield program(make_plan(network, network.resolution, 1, style))
+    yield from integer_seeds()
 
 
-def program(plan: object) -> bytes:
-    """The bytes of a plan, with each layer's name replaced by "kind outputs inputs kernel panel_blocks"."""
+def integer_seeds() -> Iterator[bytes]:
+    """The same in integers."""
+    from support.grid import gridded
+
+    from mobilenet.engine.plan.fuse import StemUnit, weighted
+    from mobilenet.engine.plan.integers import Integers
+    from mobilenet.engine.plan.layout import U8
+    from mobilenet.engine.plan.plan import make_plan
+    from mobilenet.engine.plan.steps import Style
+    from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
+    from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
+
+    rows = ((1, 16, 2, 1), (2, 24, 1, 2))
+    small = [
+        mobilenet_v1(0.25, 8, classes=3, rows=((1, 64), (2, 128)), epsilon=None),
+        mobilenet_v2(0.35, resolution=(9, 12), classes=3, rows=rows, epsilon=None),
+    ]
+    large = [
+        ssdlite_mobilenet_v2(0.35, resolution=(8, 9), classes=2, epsilon=None),
+        deeplabv3_mobilenet_v2(0.35, resolution=(9, 8), classes=2, aspp="full", epsilon=None, head_epsilon=None),
+    ]
+    for network in small + large:
+        _, quantization = gridded(network)
+        integers = Integers(network, quantization)
+        flags = {
+            name: IMAGE * isinstance(unit, StemUnit) + REAL * (name in integers.real) + RESIDUAL * (name in integers.shortcuts)
+            for name, (unit, _) in weighted(network, integers).items()
+        }
+        for threads in (1, 2, 3) if network in small else (1,):
+            for style in (Style(), Style(1, 0, 0, 0)):
+                yield program(make_plan(network, network.resolution, threads, style, U8, integers), flags)
+
+
+def program(plan: object, flags: Mapping[str, int] = MappingProxyType({})) -> bytes:
+    """The bytes of a plan, with each layer's name replaced by "kind outputs inputs kernel panel_blocks flags"."""
     from mobilenet.engine.plan import program as packing
 
     class ByShape(packing.Weights):
         def __new__(cls, *fields):  # type: ignore[no-untyped-def]
-            return super().__new__(cls, *fields[:-1], " ".join(map(str, fields[:-1])))
+            return super().__new__(cls, *fields[:-1], " ".join(map(str, (*fields[:-1], flags.get(fields[-1], 0)))))
 
     with mock.patch.object(packing, "Weights", ByShape):
         return packing.pack_program(plan)  # type: ignore[arg-type]
@@ -53,9 +92,13 @@ def packed_weights(data: bytes) -> dict[str, object]:
     from mobilenet import _core
 
     weights: dict[str, object] = {}
-    for name in re.findall(rb"[0-2] \d{1,4} \d{1,4} [1-7] \d{1,4}", data):
-        kind, outputs, inputs, kernel, panel_blocks = map(int, name.split())
-        if not outputs or not inputs or outputs * inputs * kernel**2 > 2**16:
+    for name in re.findall(rb"[0-4] \d{1,4} \d{1,4} [1-7] \d{1,4}(?: \d)?", data):
+        kind, outputs, inputs, kernel, panel_blocks, flags, *_ = *map(int, name.split()), 0
+        if not outputs or not inputs or outputs * inputs * kernel**2 > 2**19:
+            continue
+        if kind >= PRODUCT:
+            with contextlib.suppress(ValueError):  # past a limit of the sums
+                weights[name.decode()] = packed_integers(kind, outputs, inputs, kernel, flags)
             continue
         weight, bias = np.ones((outputs, inputs, kernel, kernel), np.float32), np.zeros(outputs, np.float32)
         if kind == 0 and 1 <= panel_blocks <= 1024:
@@ -65,3 +108,18 @@ def packed_weights(data: bytes) -> dict[str, object]:
         elif kind == 2 and inputs == 3:
             weights[name.decode()] = _core.StemWeights(weight, bias)
     return weights
+
+
+def packed_integers(kind: int, outputs: int, inputs: int, kernel: int, flags: int) -> object:
+    """Integer weights, as `pack_integers` of fuzz/native/program.cc makes them."""
+    import numpy as np
+
+    from mobilenet import _core
+
+    weight = (np.arange(outputs * inputs * kernel**2) % 17 - 8).astype(np.int8).reshape(outputs, inputs, kernel, kernel)
+    bias, multiplier, factor = (np.full(outputs, value, np.int32) for value in (100, 1 << 15, 50))
+    if kind == DEPTHWISE:
+        return _core.IntegerDepthwiseWeights(weight, bias, multiplier, 7, 0, 250)
+    factors = np.full(outputs, 0.5, np.float32) if flags & REAL else multiplier
+    residual, zero = (factor, 9) if flags & RESIDUAL else (None, 0)
+    return _core.IntegerProductWeights(weight, bias, factors, residual, zero, 7, 0, 250, bool(flags & IMAGE))

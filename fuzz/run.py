@@ -22,7 +22,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 FUZZ, WORK = ROOT / "fuzz", ROOT / "build" / "fuzz"
 sys.path.insert(0, str(FUZZ))
-NATIVE = ("program", "weights", "image_planes", "detections")
+NATIVE = ("program", "weights", "weights_i8", "image_planes", "resample", "detections", "segmentation")
 SANITIZERS = "address,undefined,fuzzer-no-link"
 MAX_BYTES = 16384  # of an input
 

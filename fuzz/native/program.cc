@@ -1,6 +1,6 @@
 // The bytes of a program: refused, or run inside its arena.
 //
-// Weights are packed as their names say: "kind outputs inputs kernel panel_blocks", so that a program needs no other file.
+// Weights are packed as their names say: "kind outputs inputs kernel panel_blocks flags", so that a program needs no other file.
 #include <map>
 
 #include "../../native/core/runner.h"
@@ -12,17 +12,40 @@ using namespace mobilenet;
 
 namespace {
 
-constexpr std::size_t kMaxValues = 1 << 16;    // of a layer, of the image, of an output
+constexpr std::size_t kMaxWeights = 1 << 19;   // of a layer
+constexpr std::size_t kMaxValues = 1 << 16;    // of the image, of an output
 constexpr std::size_t kMaxArena = 1 << 23;     // larger ones are read, not run
 constexpr std::int64_t kMaxWork = 1 << 22;     // rows times blocks of all steps: hostile programs may ask for minutes
 constexpr int kMaxThreads = 3;
 
+// Flags of integer weights.
+constexpr int kImage = 1, kReal = 2, kResidual = 4;
+
+// Integers that obey every rule, as far as the layer's size allows.
+Weights pack_integers(bool depthwise, int outputs, int inputs, int kernel, int flags, const Kernels& kernels) {
+  std::vector<std::int8_t> weight(static_cast<std::size_t>(outputs) * inputs * kernel * kernel);
+  for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<std::int8_t>(static_cast<int>(i % 17) - 8);
+  const std::vector<std::int32_t> bias(outputs, 100), multiplier(outputs, 1 << 15), factor(outputs, 50);
+  const std::vector<float> scale(outputs, 0.5f);
+  const i8::Constants constants{.weight = weight.data(), .bias = bias.data(),
+                                .multiplier = flags & kReal ? nullptr : multiplier.data(),
+                                .scale = flags & kReal ? scale.data() : nullptr,
+                                .factor = flags & kResidual ? factor.data() : nullptr,
+                                .residual_zero = flags & kResidual ? 9 : 0, .zero = 7, .low = 0, .high = 250};
+  if (depthwise) return std::make_shared<i8::DepthwiseWeights>(constants, outputs, kernel, kernels.i8.lanes);
+  return std::make_shared<i8::ProductWeights>(constants, outputs, inputs, kernel, (flags & kImage) != 0, kernels.i8.lanes);
+}
+
 Weights pack(const std::string& name, const Kernels& kernels) {
-  int kind = 0, outputs = 0, inputs = 0, kernel = 0, panel_blocks = 0;
-  const bool read = std::sscanf(name.c_str(), "%d %d %d %d %d", &kind, &outputs, &inputs, &kernel, &panel_blocks) == 5;
+  int kind = 0, outputs = 0, inputs = 0, kernel = 0, panel_blocks = 0, flags = 0;
+  const bool read =
+      std::sscanf(name.c_str(), "%d %d %d %d %d %d", &kind, &outputs, &inputs, &kernel, &panel_blocks, &flags) >= 5;
   const bool small = read && outputs > 0 && outputs < 2000 && inputs > 0 && inputs < 2000 && kernel > 0 && kernel <= 7 &&
-                     static_cast<std::size_t>(outputs) * inputs * kernel * kernel <= kMaxValues;
+                     static_cast<std::size_t>(outputs) * inputs * kernel * kernel <= kMaxWeights;
   if (!small || panel_blocks < 0 || panel_blocks > 1024) throw std::invalid_argument("no such weights");
+  if (kind == 3 && (!(flags & kImage) || inputs == 3))
+    return pack_integers(false, outputs, inputs, kernel, flags, kernels);
+  if (kind == 4 && inputs == 1) return pack_integers(true, outputs, inputs, kernel, flags, kernels);
   const std::vector<float> weight = values(static_cast<std::size_t>(outputs) * inputs * kernel * kernel), bias = values(outputs);
   const Constants constants{weight.data(), nullptr, bias.data()};
   if (kind == 0 && panel_blocks > 0)
@@ -34,7 +57,7 @@ Weights pack(const std::string& name, const Kernels& kernels) {
 
 const Weights& packed(const std::string& name, const Kernels& kernels) {
   static std::map<std::pair<const Kernels*, std::string>, Weights> known;
-  if (known.size() > 2000) known.clear();
+  if (known.size() > 500) known.clear();
   const auto key = std::make_pair(&kernels, name);
   const auto place = known.find(key);
   return place != known.end() ? place->second : known.emplace(key, pack(name, kernels)).first->second;

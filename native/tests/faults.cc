@@ -1,10 +1,14 @@
-// Fails the k-th allocation or thread start of loading, preparing and running a program, for every k: one exception, nothing
-// hangs or leaks, and the same runner then gives the right bits.
+// Fails the k-th allocation or thread start of loading, preparing and running a program, in float32 and in integers, for every
+// k: one exception, nothing hangs or leaks, and the same runner then gives the right bits. The same for resizing an image, and
+// for making boxes and masks of outputs.
 #include <atomic>
 #include <cerrno>
 #include <memory>
 #include <new>
 
+#include "../core/detections.h"
+#include "../core/mask.h"
+#include "../core/resample.h"
 #include "net.h"
 
 #ifdef INJECT  // sanitizers have allocators and threads of their own
@@ -92,12 +96,13 @@ long every_failure(Work work, After after) {
   }
 }
 
-void faults(const Kernels& kernels) {
+template <class Network>
+void faults(const Kernels& kernels, const char* numbers) {
   constexpr int kSide = 7, kThreads = 3;
   const std::vector<float> image = noise(3 * kSide * kSide, 11);
   std::vector<float> expected(40);
   float* places[] = {expected.data()};
-  const Net net(kernels);
+  const Network net(kernels);
   {
     const Program program = net.program(kernels, 1, kSide);
     Runner runner(1);
@@ -106,7 +111,7 @@ void faults(const Kernels& kernels) {
   }
   long total = every_failure(
       [&] {
-        const Net another(kernels);
+        const Network another(kernels);
         const Program program = another.program(kernels, kThreads, kSide);
       },
       [] {});
@@ -132,14 +137,69 @@ void faults(const Kernels& kernels) {
         }
         runner.reset();
       });
-  std::printf("%s: %ld failures injected, all clean\n", kernels.name, total);
+  std::printf("%s, %s: %ld failures injected, all clean\n", kernels.name, numbers, total);
+}
+
+// `work` returns its result as bytes: after every failure the next call gives the same.
+template <class Work>
+long every_failure_of(Work work) {
+  const std::vector<std::uint8_t> expected = work();
+  return every_failure([&] { work(); }, [&] { check(work() == expected, "the next call is right"); });
+}
+
+template <class T>
+std::vector<std::uint8_t> bytes_of(const std::vector<T>& values) {
+  const auto* first = reinterpret_cast<const std::uint8_t*>(values.data());
+  return {first, first + values.size() * sizeof(T)};
+}
+
+void images_and_answers(const Kernels& kernels) {
+  const std::vector<float> levels = noise(3 * 256, 1), scores = noise(5 * 6 * 7, 2), logits = noise(2 * 3 * 30, 3),
+                           codes = noise(2 * 4 * 30, 4);
+  const std::vector<std::uint8_t> pixels(40 * 30 * 4, 77);
+  const std::vector<double> defaults(4 * 60, 0.5);
+  long total = 0;
+  for (const bool down_first : {false, true})
+    total += every_failure_of([&] {
+      const Geometry geometry{{40, 30}, {0, 0}, {40, 30}, {0, 0, 40, 30}, {20, 16}, {2, 1}, {14, 14}, down_first, 0};
+      std::vector<float> target(3 * 14 * 14);
+      Resampler resampler(geometry, Filter::kBicubic, levels.data(), target.data(), kernels);
+      resampler.feed(pixels.data(), 0, 30);
+      return bytes_of(target);
+    });
+  total += every_failure_of([&] {
+    const Scores all{.values = scores.data(), .classes = 5, .plane = 42, .pitch = 7, .width = 7, .height = 6, .logits = true};
+    std::vector<std::uint8_t> won(42), mask(30 * 40);
+    std::vector<double> sums(5);
+    std::vector<std::int64_t> counts(5);
+    check(winners(all, won.data(), sums.data(), counts.data()), "finite scores");
+    enlarge(all, won.data(), places(6, 30), places(7, 40), mask.data());
+    return mask;
+  });
+  for (const bool softmax : {false, true})
+    total += every_failure_of([&] {
+      const Reading reading{.slots = 3, .softmax = softmax, .yxhw = true, .threshold = 0.3f, .iou = 0.5f, .most = 20,
+                            .candidates = 9, .width = 30, .height = 20, .window = {0, 0, 30, 20}};
+      std::vector<Box> boxes;
+      std::vector<std::int64_t> rows;
+      for (const Candidate& found : detect({{logits.data(), codes.data(), 30, 2}}, defaults.data(), reading, boxes))
+        rows.push_back(found.row);
+      check(!rows.empty(), "something is found");
+      return bytes_of(rows);
+    });
+  std::printf("%s, images and answers: %ld failures injected, all clean\n", kernels.name, total);
 }
 
 }  // namespace
 
 int main() {
   alarm(100);  // a hang ends the test
-  for (const std::string& isa : mobilenet::available_isas()) faults(mobilenet::kernels_for(isa));
+  for (const std::string& isa : mobilenet::available_isas()) {
+    const mobilenet::Kernels& kernels = mobilenet::kernels_for(isa);
+    faults<mobilenet::Net>(kernels, "float32");
+    faults<mobilenet::NetI8>(kernels, "integers");
+    images_and_answers(kernels);
+  }
 }
 #else
 int main() {}

@@ -1,4 +1,4 @@
-// Programs without Python: the same bits on any number of threads, with several callers at once.
+// Programs without Python, in float32 and in integers: the same bits on any number of threads, with several callers at once.
 #include <thread>
 
 #include "net.h"
@@ -7,8 +7,9 @@ namespace {
 
 using namespace mobilenet;
 
+template <class Network>
 void programs(const Kernels& kernels) {
-  const Net net(kernels);
+  const Network net(kernels);
   for (int n : {1, 2, 7, 30}) {
     const std::vector<float> image = noise(3 * n * n, 11);
     std::vector<float> expected(40);
@@ -38,5 +39,8 @@ void programs(const Kernels& kernels) {
 }  // namespace
 
 int main() {
-  for (const std::string& isa : available_isas()) programs(kernels_for(isa));
+  for (const std::string& isa : available_isas()) {
+    programs<Net>(kernels_for(isa));
+    programs<NetI8>(kernels_for(isa));
+  }
 }

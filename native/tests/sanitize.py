@@ -25,7 +25,7 @@ TESTS = (
 )
 
 THREADED = ("workers", "programs")  # native tests that start threads
-HARNESSES = ("program", "weights", "image_planes")
+HARNESSES = ("program", "weights", "weights_i8", "image_planes", "resample", "detections", "segmentation")
 
 # An editable installation's finder would import the plain core; the sanitized package stands first on the path instead.
 RUN = """
