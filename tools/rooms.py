@@ -36,6 +36,7 @@ TOWER = [
     "network",
     "tensors",
     "charts",
+    "transfer",
     "files",
     "settings",
     "limits",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from support.images import noise, photo
 
 from mobilenet import limits
+from mobilenet.images import address
 from mobilenet.images.open import ImageError
 from mobilenet.images.sources import as_many, open_source
+from mobilenet.transfer import within
 
 RGB = noise(5, 4)
 GRAY = RGB[:, :, 0]
@@ -178,6 +182,10 @@ def test_what_holds_many_images(tmp_path):
 
 class Site(BaseHTTPRequestHandler):
     def do_GET(self):
+        with suppress(ConnectionError):  # nobody listens any more
+            self.reply()
+
+    def reply(self):
         match self.path.partition("?")[0]:
             case "/p.png":
                 self.answer(200, png())
@@ -191,6 +199,20 @@ class Site(BaseHTTPRequestHandler):
                 self.answer(302, b"", f"/round?{len(self.path)}")
             case "/file":
                 self.answer(302, b"", "file:///etc/hostname")
+            case "/flood":
+                self.send_response(302)
+                self.send_header("Location", "/p.png")
+                self.end_headers()
+                while not Site.closing.is_set():  # until nobody listens
+                    self.wfile.write(bytes(2**16))
+                    self.flooded.append(2**16)
+            case "/headers":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                while not Site.closing.wait(0.01):
+                    self.wfile.write(b"x")
+            case "/continue":
+                while not Site.closing.wait(0.01):
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             case "/slow":
                 self.send_response(200)
                 self.end_headers()
@@ -202,6 +224,7 @@ class Site(BaseHTTPRequestHandler):
                 self.answer(404, b"nothing")
 
     closing = threading.Event()
+    flooded: ClassVar[list[int]] = []
 
     def answer(self, status, body, location=None):
         self.send_response(status)
@@ -258,7 +281,19 @@ def test_addresses_without_an_image(page, words, site):
 def test_a_download_is_bounded(site, monkeypatch):
     monkeypatch.setattr(limits, "_in_force", [limits.Limits(max_image_bytes=1000, max_url_seconds=1, max_url_redirects=1)])
     assert "max_image_bytes" in refusal(f"{site}/large")
-    assert "max_url_seconds" in refusal(f"{site}/slow")
+    monkeypatch.setattr(address, "within", lambda seconds, work: within(0.2, work))
+    for page in ("slow", "headers", "continue"):
+        assert "seconds: over 1 is past the limit max_url_seconds of 1; if you trust" in refusal(f"{site}/{page}")
+    for thread in threading.enumerate():
+        if thread.name == "mobilenet-download":  # its connection is closed
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def test_what_comes_with_a_redirect_is_not_read(site):
+    """Python's own handler would read it to its end, which it does not have."""
+    np.testing.assert_array_equal(np.asarray(open_source(f"{site}/flood").image), np.asarray(photo()))
+    assert sum(Site.flooded) < 32 * 2**20, "the system's buffers"
 
 
 def test_nobody_answers():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from http.client import HTTPException
 from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from ..errors import short_repr
-from ..limits import check_limit, limits
+from ..limits import check_limit, limits, over_limit
+from ..transfer import Transfer, within
 from .open import ImageError
 
 CHUNK = 2**16
@@ -24,24 +24,30 @@ def download(url: str) -> bytes:
     Raises:
         ImageError: no answer, an error status, or one of the limits is passed.
     """
-    start, max_seconds = time.monotonic(), limits().max_url_seconds
-    try:
-        with opener(limits().max_url_redirects).open(url, timeout=max_seconds) as response:
-            content = bytearray()
+    name, max_seconds = short_repr(url), limits().max_url_seconds
+
+    def read(transfer: Transfer) -> bytes:
+        content = bytearray()
+        with opener(transfer, limits().max_url_redirects).open(url, timeout=max_seconds) as response:
             while block := response.read1(CHUNK):
                 content += block
-                check_limit("max_image_bytes", len(content), f"{short_repr(url)}, bytes", ImageError)
-                check_limit("max_url_seconds", int(time.monotonic() - start), f"{short_repr(url)}, seconds", ImageError)
+                check_limit("max_image_bytes", len(content), f"{name}, bytes", ImageError)
+        return bytes(content)
+
+    try:
+        content = within(max_seconds, read)
     except HTTPError as error:
         error.close()
-        raise ImageError(f"{short_repr(url)}: {reason(error)}; check the address") from error
+        raise ImageError(f"{name}: {reason(error)}; check the address") from error
+    except TimeoutError as error:
+        raise ImageError(f"{name}, seconds: {over_limit('max_url_seconds', f'over {max_seconds}')}") from error
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"{short_repr(url)}: cannot be downloaded ({reason(error)}); check the address") from error
+        raise ImageError(f"{name}: cannot be downloaded ({reason(error)}); check the address") from error
     if not content:
-        raise ImageError(f"{short_repr(url)}: the answer is empty; check the address")
-    return bytes(content)
+        raise ImageError(f"{name}: the answer is empty; check the address")
+    return content
 
 
 def reason(error: Exception) -> str:
@@ -50,19 +56,15 @@ def reason(error: Exception) -> str:
     return " ".join(str(getattr(error, "reason", "") or error).split())[:200] or type(error).__name__
 
 
-def opener(max_redirects: int) -> request.OpenerDirector:
+def opener(transfer: Transfer, max_redirects: int) -> request.OpenerDirector:
     """What opens http and https, and no other scheme that a redirect may name."""
-    redirects = request.HTTPRedirectHandler()  # to http, https and ftp; there is no handler for ftp
-    vars(redirects).update(max_redirections=max_redirects, max_repeats=max_redirects)
     director = request.OpenerDirector()
     for handler in (
         request.ProxyHandler(),
-        request.HTTPHandler(),
-        request.HTTPSHandler(),
+        *transfer.handlers(max_redirects=max_redirects),
         request.HTTPDefaultErrorHandler(),
         request.HTTPErrorProcessor(),
         request.UnknownHandler(),
-        redirects,
     ):
         director.add_handler(handler)
     director.addheaders = [("User-Agent", "mobilenet"), ("Accept", "image/*")]

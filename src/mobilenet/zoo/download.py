@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
-import queue
 import ssl
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -17,6 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import MobilenetError
 from ..files import CHUNK
+from ..transfer import Transfer, within
 
 PAUSE_TIMEOUT = 15  # seconds without a byte
 TOTAL_TIMEOUT = 300  # seconds from the request to the last byte; the largest file of the family, 30 MB, then needs 100 kB/s
@@ -34,13 +32,13 @@ class Connection:
     proxy: str = ""
     trusted_hosts: tuple[str, ...] = ()
 
-    def opener(self, host: str) -> urllib.request.OpenerDirector:
+    def opener(self, transfer: Transfer, host: str) -> urllib.request.OpenerDirector:
         context = ssl.create_default_context()
         if self.certificates:
             context.load_verify_locations(self.certificates)
         if host in self.trusted_hosts:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
+        handlers = [*transfer.handlers(context)]
         if self.proxy:
             handlers.append(urllib.request.ProxyHandler({"http": self.proxy, "https": self.proxy}))
         return urllib.request.build_opener(*handlers)
@@ -62,27 +60,13 @@ def download(
     Raises:
         DownloadError: no answer, an error, too late or over `max_bytes`.
     """
-    answers: queue.Queue[Answer | DownloadError] = queue.Queue(1)
-
-    def work() -> None:
-        try:
-            answers.put(transfer(url, max_bytes, headers or {}, connection or Connection()))
-        except DownloadError as error:
-            answers.put(error)
-
-    # A server that sends its headers byte by byte never meets the timeout of a read, so another thread waits for it.
-    threading.Thread(target=work, daemon=True).start()
     try:
-        answer = answers.get(timeout=TOTAL_TIMEOUT)
-    except queue.Empty:
-        raise DownloadError(f"took over {TOTAL_TIMEOUT} s") from None
-    if isinstance(answer, DownloadError):
-        raise answer
-    return answer
+        return within(TOTAL_TIMEOUT, lambda transfer: read(url, max_bytes, headers or {}, connection or Connection(), transfer))
+    except TimeoutError as error:
+        raise DownloadError(str(error)) from error
 
 
-def transfer(url: str, max_bytes: int, headers: Mapping[str, str], connection: Connection) -> Answer:
-    end = time.monotonic() + TOTAL_TIMEOUT
+def read(url: str, max_bytes: int, headers: Mapping[str, str], connection: Connection, transfer: Transfer) -> Answer:
     try:
         parts = urlsplit(url)
         address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -90,14 +74,12 @@ def transfer(url: str, max_bytes: int, headers: Mapping[str, str], connection: C
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
-        with connection.opener(parts.hostname or "").open(request, timeout=PAUSE_TIMEOUT) as answer:
+        with connection.opener(transfer, parts.hostname or "").open(request, timeout=PAUSE_TIMEOUT) as answer:
             content = bytearray()
             while block := answer.read1(CHUNK):
                 content += block
                 if len(content) > max_bytes:
                     raise DownloadError(f"is larger than {max_bytes} bytes")
-                if time.monotonic() > end:
-                    raise DownloadError(f"took over {TOTAL_TIMEOUT} s")
             length = answer.headers.get("Content-Length", "")
             if length.isdecimal() and int(length) != len(content):
                 raise DownloadError(f"ended after {len(content)} of {length} bytes")
