@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg", ".pdf")
 STYLE: Any = {  # its type differs between versions of matplotlib
     "savefig.dpi": 120,
+    "text.parse_math": False,  # a label with two $ in it is no formula
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,

@@ -4,13 +4,14 @@ which the next run mends."""
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import blake2b
 
 from ..errors import MobilenetError, UsageError, printable
 from ..files import WriteError
-from .rows import CSV_HEADER, RowError, read_row, to_text
+from .rows import CSV_HEADER, RowError, may_be_cut, read_row, to_text
 from .work import Entry
 
 
@@ -47,7 +48,7 @@ class LineFile:
         held: is told of every answer that the file holds already.
 
     Raises:
-        UsageError: another process writes to it.
+        UsageError: another process writes to it, or it is no regular file.
         WriteError: it cannot be opened.
         MobilenetError: it holds something else than answers.
     """
@@ -59,6 +60,8 @@ class LineFile:
         except OSError as error:
             raise WriteError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists") from error
         try:
+            if not stat.S_ISREG(os.fstat(self.handle).st_mode):
+                raise UsageError(f"--output {path}: no regular file, so it holds nothing to go on with; give another name")
             lock(self.handle, path)
             self.end = self._mend(held)
             os.ftruncate(self.handle, self.end)
@@ -95,15 +98,15 @@ class LineFile:
                 whole = line.endswith(b"\n")
                 offset += len(line)
                 if self.kind == "csv" and number == 1:
-                    if whole and line != CSV_HEADER.encode():
+                    if line != CSV_HEADER.encode() if whole else not may_be_cut(self.kind, line):
                         raise self._no_answers(number)
                     good = offset if whole else 0
                     continue
                 try:
                     row = read_row(self.kind, line)
                 except RowError as error:
-                    if whole:
-                        raise self._no_answers(number) from error
+                    if whole or (self.kind == "jsonl" and not may_be_cut(self.kind, line)):
+                        raise self._no_answers(number) from error  # nothing of somebody's own file is cut off
                     break
                 if not whole:
                     break

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..errors import MobilenetError, UsageError
 from ..files import WriteError
 from .held import Held, LineFile, refuse_existing
+from .rows import RowError, read_row, row_of
 from .work import Entry
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ def drop_if_merged(growing: str, held: Held) -> None:
     """Removes a ``FILE.part`` whose answers the whole file holds: the run before was killed between two steps."""
     with suppress(FileNotFoundError), open(growing, "rb") as file:
         first = file.readline()
-        if first.endswith(b"\n") and json.loads(first)["input"] in held:
-            os.unlink(growing)
+        with suppress(RowError):  # LineFile says what it is
+            if first.endswith(b"\n") and read_row("jsonl", first).input in held:
+                os.unlink(growing)
 
 
 def read_whole(path: str, kind: str) -> Iterator[tuple[str, bool]]:
@@ -86,15 +88,18 @@ def read_whole(path: str, kind: str) -> Iterator[tuple[str, bool]]:
     try:
         if kind == "json":
             for entry in json_entries(path):
-                yield str(entry["input"]), "error" in entry
+                row = row_of(entry)
+                yield row.input, row.failed
         else:
             import pyarrow.parquet as parquet
 
             with parquet.ParquetFile(path) as file:
+                if not file.schema_arrow.equals(parquet_schema()):
+                    raise ValueError("other columns")
                 for batch in file.iter_batches(ROWS, columns=["input", "error"]):
                     for entry in batch.to_pylist():
                         yield entry["input"], entry["error"] is not None
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except Exception as error:  # pyarrow raises errors of its own kinds too
         raise MobilenetError(f"{path}: no answers of mobilenet predict as {kind}; give --output another name") from error
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from io import StringIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import MobilenetError, printable
 from .work import Entry
+
+FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula, which may run programs and send what other cells hold."""
 
 COLUMNS = ("input", "task", "predictions", "label", "index", "id", "score", "x0", "y0", "x1", "y1", "share", "mask", "error")
 """Of CSV: one line for each prediction, and one for an image that has none. `predictions` is their number for the image."""
@@ -32,26 +35,46 @@ def json_line(entry: Entry) -> str:
 
 
 def csv_lines(entry: Entry) -> str:
-    """One or more whole lines. What cannot be printed is escaped as in JSON, so no value has a line's end in it."""
+    """One or more whole lines. What cannot be printed is escaped as in JSON, so no value has a line's end in it; no
+    spreadsheet takes a text for a formula."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    shared = [printable(entry.input), entry.task, str(len(entry.predictions))]
-    end = [printable(entry.mask or ""), entry.error or ""]
+    shared = [as_cell(entry.input), entry.task, str(len(entry.predictions))]
+    end = [as_cell(entry.mask or ""), as_cell(entry.error or "")]
     if not entry.predictions:
         writer.writerow([*shared, *[""] * 9, *end])
     for prediction in entry.predictions:
         known = prediction.to_dict()
         box = [repr(side) for side in known.get("box") or ()] or [""] * 4
         values = [
-            printable(prediction.label),
+            as_cell(prediction.label),
             prediction.index,
-            printable(known.get("id", "")),
+            as_cell(known.get("id", "")),
             repr(prediction.score),
             *box,
             known.get("share", ""),
         ]
         writer.writerow([*shared, *values, *end])
     return text.getvalue()
+
+
+def row_of(entry: Any) -> Row:
+    """The row of an entry of JSON. Raises KeyError or TypeError if it is none."""
+    name = entry["input"]
+    if not isinstance(name, str):
+        raise TypeError("an input is a text")
+    return Row(name, 1, "error" in entry)
+
+
+def as_cell(text: str) -> str:
+    """`text` as it is printed; with an apostrophe before it, which spreadsheets do not show, if it began like a formula."""
+    text = printable(text)
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
+
+
+def from_cell(cell: str) -> str:
+    """The reverse of `as_cell`, but for characters that cannot be printed."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA) else cell
 
 
 CSV_HEADER = ",".join(COLUMNS) + "\n"
@@ -62,13 +85,18 @@ def read_row(kind: str, line: bytes) -> Row:
     try:
         text = line.decode("utf-8").rstrip("\n")
         if kind == "jsonl":
-            content = json.loads(text)
-            return Row(str(content["input"]), 1, "error" in content)
+            return row_of(json.loads(text))
         (values,) = csv.reader([text], strict=True)
         row = dict(zip(COLUMNS, values, strict=True))
-        return Row(row["input"], max(int(row["predictions"]), 1), bool(row["error"]))
+        return Row(from_cell(row["input"]), max(int(row["predictions"]), 1), bool(row["error"]))
     except (ValueError, KeyError, TypeError, csv.Error, RecursionError) as error:
         raise RowError(f"{line[:40]!r}: no answer of mobilenet predict") from error
+
+
+def may_be_cut(kind: str, start: bytes) -> bool:
+    """Whether bytes without a line's end can be the beginning of a line that was written here."""
+    known = (CSV_HEADER if kind == "csv" else '{"input": "').encode()
+    return start.startswith(known[: len(start)])
 
 
 def to_text(kind: str, entry: Entry) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 STDIN = "-"
+MAX_NAME = 2**16
+"""Bytes of a name in a list, with its line's end; paths have 4,096 at most, addresses some thousands."""
 
 
 class Job:
@@ -126,9 +128,11 @@ def open_list(name: str) -> IO[bytes]:
 
 
 def names_in(file: IO[bytes]) -> Iterator[str]:
-    """One name on each line; an empty line is none."""
+    """One name on each line; an empty line is none. Raises UsageError for a line that no name is as long as."""
     with file:
-        for line in file:
+        while line := file.readline(MAX_NAME):
+            if len(line) == MAX_NAME:
+                raise UsageError(f"a line of the list of names is over {MAX_NAME - 1} bytes; give one name on each line")
             if name := line.rstrip(b"\r\n"):
                 yield os.fsdecode(name)
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from ...errors import printable
 from ...files import write_atomically
 
 LOG = "log.jsonl"
@@ -112,6 +113,7 @@ class Progress:
     def print(self, text: str, temporary: bool = False) -> None:
         """On a terminal, the next line replaces a `temporary` one."""
         if not self.quiet:
+            text = printable(text)  # it may hold a path or a label
             sys.stderr.write(f"\r\x1b[K{text}" + ("" if temporary else "\n") if self.watched else f"{text}\n")
             sys.stderr.flush()
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ...charts import chart
+from ...errors import printable
 from ...images.write import write_image
 from ...modelfile import ModelFile
 from ...nn import executor
@@ -64,8 +65,9 @@ def draw_confusion(out: Path, labels: tuple[str, ...], evaluation: Evaluation) -
         figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), ax=axes, fraction=0.046)
         axes.set(xlabel="answer", ylabel="truth")
         if named:
-            axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
-            axes.set_yticks(range(len(labels)), labels, fontsize=7)
+            names = [printable(label) for label in labels]
+            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+            axes.set_yticks(range(len(names)), names, fontsize=7)
         if len(labels) <= MAX_COUNTED:
             for row, column in zip(*np.nonzero(table), strict=True):
                 color = "white" if shares[row, column] > 0.5 else "black"
