@@ -32,11 +32,10 @@ from .values import Value, field, replace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from .network.grid import GridQuantization
     from .network.quantization import Quantization
     from .tasks.detection import Decoding
+    from .tensors import Array
 
 __all__ = ["FORMAT", "ModelFile", "ModelFileError", "check_tensors", "read", "write"]
 
@@ -72,7 +71,7 @@ class ModelFile(Value):
     """
 
     network: Network
-    tensors: Mapping[str, NDArray[Any]] = field(repr=False)
+    tensors: Mapping[str, Array] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     preprocessing: Preprocessing
     label_ids: tuple[str, ...] = field(default=(), repr=False)
@@ -136,7 +135,7 @@ class ModelFile(Value):
 
 def check_tensors(
     network: Network,
-    tensors: Mapping[str, NDArray[Any]],
+    tensors: Mapping[str, Array],
     source: str,
     quantization: Quantization | GridQuantization | None = None,
 ) -> None:

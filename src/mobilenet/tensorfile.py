@@ -21,7 +21,7 @@ from .tensors import FORMATS, Tensors, checksum
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from .tensors import Array
 
 DTYPES = {"float32": "F32", "int32": "I32", "int8": "I8", "uint8": "U8"}
 """What the format calls the types that model files use."""
@@ -112,7 +112,7 @@ def mark_of(path: str | Path) -> str:
         return f"{file.seek(0, 2)} bytes"
 
 
-def to_safetensors(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], names: Iterable[str]) -> bytes:
+def to_safetensors(tensors: Mapping[str, Array], metadata: Mapping[str, str], names: Iterable[str]) -> bytes:
     """The bytes of a file with the tensors `names`, in this order. Unlike the library's, equal content gives equal bytes.
 
     Two metadata are added: ``checksum``, of the whole file, which every reading compares, and ``sha256``, of the tensors' bytes

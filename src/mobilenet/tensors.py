@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     View = memoryview[Any]
-    Plain = View | NDArray[Any]
+    Array = NDArray[Any]
+    """Its type is known at run time only: a model's tensors are float32, or the integers of a quantized model."""
+    Plain = View | Array
     """What the native core reads: float32 and the like as C-contiguous memory with a shape."""
     Floats = NDArray[np.float32]
 
@@ -26,7 +28,7 @@ FORMATS = {"float32": "f", "int32": "i", "int8": "b", "uint8": "B"}
 NAMES = {code: name for name, code in FORMATS.items()}
 
 
-class Tensors(Mapping[str, "NDArray[Any]"]):
+class Tensors(Mapping[str, "Array"]):
     """Arrays by name; `views` are the same as they lie in memory, mostly memoryviews of a file.
 
     >>> tensors = Tensors({"x": memoryview(bytes(8)).cast("f", (1, 2))})
@@ -37,7 +39,7 @@ class Tensors(Mapping[str, "NDArray[Any]"]):
     def __init__(self, views: Mapping[str, Plain]) -> None:
         self.views = views
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> Array:
         view = self.views[name]
         import numpy as np
 
@@ -52,11 +54,11 @@ class Tensors(Mapping[str, "NDArray[Any]"]):
     def __len__(self) -> int:
         return len(self.views)
 
-    def __reduce__(self) -> tuple[type[Tensors], tuple[dict[str, NDArray[Any]]]]:
+    def __reduce__(self) -> tuple[type[Tensors], tuple[dict[str, Array]]]:
         return Tensors, (dict(self),)  # memory of a file is neither copied nor pickled; arrays are
 
 
-def plain(tensors: Mapping[str, NDArray[Any]]) -> Mapping[str, Plain]:
+def plain(tensors: Mapping[str, Array]) -> Mapping[str, Plain]:
     """The same tensors without making arrays of them."""
     return tensors.views if isinstance(tensors, Tensors) else tensors
 

@@ -14,12 +14,10 @@ from ..tensors import built
 from .cores import available_cores, threads_asked_for
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..modelfile import ModelFile
     from ..network.grid import GridQuantization
     from ..network.layers import Network, Resolution
-    from ..tensors import Floats, Plain
+    from ..tensors import Array, Floats, Plain
 
 Backend = Literal["native", "reference", "dequantized"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -148,7 +146,7 @@ def integer_reference(model: ModelFile) -> Runtime:
 
 def native(
     network: Network,
-    tensors: Mapping[str, NDArray[Any]],
+    tensors: Mapping[str, Array],
     threads: int = 1,
     memory_budget: int | None = None,
     quantization: GridQuantization | None = None,

@@ -13,13 +13,12 @@ from ..network.layers import Conv, Linear, Network
 from .plan.fuse import StemUnit, weighted
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from ..tensors import Array
     from .plan.integers import Integers
 
 
 def pack_integers(
-    network: Network, tensors: Mapping[str, NDArray[Any]], quantization: GridQuantization, integers: Integers, isa: str
+    network: Network, tensors: Mapping[str, Array], quantization: GridQuantization, integers: Integers, isa: str
 ) -> dict[str, Any]:
     """The weights of every layer as the int8 kernels of `isa` read them."""
     packed, slab = dict[str, Any](), _core.Slab()

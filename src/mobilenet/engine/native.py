@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..network.grid import GridQuantization
-    from ..tensors import Floats, Plain
+    from ..tensors import Array, Floats, Plain
 
 MAX_PLANS = 32  # plans that are kept, one for each image size; all are dropped beyond that
 
@@ -52,7 +52,7 @@ class Native:
     def __init__(
         self,
         network: Network,
-        tensors: Mapping[str, NDArray[Any]],
+        tensors: Mapping[str, Array],
         threads: int = 1,
         memory_budget: int | None = None,
         quantization: GridQuantization | None = None,

@@ -6,10 +6,9 @@ Tensors are (N, C, H, W) float32. Every faster engine is tested against this one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import UsageError, assert_never
 from ..images.bilinear import resize
@@ -31,7 +30,7 @@ from ..network.layers import (
 from .fold import Folded, fold
 
 if TYPE_CHECKING:
-    from ..tensors import Floats, Plain
+    from ..tensors import Array, Floats, Plain
 
 
 class Reference:
@@ -87,7 +86,7 @@ def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], 
             assert_never(layer)
 
 
-def convolve(x: NDArray[Any], weight: NDArray[Any], layer: Conv, padding: Padding) -> NDArray[Any]:
+def convolve(x: Array, weight: Array, layer: Conv, padding: Padding) -> Array:
     """The sum over the kernel's positions, in the type of `x`: each multiplies the shifted image by one matrix of channels.
 
     Padding is 0; integers come here minus their zero point.

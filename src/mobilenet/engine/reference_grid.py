@@ -8,7 +8,7 @@ becomes a byte by one rounding (`rounded`). docs/numerics.md has the same rules 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,12 @@ from ..network.quantization import Affine, weighted
 from .reference import convolve
 
 if TYPE_CHECKING:
-    from ..tensors import Floats, Plain
+    from ..tensors import Array, Floats, Plain
+
+    Sums = Array  # integers, whatever the type: int64, float32 or float64
 
 Bytes = NDArray[np.uint8]
-Sums = NDArray[Any]  # integers, whatever the type: int64, float32 or float64
+Reals = NDArray[np.floating]
 LINEAR: Activation = "linear"
 
 
@@ -51,9 +53,9 @@ class Weights(NamedTuple):
         zero_points: of the input; one, or one for each channel of the image.
     """
 
-    weight: NDArray[Any]
-    bias: NDArray[Any]
-    zero_points: NDArray[Any]
+    weight: Reals
+    bias: Reals
+    zero_points: Reals
 
 
 class GridReference:
@@ -65,14 +67,14 @@ class GridReference:
 
     name, precision, threads = "int8 reference", "int8", None
 
-    def __init__(self, network: Network, tensors: Mapping[str, NDArray[Any]], quantization: GridQuantization) -> None:
+    def __init__(self, network: Network, tensors: Mapping[str, Array], quantization: GridQuantization) -> None:
         self.network, self.quantization = network, quantization
         self.shortcuts, self.real = shortcuts(network), real_outputs(network)
         self.conv_of = {shortcut.add: conv for conv, shortcut in self.shortcuts.items()}
         self.stems = {layer.name: stem for layer, stem in weighted(network)}
         self.weights = {layer.name: self.prepared(layer, tensors) for layer, _ in weighted(network)}
 
-    def prepared(self, layer: Conv | Linear, tensors: Mapping[str, NDArray[Any]]) -> Weights:
+    def prepared(self, layer: Conv | Linear, tensors: Mapping[str, Array]) -> Weights:
         stem = self.stems[layer.name]
         weight, bias = tensors[f"{stem}.weight"], tensors[f"{stem}.bias"].astype(np.int64)
         if layer.inputs[0] == "input":
@@ -104,7 +106,7 @@ class GridReference:
         factor, offset = (np.array(part)[:, None, None] for part in self.quantization.pixels)
         return clamped(np.rint(images.astype(np.float64) * factor + offset), (0, 255))
 
-    def real_numbers(self, layer: Layer, integers: NDArray[Any]) -> Floats:
+    def real_numbers(self, layer: Layer, integers: Array) -> Floats:
         if layer.name not in self.real:
             scale, zero_point = self.quantization.activations[layer.name]
             return (integers.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
@@ -114,14 +116,14 @@ class GridReference:
         sums *= self.quantization.scales[f"{self.stems[layer.name]}.weight"][:, None, None]
         return sums.reshape(len(sums), -1) if isinstance(layer, Linear) else sums
 
-    def integers(self, pixels: Bytes, keep: bool = False) -> dict[str, NDArray[Any]]:
+    def integers(self, pixels: Bytes, keep: bool = False) -> dict[str, Array]:
         """Pixels (N, 3, H, W) uint8 -> each output by name: bytes, or int32 sums if it is real.
 
         With `keep`, the output of every layer by its name, but of the convolutions whose sums an addition continues.
         """
         network, last_use = self.network, self.network.last_use()
-        values: dict[str, NDArray[Any]] = {"input": pixels}
-        history: dict[str, NDArray[Any]] = {}
+        values: dict[str, Array] = {"input": pixels}
+        history: dict[str, Array] = {}
         for index, layer in enumerate(network.layers):
             values[layer.name] = self.run_layer(layer, [values[name] for name in layer.inputs])
             if keep and layer.name not in self.shortcuts:
@@ -129,7 +131,7 @@ class GridReference:
             values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
         return history if keep else {name: values[network[name].name] for name in network.outputs}
 
-    def run_layer(self, layer: Layer, inputs: list[NDArray[Any]]) -> NDArray[Any]:
+    def run_layer(self, layer: Layer, inputs: list[Array]) -> Array:
         """Bytes -> the layer's bytes; or its sums, as integers, if it is a real output or an addition continues them."""
         activations = self.quantization.activations
         match layer:
@@ -176,7 +178,7 @@ class GridReference:
         sums += bias[:, None, None]
         return sums
 
-    def finished_shortcut(self, conv: str, shortcut: Shortcut, inputs: Mapping[str, NDArray[Any]]) -> Bytes:
+    def finished_shortcut(self, conv: str, shortcut: Shortcut, inputs: Mapping[str, Array]) -> Bytes:
         """The sums of a convolution, plus those of the addition behind it: multiplier * (residual - its zero point)."""
         residual, result = self.quantization.activations[shortcut.residual], self.quantization.activations[shortcut.add]
         factors = self.quantization.residual_multipliers(f"{self.stems[conv]}.weight", residual, result)
@@ -185,12 +187,12 @@ class GridReference:
         return rounded(inputs[conv] + more, self.multipliers(self.network[conv]), SHIFT, result)
 
 
-def exact_float(bound: int) -> type[np.floating[Any]]:
+def exact_float(bound: int) -> type[np.floating]:
     """The narrowest float type in which sums of integers are exact if their partial sums stay within `bound`."""
     return np.float32 if bound <= MAX_SUM else np.float64
 
 
-def clamped(x: NDArray[Any], range_: tuple[int, int]) -> Bytes:
+def clamped(x: Array, range_: tuple[int, int]) -> Bytes:
     return np.clip(x, *range_, out=x).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from ..network.quantization import Affine, Quantization, accumulator_bound, weig
 from .reference import convolve
 
 if TYPE_CHECKING:
-    from ..tensors import Floats, Plain
+    from ..tensors import Array, Floats, Plain
 
 Integers = NDArray[np.int32]
 Wide = NDArray[np.int64]
@@ -60,7 +60,7 @@ class Weights(NamedTuple):
         multiplier: from the accumulator to the output's integers.
     """
 
-    weight: NDArray[Any]
+    weight: NDArray[np.floating]
     bias: Wide
     multiplier: Multiplier
 
@@ -74,7 +74,7 @@ class Int8Reference:
 
     name, precision, threads = "int8 reference", "int8", None
 
-    def __init__(self, network: Network, tensors: Mapping[str, NDArray[Any]], quantization: Quantization) -> None:
+    def __init__(self, network: Network, tensors: Mapping[str, Array], quantization: Quantization) -> None:
         self.network, self.quantization = network, quantization
         self.weights: dict[str, Weights] = {}
         for layer, stem in weighted(network):
@@ -144,7 +144,7 @@ class Int8Reference:
         return clamped(scaled_back, (low, high))
 
 
-def exact_float(bound: int) -> type[np.floating[Any]]:
+def exact_float(bound: int) -> type[np.floating]:
     """The narrowest float type in which sums of integers are exact if their partial sums stay within `bound`."""
     return np.float32 if bound < 2**24 else np.float64
 
@@ -157,7 +157,7 @@ def quantize(images: Floats, quantization: Quantization, name: str) -> Integers:
     return clamped(whole, quantization.range)
 
 
-def clamped(x: NDArray[Any], limits: tuple[int, int]) -> Integers:
+def clamped(x: Array, limits: tuple[int, int]) -> Integers:
     return np.asarray(np.clip(x, *limits), np.int32)
 
 

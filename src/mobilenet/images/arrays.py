@@ -5,7 +5,7 @@ Every refusal ends in the one line that mends the array, called ``x`` there.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from PIL import Image
 
 from ..errors import short_repr
 from .open import ImageError
+
+if TYPE_CHECKING:
+    from ..tensors import Array
 
 CHANNELS = (1, 3, 4)
 TO_BYTES = '(x * 255).round().astype("uint8")'
@@ -59,7 +62,7 @@ def shape_remedy(shape: tuple[int, ...]) -> str:
             return f"{must}; reshape it, x.reshape(height, width, 3)"
 
 
-def as_bytes(x: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def as_bytes(x: Array, name: str) -> NDArray[np.uint8]:
     """The same values as uint8."""
     match x.dtype.kind:
         case "b":
@@ -72,7 +75,7 @@ def as_bytes(x: NDArray[Any], name: str) -> NDArray[np.uint8]:
             raise ImageError(f'{name}: must be numbers or bools; np.asarray(x.tolist(), "uint8") if they are')
 
 
-def integers_as_bytes(x: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def integers_as_bytes(x: Array, name: str) -> NDArray[np.uint8]:
     low, high = int(x.min()), int(x.max())
     if x.dtype == np.uint16:
         if 0 < high <= 255:
@@ -86,7 +89,7 @@ def integers_as_bytes(x: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return x.astype(np.uint8)
 
 
-def floats_as_bytes(x: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def floats_as_bytes(x: Array, name: str) -> NDArray[np.uint8]:
     low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ImageError(f"{name}: holds NaN or infinity; np.nan_to_num(x)")
@@ -104,7 +107,7 @@ def floats_as_bytes(x: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return (x + 0.5).astype(np.uint8)
 
 
-def as_numpy(source: Any) -> NDArray[Any]:
+def as_numpy(source: Any) -> Array:
     """A numpy array of any array; of a tensor on a GPU or with gradients too."""
     if isinstance(source, np.ndarray):
         return source

@@ -28,7 +28,7 @@ from .layers import Activation, Add, Concat, Conv, Corners, GlobalPool, Layer, L
 from .quantization import Affine, Quantization, QuantizationError, check_names, weighted
 
 if TYPE_CHECKING:
-    from ..tensors import Floats
+    from ..tensors import Array, Floats
 
 Wide = NDArray[np.int64]
 
@@ -137,11 +137,11 @@ class GridQuantization:
             return self.scales[name].astype(np.float64) / source
         return self.multipliers[name].astype(np.float64) * (self.target(network, layer.name).scale / (ONE * source))
 
-    def dequantized(self, network: Network, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    def dequantized(self, network: Network, tensors: Mapping[str, Array]) -> dict[str, Floats]:
         """The same weights and biases as real numbers, each rounded once to float32."""
         return dequantized(network, self, tensors)
 
-    def check(self, network: Network, tensors: Mapping[str, NDArray[Any]]) -> None:
+    def check(self, network: Network, tensors: Mapping[str, Array]) -> None:
         """QuantizationError unless everything here and in `tensors` fits `network`, and no sum can reach 2^24."""
         if network.statistics():
             raise QuantizationError(f"quantization: {network.architecture} has batch norm; fold it first (epsilon None)")
@@ -163,7 +163,7 @@ class GridQuantization:
             self.check_scales(layer, network)
 
     def check_factors(self, name: str, layer: Conv | Linear) -> None:
-        factor: NDArray[Any] = self.multipliers[name] if name in self.multipliers else self.scales[name]
+        factor: Array = self.multipliers[name] if name in self.multipliers else self.scales[name]
         expected, noun = ("int32", "multiplier") if name in self.multipliers else ("float32", "scale")
         if factor.dtype != expected or factor.shape != (layer.out_channels,):
             raise QuantizationError(
@@ -176,7 +176,7 @@ class GridQuantization:
             wrong = factor[(factor < 1) | (factor > ONE)][0]
             raise QuantizationError(f"quantization: a multiplier of {name!r} is {wrong}, must be from 1 to {ONE}")
 
-    def check_sums(self, name: str, layer: Conv | Linear, network: Network, tensors: Mapping[str, NDArray[Any]]) -> None:
+    def check_sums(self, name: str, layer: Conv | Linear, network: Network, tensors: Mapping[str, Array]) -> None:
         weight, bias = tensors[name], tensors[name.removesuffix("weight") + "bias"]
         if (weight == -128).any():
             raise QuantizationError(f"quantization: {name!r} holds -128; weights are from -127 to 127")
@@ -300,7 +300,7 @@ def limits(activation: Activation, result: Affine) -> tuple[int, int]:
     return low, high
 
 
-def sum_bounds(weight: NDArray[Any], bias: NDArray[Any]) -> tuple[Wide, Wide]:
+def sum_bounds(weight: Array, bias: Array) -> tuple[Wide, Wide]:
     """(out,) the least and the largest sum of each channel, over all inputs."""
     flat, start = weight.reshape(len(weight), -1).astype(np.int64), bias.astype(np.int64)
     return start + 255 * np.minimum(flat, 0).sum(axis=1), start + 255 * np.maximum(flat, 0).sum(axis=1)
@@ -338,7 +338,7 @@ def blend_taps(size: int, target: int, corners: Corners) -> tuple[list[int], lis
     return before, after, weights
 
 
-def dequantized(network: Network, quantization: GridQuantization, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+def dequantized(network: Network, quantization: GridQuantization, tensors: Mapping[str, Array]) -> dict[str, Floats]:
     """The same weights and biases as real numbers, each rounded once to float32."""
     real: dict[str, Floats] = {}
     for layer, stem in weighted(network):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,17 @@ from .draft import Draft
 from .observe import Observed
 from .weights import Source, integers
 
+if TYPE_CHECKING:
+    from ..tensors import Array
+
 
 def assemble(
     draft: Draft, activations: Mapping[str, Affine], observed: Mapping[str, Observed], pixels: Pixels
-) -> tuple[dict[str, NDArray[Any]], GridQuantization]:
+) -> tuple[dict[str, Array], GridQuantization]:
     """The tensors and the quantization of a model file."""
     network = draft.network
     continued, real = shortcuts(network), real_outputs(network)
-    tensors: dict[str, NDArray[Any]] = {}
+    tensors: dict[str, Array] = {}
     multipliers: dict[str, NDArray[np.int32]] = {}
     scales: dict[str, NDArray[np.float32]] = {}
     for layer, stem in weighted(network):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..network.quantization import weighted
 
 if TYPE_CHECKING:
     from ..modelfile import ModelFile
-    from ..tensors import Floats
+    from ..tensors import Array, Floats
 
 Reals = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def draft_of(model: ModelFile) -> Draft:
     return folded(model.network, model.tensors)
 
 
-def folded(network: Network, tensors: Mapping[str, NDArray[Any]]) -> Draft:
+def folded(network: Network, tensors: Mapping[str, Array]) -> Draft:
     """`network` with its batch normalization folded into the convolutions, as the engine folds it.
 
     MobilenetError if a weight overflows float32 on the way.

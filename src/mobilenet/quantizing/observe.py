@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..engine.backends import default_threads, native
 from ..errors import MobilenetError
@@ -15,7 +14,7 @@ from ..network.grid import byte_tensors
 from .draft import Draft, Reals
 
 if TYPE_CHECKING:
-    from ..tensors import Floats
+    from ..tensors import Array, Floats
 
 PLACES = 32
 """Pixels of each image whose values are kept as samples."""
@@ -56,7 +55,7 @@ class Observed:
         )
 
 
-def runner(draft: Draft, more: Iterable[str] = (), threads: int | None = 1) -> Callable[[Floats], dict[str, NDArray[Any]]]:
+def runner(draft: Draft, more: Iterable[str] = (), threads: int | None = 1) -> Callable[[Floats], dict[str, Array]]:
     """Runs the float network: (N, 3, H, W) -> all tensors that will be bytes and `more`, by layer's name."""
     names = [*byte_tensors(draft.network), *more]
     run = native(draft.network.until(*names), draft.tensors(), default_threads() if threads is None else threads)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..charts import BLUE, RED, YELLOW, chart
 from ..engine.reference_grid import GridReference
@@ -21,7 +20,7 @@ from .observe import runner
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..tensors import Floats
+    from ..tensors import Array, Floats
 
 NUM_WORST = 3
 MAX_DB = 200.0
@@ -100,7 +99,7 @@ class Energy:
 
 
 def layer_noise(
-    draft: Draft, tensors: dict[str, NDArray[Any]], quantization: GridQuantization, images: Iterable[Floats]
+    draft: Draft, tensors: dict[str, Array], quantization: GridQuantization, images: Iterable[Floats]
 ) -> tuple[LayerNoise, ...]:
     """The noise of every layer of the integer network beside the float network of `draft`, both on the same images."""
     network, activations = draft.network, quantization.activations

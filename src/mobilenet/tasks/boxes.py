@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..tensors import built
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 """Floats of either precision; results have the precision of the arguments."""
 
 Style = Literal["tensorflow", "torchvision"]
@@ -71,7 +71,7 @@ def clip(boxes: Array, width: float, height: float) -> Array:
     return np.clip(boxes, 0, np.array((width, height, width, height), boxes.dtype))
 
 
-def default_boxes(style: Style, maps: Sequence[tuple[int, int]]) -> Array:
+def default_boxes(style: Style, maps: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
     """SSD's default boxes (arXiv 1512.02325, section 2.2) for six maps of (rows, columns).
 
     Returns (A, 4) centered, float64, as shares of the image's sides, map by map, row by row, column by column. Each cell of
@@ -155,7 +155,7 @@ def nms(boxes: Array, scores: Array, threshold: float, max_boxes: int | None = N
 
 
 def nms_by_class(
-    boxes: Array, scores: Array, classes: Array, threshold: float, max_boxes: int | None = None
+    boxes: Array, scores: Array, classes: NDArray[np.integer], threshold: float, max_boxes: int | None = None
 ) -> NDArray[np.intp]:
     """`nms` within each class; indices over all classes, best first, equal scores by class, then by index.
 
@@ -190,7 +190,7 @@ def nms_by_class(
 
 
 def best_by_class(
-    boxes: Array, scores: Array, classes: Array, threshold: float, max_boxes: int | None = None
+    boxes: Array, scores: Array, classes: NDArray[np.integer], threshold: float, max_boxes: int | None = None
 ) -> NDArray[np.intp]:
     """As `nms_by_class`, in the native core if it is there and takes the arguments: float32, classes from 0 to 65535."""
     check_finite(boxes, scores)
