@@ -76,8 +76,8 @@ class ModelFile(Value):
     preprocessing: Preprocessing
     label_ids: tuple[str, ...] = field(default=(), repr=False)
     background: int | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
     decoding: Decoding | None = None
     quantization: Quantization | GridQuantization | None = field(default=None, repr=False)
 
@@ -201,7 +201,7 @@ def write(model: ModelFile, path: str | Path) -> None:
         metadata["quantization"] = json.dumps(model.quantization.to_json())
         from .network.grid import GridQuantization
 
-        kinds: list[tuple[str, Mapping[str, Any]]] = [(SCALE, model.quantization.scales)]
+        kinds: list[tuple[str, Mapping[str, Array]]] = [(SCALE, model.quantization.scales)]
         if isinstance(model.quantization, GridQuantization):
             kinds.append((MULTIPLIER, model.quantization.multipliers))
         factors = {name + suffix: arrays[name] for suffix, arrays in kinds for name in names if name in arrays}
@@ -261,8 +261,8 @@ def read(path: str | Path) -> ModelFile:
             label_ids=entry("label_ids", parse_texts),
             background=entry("background", lambda data: None if data is None else int(data)),
             preprocessing=preprocessing,
-            provenance=entry("provenance", dict[str, Any]),
-            metrics=entry("metrics", dict[str, Any]),
+            provenance=entry("provenance", dict[str, object]),
+            metrics=entry("metrics", dict[str, object]),
             decoding=decoding,
             quantization=quantization,
         )

@@ -53,7 +53,7 @@ class Settings(Value):
         """What the fields must obey beyond their types. A rule may rely on those before it."""
         yield from ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All fields in JSON's types, without a kind: what a model file stores."""
         return {name: to_tagged_json(value) for name, value in vars(self).items()}
 
@@ -118,7 +118,7 @@ def required_fields(cls: Any) -> dict[str, bool]:
 
 
 @cache
-def field_hints(cls: Any) -> dict[str, Any]:
+def field_hints(cls: Any) -> dict[str, object]:
     """The type of each field of a dataclass or named tuple, evaluated."""
     hints = get_type_hints(cls)
     return {name: hints[name] for name in (cls._fields if hasattr(cls, "_fields") else required_fields(cls))}
@@ -129,7 +129,7 @@ def parse(hint: Any, data: Any, path: str) -> Any:
     choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if data is None and type(None) in choices:
         return None
-    kinds: dict[str, Any] = {kind_of(choice): choice for choice in choices if has_fields(choice)}
+    kinds: dict[str, type] = {kind_of(choice): choice for choice in choices if has_fields(choice)}
     if kinds:
         if isinstance(data, tuple(kinds.values())):
             return data
@@ -191,13 +191,13 @@ def describe(hint: Any) -> str:
     return "a list of " + ", ".join(describe(item) for item in get_args(hint) if item is not Ellipsis)
 
 
-def with_current_names(cls: Any, entries: Mapping[str, Any]) -> dict[str, Any]:
+def with_current_names(cls: Any, entries: Mapping[str, object]) -> dict[str, object]:
     """`entries` with a field's name in place of its former one, unless they have both."""
     current = dict(getattr(cls, "former_names", ()))
     return {key if current.get(key, key) in entries else current[key]: value for key, value in entries.items()}
 
 
-def parse_fields(cls: Any, entries: Mapping[str, Any], path: str) -> Any:
+def parse_fields(cls: Any, entries: Mapping[str, object], path: str) -> Any:
     hints, entries = field_hints(cls), with_current_names(cls, entries)
     for key in entries:
         if key not in hints:
@@ -209,7 +209,7 @@ def parse_fields(cls: Any, entries: Mapping[str, Any], path: str) -> Any:
     return cls(**values)
 
 
-def paths(data: Mapping[str, Any], prefix: str = "") -> list[str]:
+def paths(data: Mapping[str, object], prefix: str = "") -> list[str]:
     """Every setting in `to_tagged_json`'s object by its path: ``lr``, ``optimizer``, ``optimizer.momentum``."""
     names: list[str] = []
     for key, item in data.items():
@@ -218,7 +218,7 @@ def paths(data: Mapping[str, Any], prefix: str = "") -> list[str]:
     return names
 
 
-def changed(data: Mapping[str, Any], path: str, text: str) -> dict[str, Any]:
+def changed(data: Mapping[str, object], path: str, text: str) -> dict[str, object]:
     """`data`, as `to_tagged_json` makes it, with the setting at `path` taken from `text`: JSON, or the text itself.
 
     The last name of a path is enough if only one path ends in it. Only the path is checked (UsageError gives the nearest
@@ -240,7 +240,7 @@ def changed(data: Mapping[str, Any], path: str, text: str) -> dict[str, Any]:
     return placed(data, path.split("."), value)
 
 
-def placed(data: Any, steps: list[str], value: Any) -> dict[str, Any]:
+def placed(data: Any, steps: list[str], value: Any) -> dict[str, object]:
     key, *rest = steps
     data = {"kind": data} if isinstance(data, str) else data if isinstance(data, Mapping) else {}
     return {**data, key: placed(data.get(key), rest, value) if rest else value}

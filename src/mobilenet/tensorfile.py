@@ -122,7 +122,7 @@ def to_safetensors(tensors: Mapping[str, Array], metadata: Mapping[str, str], na
     """
     from hashlib import sha256
 
-    header: dict[str, Any] = {}
+    header: dict[str, object] = {}
     data = bytearray()
     for name in names:
         tensor = tensors[name]

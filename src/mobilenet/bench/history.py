@@ -8,11 +8,10 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from ..errors import UsageError
 
-Row = dict[str, Any]
+Row = dict[str, object]
 """A measurement as JSON: numbers, texts, lists and objects of them."""
 
 
@@ -38,7 +37,7 @@ def processor() -> str:
     return next(names, platform.machine())
 
 
-def append(checkout: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+def append(checkout: Path, name: str, rows: Iterable[Mapping[str, object]]) -> Path:
     """Appends `rows` to results/`name`.jsonl of a checkout.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,7 +32,7 @@ def convert(
     labels: Path | None,
     resolution: Resolution | None,
     entry: str | None,
-    settings: dict[str, Any],
+    settings: dict[str, object],
     mapping: bool,
 ) -> None:
     """Convert weights of other libraries to a model file.

@@ -39,7 +39,7 @@ def cost(
     classes: int | None,
     output_stride: int | None,
     precision: str | None,
-    settings: dict[str, Any],
+    settings: dict[str, object],
     as_json: bool,
     save: Path | None,
 ) -> None:
@@ -61,7 +61,7 @@ def cost(
     click.echo(json.dumps(ledger.to_json(), indent=2) if as_json else ledger_table(ledger))
 
 
-def network_of(arch_or_file: str, settings: dict[str, Any]) -> tuple[Network, ledgers.Precision]:
+def network_of(arch_or_file: str, settings: dict[str, object]) -> tuple[Network, ledgers.Precision]:
     """An architecture's network with `settings`, or that of a model file or known model with `settings` in place of its own;
     and the numbers it computes in.
     """

@@ -97,10 +97,11 @@ def parse_pairs(context: click.Context, parameter: click.Parameter, values: Sequ
     return pairs
 
 
-def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
+def parse_settings(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, object]:
     """As `parse_pairs`, with each value read as JSON if it is JSON."""
-    settings: dict[str, Any] = parse_pairs(context, parameter, values)
-    for key, value in settings.items():
+    settings = dict[str, object]()
+    for key, value in parse_pairs(context, parameter, values).items():
+        settings[key] = value
         with contextlib.suppress(ValueError, RecursionError):
             settings[key] = json.loads(value)
     return settings

@@ -48,7 +48,7 @@ def read_json(path: Path) -> Config:
     return config if isinstance(config, dict) else {}
 
 
-def config_settings(config: Config) -> dict[str, Any]:
+def config_settings(config: Config) -> dict[str, object]:
     """What transformers' configuration says of the network beyond its tensors."""
     if "model_type" not in config:
         return {}

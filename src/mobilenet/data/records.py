@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Generic, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,9 +228,9 @@ class Subset(Records[T_co]):
         return self.source.truth(self.indices[index])
 
 
-def coco_truth(records: Records[Truth]) -> dict[str, Any]:
+def coco_truth(records: Records[Truth]) -> dict[str, object]:
     """Detection: the objects as COCO's JSON, for `tasks.metrics.MeanAP`; image ids are indices, category ids class indices."""
-    annotations: list[dict[str, Any]] = []
+    annotations: list[dict[str, object]] = []
     for index in range(len(records)):
         objects = records.truth(index)
         assert isinstance(objects, Objects)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, overload, runtime_checkable
 
 from ..errors import UsageError, short_repr
 from ..tensors import built
@@ -47,7 +47,10 @@ class Runtime(Protocol):
         """Bytes of activations for one image of `resolution`: the plan, or the sum layer by layer if there is no plan."""
         ...
 
-    def __call__(self, images: Plain) -> Mapping[str, Any]:
+    @overload
+    def __call__(self, images: Array) -> Mapping[str, Array]: ...
+    @overload
+    def __call__(self, images: Plain) -> Mapping[str, Plain]:
         """(N, 3, H, W) float32 -> each output by name. Returns arrays for an array; for a memoryview either."""
         ...
 
@@ -57,10 +60,10 @@ class Custom:
 
     name, precision, threads = "custom", "fp32", None
 
-    def __init__(self, network: Network, function: Callable[[Floats], Mapping[str, Any]]) -> None:
+    def __init__(self, network: Network, function: Callable[[Floats], Mapping[str, Array]]) -> None:
         self.network, self.function = network, function
 
-    def __call__(self, images: Plain) -> Mapping[str, Any]:
+    def __call__(self, images: Plain) -> Mapping[str, Array]:
         import numpy as np
 
         return self.function(np.asarray(images))
@@ -71,7 +74,7 @@ class Custom:
         return cost(self.network, resolution).layerwise_bytes
 
 
-Executor = Runtime | Callable[["Floats"], Mapping[str, Any]]
+Executor = Runtime | Callable[["Floats"], Mapping[str, "Array"]]
 """A runtime, or any function that can be one (see `Custom`)."""
 
 

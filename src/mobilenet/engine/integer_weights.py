@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def pack_integers(
     network: Network, tensors: Mapping[str, Array], quantization: GridQuantization, integers: Integers, isa: str
-) -> dict[str, Any]:
+) -> dict[str, _core.Weights]:
     """The weights of every layer as the int8 kernels of `isa` read them."""
-    packed, slab = dict[str, Any](), _core.Slab()
+    packed, slab = dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network, integers).items():
         stem = name if isinstance(layer, Linear) else f"{name}.conv"
         weight, bias = tensors[f"{stem}.weight"], tensors[f"{stem}.bias"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, overload
 
 from .. import _core
 from ..errors import MobilenetError, UsageError
@@ -78,25 +78,31 @@ class Native:
             self._layout, self._integers = U8, Integers(network, quantization)
             self._weights = pack_integers(network, tensors, quantization, self._integers, self.isa)
         self._programs: dict[tuple[int, int], Program] = {}
-        self._runners: list[Any] = []  # idle ones; append and pop are atomic, so no lock that a fork could leave locked
+        # Idle ones. Append and pop are atomic, so there is no lock that a fork could leave locked.
+        self._runners: list[_core.Runner] = []
 
-    def __call__(self, images: Any) -> dict[str, Any]:
+    @overload
+    def __call__(self, images: Array) -> Mapping[str, Array]: ...
+    @overload
+    def __call__(self, images: Plain) -> Mapping[str, Plain]: ...
+    def __call__(self, images: Plain) -> Mapping[str, Plain]:
         return self.run(images)
 
-    def run(self, images: Any, seconds: NDArray[np.float64] | None = None) -> dict[str, Any]:
+    def run(self, images: Plain, seconds: NDArray[np.float64] | None = None) -> Mapping[str, Plain]:
         """As a call. Adds the time of each of `plan(...).labels` to `seconds` (float64), if it is given."""
-        if images.ndim != 4 or images.shape[1] != 3 or kind(images) != "float32" or 0 in images.shape:
-            raise UsageError(f"images {kind(images)}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
-        empty = zeros
+        shape = images.shape or ()
+        if len(shape) != 4 or shape[1] != 3 or kind(images) != "float32" or 0 in shape:
+            raise UsageError(f"images {kind(images)}{shape}: must be float32 (N, 3, H, W) with no empty side")
+        empty: Callable[[tuple[int, ...]], Plain] = zeros
         if not isinstance(images, memoryview):
             import numpy as np
 
             images = np.ascontiguousarray(images)
 
-            def empty(shape: tuple[int, ...]) -> Any:
+            def empty(shape: tuple[int, ...]) -> Floats:
                 return np.empty(shape, np.float32)
 
-        program = self._program((images.shape[2], images.shape[3]))
+        program = self._program((shape[2], shape[3]))
         try:
             runner = self._runners.pop()
         except IndexError:
@@ -107,7 +113,7 @@ class Native:
         except RuntimeError as error:  # a thread that cannot be started
             raise MobilenetError(str(error)) from None
         except MemoryError:
-            height, width = images.shape[2:]
+            height, width = shape[2:]
             raise MobilenetError(
                 f"{len(images)} x {height}x{width} pixels: no memory for activations and outputs; give fewer or smaller "
                 "images, or a memory_budget"
@@ -144,13 +150,13 @@ class Program(Value):
     """A plan, the native form of it, and each output's name and shape without the batch."""
 
     plan: Plan
-    native: Any
+    native: _core.Program
     outputs: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, Any]:
+def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, _core.Weights]:
     """The weights of every layer as the kernels of `isa` read them; the core folds batch normalization in."""
-    arrays, packed, slab = plain(tensors), dict[str, Any](), _core.Slab()
+    arrays, packed, slab = plain(tensors), dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network).items():
         owner = name if isinstance(layer, Linear) else f"{name}.conv"
         weight, after = arrays[f"{owner}.weight"], after_products(layer, arrays)
@@ -163,7 +169,7 @@ def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str,
     return packed
 
 
-def after_products(layer: Conv | Linear, arrays: Mapping[str, Plain]) -> Any:
+def after_products(layer: Conv | Linear, arrays: Mapping[str, Plain]) -> Plain | _core.BatchNorm:
     """The bias of a layer, or its batch normalization."""
     if isinstance(layer, Linear):
         return arrays[f"{layer.name}.bias"]
@@ -173,6 +179,6 @@ def after_products(layer: Conv | Linear, arrays: Mapping[str, Plain]) -> Any:
     return _core.BatchNorm(gamma, beta, mean, variance, layer.epsilon)
 
 
-def compile_plan(plan: Plan, weights: Mapping[str, Any], isa: str) -> Any:
+def compile_plan(plan: Plan, weights: Mapping[str, _core.Weights], isa: str) -> _core.Program:
     """The plan as a native program, which checks every step against the buffers' bounds."""
     return _core.Program(pack_program(plan), dict(weights), isa)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
@@ -88,7 +88,7 @@ class Preprocessing(Settings):
         yield "mean", all(0 <= each <= 1 for each in self.mean), f"from 0 to 1; {pixels}"
         yield "std", all(0.001 <= each <= 1 for each in self.std), f"from 0.001 to 1; {pixels}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All fields that the fit uses, as JSON types."""
         return {name: value for name, value in super().to_json().items() if value is not None}
 

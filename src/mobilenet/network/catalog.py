@@ -31,7 +31,7 @@ def build(name: object, /, **settings: Any) -> Network:
     return architecture.build()
 
 
-def from_description(description: Mapping[str, Any]) -> Network:
+def from_description(description: Mapping[str, object]) -> Network:
     """The network of `Network.description`, as read from JSON. UsageError for anything that does not build."""
     settings = {str(key): value for key, value in description.items()}
     return build(settings.pop("architecture", None), **settings)

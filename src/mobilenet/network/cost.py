@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ..charts import BLUE, BROWN, GREEN, RED, YELLOW, chart
 from ..errors import UsageError, assert_never, short_repr
@@ -125,7 +125,7 @@ class Cost:
             raise UsageError(f"split {t}: must be at least 1; the paper recommends 2 to 5")
         return max(block.split(t) for block in self.blocks) * BYTES[self.precision]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The contract of `mobilenet cost --json`: counts as integers, memory in bytes."""
         size = BYTES[self.precision]
         return {

@@ -258,7 +258,7 @@ class Network(Value):
         return self.settings.padding
 
     @property
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """What a model file stores: `catalog.build` makes the same network from it again."""
         return {"architecture": self.architecture, **self.settings.to_json()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Embedder:
 
     def __call__(self, image: Image.Image) -> NDArray[np.float32]:
         """An opened image (RGB, upright) -> (D,) float32."""
-        outputs: Any = self.runtime(self.preprocessing.batch(image))
+        outputs = self.runtime(self.preprocessing.batch(image))
         check_finite(outputs)
         (maps,) = np.asarray(outputs[self.tap])
         return np.asarray(maps.mean(axis=(1, 2)), np.float32)

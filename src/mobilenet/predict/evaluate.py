@@ -28,7 +28,7 @@ class Evaluation:
     metrics: Metrics
     failed: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The contract of `mobilenet evaluate --json`; the metrics are fractions of the images that could be opened."""
         return {"task": self.task, "images": self.images, "metrics": self.metrics, "failed": self.failed}
 

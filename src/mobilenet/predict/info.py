@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..engine.backends import choose
 from ..errors import printable
@@ -45,7 +45,7 @@ class Info:
     title: str | None
     task: str
     architecture: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     resolution: tuple[int, int]
     params: int
     madds: int
@@ -55,13 +55,13 @@ class Info:
     runtime: str
     labels: tuple[str, ...]
     label_ids: tuple[str, ...]
-    preprocessing: dict[str, Any]
-    source: dict[str, Any]
+    preprocessing: dict[str, object]
+    source: dict[str, object]
     licence: str | None
     accuracy: dict[str, float]
-    metrics: dict[str, Any]
+    metrics: dict[str, object]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The contract of ``mobilenet info --json``."""
         lists = {name: list(getattr(self, name)) for name in ("resolution", "labels", "label_ids")}
         return {**vars(self), **lists}
@@ -89,7 +89,7 @@ class Info:
         ]
         return [(name, value) for name, value in rows if value]
 
-    def _unusual(self) -> dict[str, Any]:
+    def _unusual(self) -> dict[str, object]:
         """The width, and the settings that are not the architecture's defaults."""
         usual = {**catalog.build(self.architecture).settings.to_json(), "width": None}
         unlike = {key: value for key, value in self.settings.items() if value != usual[key]}
@@ -101,7 +101,7 @@ class Info:
         return "\n".join(printable(f"{name:{width}}  {value}") for name, value in rows)
 
 
-def _pairs(values: Any) -> str:
+def _pairs(values: object) -> str:
     """JSON values in short: numbers of four digits, entries as ``key value``."""
     match values:
         case dict():
@@ -112,6 +112,15 @@ def _pairs(values: Any) -> str:
             return f"{values:.4g}"
         case _:
             return str(values)
+
+
+def as_text(value: object) -> str | None:
+    return value if isinstance(value, str) else None  # a file's provenance may hold anything
+
+
+def as_fractions(value: object) -> dict[str, float]:
+    found = value if isinstance(value, dict) else {}
+    return {str(name): number for name, number in found.items() if isinstance(number, (int, float))}
 
 
 def info(source: str | os.PathLike[str]) -> Info:
@@ -128,8 +137,8 @@ def info_of(model: ModelFile, runtime: Runtime) -> Info:
     height, width = model.preprocessing.size
     ledger = cost(network, (height, width))
     return Info(
-        name=origin.pop("name", None),
-        title=origin.pop("title", None),
+        name=as_text(origin.pop("name", None)),
+        title=as_text(origin.pop("title", None)),
         task=network.task,
         architecture=network.architecture,
         settings=settings,
@@ -143,8 +152,8 @@ def info_of(model: ModelFile, runtime: Runtime) -> Info:
         labels=labels,
         label_ids=label_ids,
         preprocessing=model.preprocessing.to_json(),
-        licence=origin.pop("licence", None),
-        accuracy=origin.pop("published", {}),
+        licence=as_text(origin.pop("licence", None)),
+        accuracy=as_fractions(origin.pop("published", None)),
         metrics=dict(model.metrics),
         source=origin,
     )

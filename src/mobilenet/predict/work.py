@@ -7,7 +7,7 @@ import time
 from _thread import get_ident
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, overload
 
 from ..errors import UsageError
 from ..images.find import Lost, Search
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..images.preprocessing import Decoded
     from ..network.layers import Resolution
     from ..tasks.results import Prediction
-    from ..tensors import Plain
+    from ..tensors import Array, Plain
     from .drawn import DrawnFolder
     from .held import Held
     from .predictor import Predictor
@@ -61,9 +61,9 @@ class Entry(Value):
     network: float = 0.0
     whole: float = 0.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """An entry of ``mobilenet predict --json``; of a failure ``{"input", "task", "error"}``."""
-        entry: dict[str, Any] = {"input": self.input, "task": self.task}
+        entry: dict[str, object] = {"input": self.input, "task": self.task}
         if self.error is not None:
             return {**entry, "error": self.error}
         entry["predictions"] = [prediction.to_dict() for prediction in self.predictions]
@@ -150,7 +150,11 @@ class Timed:
         self.runtime, self.seconds = runtime, dict[int, float]()
         self.name, self.precision, self.threads = runtime.name, runtime.precision, runtime.threads
 
-    def __call__(self, images: Plain) -> Mapping[str, Any]:
+    @overload
+    def __call__(self, images: Array) -> Mapping[str, Array]: ...
+    @overload
+    def __call__(self, images: Plain) -> Mapping[str, Plain]: ...
+    def __call__(self, images: Plain) -> Mapping[str, Plain]:
         start = time.perf_counter()
         outputs = self.runtime(images)
         self.seconds[get_ident()] = self.spent() + time.perf_counter() - start

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from ..tensors import Floats, View
+    from ..tensors import Plain
 
 
 class Classification(Answer):
@@ -91,7 +91,7 @@ class ClassificationDecoder:
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
 
-    def __call__(self, outputs: Mapping[str, Floats | View], index: int, size: tuple[int, int]) -> Classification:
+    def __call__(self, outputs: Mapping[str, Plain], index: int, size: tuple[int, int]) -> Classification:
         """The result for image `index` of a batch: ``outputs["classifier"]`` are logits, (N, K) float32."""
         logits = outputs["classifier"]
         # A memoryview cannot be indexed by row; an array is cheaper to convert row by row.

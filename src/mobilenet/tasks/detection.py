@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..images.preprocessing import Preprocessing
-    from ..tensors import Floats
+    from ..tensors import Floats, Plain
 
 Scores = Literal["sigmoid", "softmax"]
 Codes = Literal["xywh", "yxhw"]
@@ -138,7 +138,7 @@ class Detections(Answer):
         kept = numbers[self.classes] >= 0
         return replace(self, classes=numbers[self.classes])[kept]
 
-    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int = 0) -> list[dict[str, object]]:
         """All detections as COCO's results: image_id, category_id, bbox (x, y, width, height in pixels) and score of each.
 
         The category id is the label's id if that is a number, as COCO's are; else the index of the class plus 1.
@@ -187,7 +187,7 @@ class DetectionDecoder:
         return decoder
 
     def __call__(
-        self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int], threshold: float | None = None
+        self, outputs: Mapping[str, Plain], index: int, size: tuple[int, int], threshold: float | None = None
     ) -> Detections:
         """The result for image `index` of a batch.
 
@@ -205,7 +205,7 @@ class DetectionDecoder:
 
     def _in_core(
         self,
-        outputs: Mapping[str, Floats],
+        outputs: Mapping[str, Plain],
         index: int,
         size: tuple[int, int],
         window: tuple[float, float, float, float],
@@ -242,7 +242,7 @@ def default_boxes(network: Network) -> NDArray[np.float64]:
     return box_math.default_boxes(detector_settings(network).anchors, [(shape.height, shape.width) for shape in maps])
 
 
-def logits_and_codes(outputs: Mapping[str, Floats], network: Network, index: int = 0) -> tuple[Floats, Floats]:
+def logits_and_codes(outputs: Mapping[str, Plain], network: Network, index: int = 0) -> tuple[Floats, Floats]:
     """Logits (A, K + 1), background first, and box codes (A, 4) of image `index` of a batch, in default-box order."""
 
     def rows(names: tuple[str, ...], length: int) -> Floats:

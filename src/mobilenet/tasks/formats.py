@@ -32,11 +32,12 @@ def to_df(results: Iterable[Answer], library: Literal["pandas", "polars"] | None
     """The predictions of results of one task as a data frame, a row for each; see `results.Answer.to_df`."""
     results = list(results)
     names = ("input", "label", "index", "id", "score", *(COLUMNS[results[0].task] if results else ()))
-    table: dict[str, list[Any]] = {name: [] for name in names}
+    table: dict[str, list[object]] = {name: [] for name in names}
     for result in results:
         for prediction in result:
-            entry = {"input": result.path, "id": None, **prediction.to_dict()}
-            entry.update(zip(COLUMNS["detection"], entry.pop("box", ()), strict=False))
+            found = prediction.to_dict()
+            entry: dict[str, object] = {"input": result.path, "id": None, **found}
+            entry.update(zip(COLUMNS["detection"], found.get("box", ()), strict=False))
             for name, column in table.items():
                 column.append(entry[name])
     return _data_frames(library).DataFrame(table)
@@ -60,7 +61,7 @@ def category_id(result: Answer, index: int, otherwise: int) -> int:
     return int(label_id) if label_id is not None and label_id.isdecimal() else otherwise
 
 
-def detections_to_coco(result: Detections, image_id: int) -> list[dict[str, Any]]:
+def detections_to_coco(result: Detections, image_id: int) -> list[dict[str, object]]:
     """See `Detections.to_coco`."""
     entries = []
     for found in result.top():
@@ -70,7 +71,7 @@ def detections_to_coco(result: Detections, image_id: int) -> list[dict[str, Any]
     return entries
 
 
-def segmentation_to_coco(result: Segmentation, image_id: int) -> list[dict[str, Any]]:
+def segmentation_to_coco(result: Segmentation, image_id: int) -> list[dict[str, object]]:
     """See `Segmentation.to_coco`."""
     entries = []
     for region in result:

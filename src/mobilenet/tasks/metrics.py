@@ -119,14 +119,14 @@ class MeanAP:
     Raises UsageError if faster-coco-eval is not installed.
     """
 
-    def __init__(self, truth: Mapping[str, Any], categories: Sequence[int | None]) -> None:
+    def __init__(self, truth: Mapping[str, object], categories: Sequence[int | None]) -> None:
         try:
             import faster_coco_eval
         except ImportError as error:
             raise UsageError("scoring detections needs faster-coco-eval; pip install 'mobilenet[coco]'") from error
         self.module, self.truth, self.categories = faster_coco_eval, truth, categories
         self.image_ids: list[int] = []
-        self.detections: list[dict[str, Any]] = []
+        self.detections: list[dict[str, object]] = []
 
     def add(self, result: Detections, truth: int) -> None:
         self.image_ids.append(truth)
@@ -136,10 +136,10 @@ class MeanAP:
                 box = [x0, y0, x1 - x0, y1 - y0]
                 self.detections.append({"image_id": truth, "category_id": category, "bbox": box, "score": score})
 
-    def state(self) -> tuple[list[int], list[dict[str, Any]]]:
+    def state(self) -> tuple[list[int], list[dict[str, object]]]:
         return self.image_ids, self.detections
 
-    def merge(self, state: tuple[list[int], list[dict[str, Any]]]) -> None:
+    def merge(self, state: tuple[list[int], list[dict[str, object]]]) -> None:
         self.image_ids, self.detections = self.image_ids + state[0], self.detections + state[1]
 
     def metrics(self) -> Metrics:

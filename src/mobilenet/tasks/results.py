@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from ..errors import MobilenetError, UsageError, printable
 from ..tensors import bounds
@@ -20,15 +20,26 @@ if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
     from PIL import Image
+    from typing_extensions import Required, TypedDict
 
     from ..images.sources import Source
-    from ..tensors import Floats, Plain
+    from ..tensors import Plain
     from .classification import Classification
     from .detection import Detections
     from .segmentation import Segmentation
 
     Result: TypeAlias = "Classification | Detections | Segmentation"
     R_co = TypeVar("R_co", bound=Result, covariant=True)
+
+    class PredictionEntry(TypedDict, total=False):
+        """A prediction in JSON's types: `box` of a detection, `share` of a region."""
+
+        label: Required[str]
+        index: Required[int]
+        score: Required[float]
+        id: str
+        box: tuple[float, float, float, float]
+        share: float
 else:
     R_co = TypeVar("R_co", covariant=True)
 
@@ -49,7 +60,7 @@ class OutputError(MobilenetError):
         )
 
 
-def check_finite(outputs: Mapping[str, Any]) -> None:
+def check_finite(outputs: Mapping[str, Plain]) -> None:
     """OutputError if a value of an output is NaN or infinite: no score, box or mask that is made of it would mean anything."""
     for name, output in outputs.items():
         values: Plain = output
@@ -77,9 +88,9 @@ class Prediction(Value):
     score: float
     id: str | None = field(default=None, kw_only=True)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PredictionEntry:
         """As an entry of ``predictions`` in ``mobilenet predict --json``; without an id if there is none."""
-        return {key: value for key, value in vars(self).items() if value is not None}
+        return cast("PredictionEntry", {key: value for key, value in vars(self).items() if value is not None})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{key}={_rounded(value)}' for key, value in self.to_dict().items())})"
@@ -159,7 +170,7 @@ class Answer(Value, ABC):
         """Opens `plot` in the system's image viewer. A notebook shows a result by itself."""
         self.plot().show()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As an entry of ``mobilenet predict --json``, with the image's size (width, height), as JSON types."""
         size = None if self.size is None else list(self.size)
         return {"input": self.path, "task": self.task, "size": size, "predictions": [each.to_dict() for each in self]}
@@ -224,7 +235,7 @@ class Answer(Value, ABC):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**{name: self.__dict__[name] for name in self.field_options}, "image": None}
 
     def __repr__(self) -> str:
@@ -256,7 +267,7 @@ def is_place(key: object) -> bool:
 class Decoder(Protocol[R_co]):
     """Turns a network's outputs into results; there is one implementation per task."""
 
-    def __call__(self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int]) -> R_co:
+    def __call__(self, outputs: Mapping[str, Plain], index: int, size: tuple[int, int]) -> R_co:
         """The result for one image of a batch.
 
         Args:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..images.preprocessing import Decoded
-    from ..tensors import Floats
+    from ..tensors import Array, Floats, Plain
 
 
 class Region(Prediction):
@@ -100,7 +100,7 @@ class Segmentation(Answer):
             return found
         return selected(self.top(), key, len(self.labels))
 
-    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int = 0) -> list[dict[str, object]]:
         """The regions as COCO's results: image_id, category_id, segmentation (uncompressed run lengths), bbox and score of
         each. The category id is the label's id if that is a number, else the index of the class."""
         from .formats import segmentation_to_coco
@@ -126,16 +126,16 @@ class SegmentationDecoder:
     labels: tuple[str, ...]
     background: int | None
 
-    def __call__(self, outputs: Mapping[str, Floats], index: int, size: tuple[int, int]) -> Segmentation:
+    def __call__(self, outputs: Mapping[str, Plain], index: int, size: tuple[int, int]) -> Segmentation:
         """The result for image `index` of a batch; `size` is the (width, height) of the original image."""
-        return self.answer(outputs["upsample"][index], size)
+        return self.answer(np.asarray(outputs["upsample"])[index], size)
 
     def answer(self, logits: Floats, size: tuple[int, int]) -> Segmentation:
         """The result for an image of `size` from its logits, (K, H, W)."""
         columns, rows = self.preprocessing.content(size)
         return segment(logits[:, :rows, :columns], True, size, self.labels, self.background)
 
-    def average(self, run: Callable[[Floats], Mapping[str, Floats]], image: Decoded, views: Views) -> Segmentation:
+    def average(self, run: Callable[[Floats], Mapping[str, Array]], image: Decoded, views: Views) -> Segmentation:
         """The result from the logits of one view, or from the mean probabilities of several; `run` runs the network on
         (1, 3, H, W) float32.
 

@@ -98,7 +98,7 @@ class DetectionObjective(Objective[BoxLoss]):
                 raise UsageError(f"{path} {value!r}: must be {required!r} with loss.form {form!r}; set one or the other")
         decoder = DetectionDecoder(self.network, self.preprocessing, decoding, self.labels)
         self.decode, self.decoding, self.default_boxes = decoder, decoding, decoder.default_boxes
-        self.ground_truth: tuple[Dataset, Mapping[str, Any]] | None = None
+        self.ground_truth: tuple[Dataset, Mapping[str, object]] | None = None
 
     def loss(self, outputs: Mapping[str, Tensor], target: Any) -> LossTerms:
         logits, codes = losses.split_outputs(outputs, self.network)

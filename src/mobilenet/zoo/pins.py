@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..files import write_atomically
 from ..values import replace
@@ -18,6 +18,16 @@ from .published import Published, short
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import TypeGuard
+
+    from typing_extensions import Required, TypedDict
+
+    class Pin(TypedDict, total=False):
+        sha256: Required[str]
+        size: int
+        date: str
+        url: str
+
 
 FULL = 64  # digits of a whole sha256
 
@@ -26,7 +36,7 @@ def pins_file() -> str:
     return os.path.join(cache_folder(), "pins.json")
 
 
-def read_pins() -> dict[str, dict[str, Any]]:
+def read_pins() -> dict[str, Pin]:
     """Pins by ``model/file``; none if there is no file yet or it is damaged (the files are then pinned anew)."""
     try:
         with open(pins_file(), encoding="utf-8") as file:
@@ -36,7 +46,7 @@ def read_pins() -> dict[str, dict[str, Any]]:
     return {key: pin for key, pin in pins.items() if is_pin(pin)} if isinstance(pins, dict) else {}
 
 
-def is_pin(pin: object) -> bool:
+def is_pin(pin: object) -> TypeGuard[Pin]:
     return isinstance(pin, dict) and isinstance(pin.get("sha256"), str) and len(pin["sha256"]) == FULL
 
 

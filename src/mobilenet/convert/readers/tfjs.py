@@ -35,13 +35,17 @@ class TfjsError(MobilenetError):
     """A model.json or a shard is not as it must be; one line with the file, the fault and the remedy."""
 
 
+Entry = dict[str, Any]
+"""An object of the JSON file, whose values have not been checked."""
+
+
 class Node(NamedTuple):
     """An operation: its name, its kind as TensorFlow calls it, the names of its inputs (without the number of the output)."""
 
     name: str
     op: str
     inputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def read_limited(path: Path, limit: int) -> bytes:
     return content
 
 
-def entries(value: object) -> list[dict[str, Any]]:
+def entries(value: object) -> list[Entry]:
     if not isinstance(value, list) or len(value) > MAX_LIST or not all(isinstance(item, dict) for item in value):
         raise TfjsError(f"a list of at most {MAX_LIST} objects is {type(value).__name__}")
     return value
@@ -119,7 +123,7 @@ class Weight(NamedTuple):
     start: int
 
 
-def read_weights(groups: list[dict[str, Any]], folder: Path) -> dict[str, NDArray[np.generic]]:
+def read_weights(groups: list[Entry], folder: Path) -> dict[str, NDArray[np.generic]]:
     """The weights of all groups of the manifest; `max_tensor_bytes` in all, each shard named once."""
     weights: dict[str, NDArray[np.generic]] = {}
     shards: set[str] = set()
@@ -152,7 +156,7 @@ def is_plain_name(path: object) -> bool:
     return isinstance(path, str) and path == Path(path).name and path not in ("", "..")
 
 
-def group_layout(group: Mapping[str, Any], known: Mapping[str, object], budget: int) -> tuple[dict[str, Weight], int]:
+def group_layout(group: Entry, known: Mapping[str, object], budget: int) -> tuple[dict[str, Weight], int]:
     """Where each weight of a group lies in its shards, one after the other, and the size of all in bytes."""
     layout: dict[str, Weight] = {}
     size = 0

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypedDict, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...settings import Rules, Settings
 
 M = TypeVar("M", bound=nn.Module)
+
+
+class AverageState(TypedDict):
+    """What a checkpoint keeps of an average."""
+
+    net: dict[str, Tensor]
+    initial: list[Tensor]
 
 
 class Averaging(Settings):
@@ -64,10 +71,10 @@ class WeightAverage(Generic[M]):
         current = torch._foreach_lerp(self.weights, self.initial, self.averaging.start) if self.initial else self.weights
         torch._foreach_lerp_(self.averages, current, 1 - share)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> AverageState:
         return {"net": self.net.state_dict(), "initial": self.initial}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: AverageState) -> None:
         self.net.load_state_dict(state["net"])
         for initial, saved in zip(self.initial, state["initial"], strict=True):
             initial.copy_(saved)

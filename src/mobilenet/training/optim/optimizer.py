@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ def build(kind: Optimizer, net: nn.Module, lr: float, weight_decay: float, decay
             assert_never(kind)
 
 
-def parameter_groups(net: nn.Module, weight_decay: float, decayed: Decayed) -> list[dict[str, Any]]:
+def parameter_groups(net: nn.Module, weight_decay: float, decayed: Decayed) -> list[update_rules.Group]:
     """Two groups with every parameter in one of them: those with weight decay and those without. Empty groups are left out."""
     has_decay: dict[int, bool] = {}
     parameters: list[Tensor] = []
@@ -94,7 +94,7 @@ def parameter_groups(net: nn.Module, weight_decay: float, decayed: Decayed) -> l
     return [group for group in groups if group["params"]]
 
 
-def split_matrices(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
+def split_matrices(groups: list[update_rules.Group], net: nn.Module) -> list[update_rules.Group]:
     """The same parameters, with the weights of full convolutions in groups of their own, whose ``matrices`` is true."""
     matrices = {id(layer.weight) for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.groups == 1}
     split = [

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
+Group = dict[str, Any]  # as torch keeps it: "params", and settings of any type
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic x -> a x + b x^3 + c x^5 (K. Jordan). Applied five times, it maps every x from 0.002 to 1 to 0.68 to 1.21."""
 
@@ -21,7 +23,7 @@ class OptimizerBase(torch.optim.Optimizer, ABC):
     """Shared `step`: calls `update` with the parameters of each group that have a gradient."""
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -33,7 +35,7 @@ class OptimizerBase(torch.optim.Optimizer, ABC):
         return loss
 
     @abstractmethod
-    def update(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+    def update(self, weights: list[Tensor], gradients: list[Tensor], group: Group) -> None:
         """Updates `weights` in place from their `gradients` and the settings of their `group`."""
 
     def state_of(self, weights: list[Tensor], name: str, initial: float = 0.0) -> list[Tensor]:
@@ -58,7 +60,7 @@ class TensorFlowRMSProp(OptimizerBase):
         settings = {"lr": lr, "decay": decay, "momentum": momentum, "epsilon": epsilon, "weight_decay": weight_decay}
         super().__init__(params, settings)
 
-    def update(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+    def update(self, weights: list[Tensor], gradients: list[Tensor], group: Group) -> None:
         if group["weight_decay"]:
             gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
         mean_squares = self.state_of(weights, "mean_square", 1.0)
@@ -89,11 +91,11 @@ class Muon(OptimizerBase):
                     "weight_decay": 0.0, "matrices": False, "steps_done": 0}  # fmt: skip
         super().__init__(params, settings)
 
-    def update(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+    def update(self, weights: list[Tensor], gradients: list[Tensor], group: Group) -> None:
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         (self.update_matrices if group["matrices"] else self.update_others)(weights, gradients, group)
 
-    def update_matrices(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+    def update_matrices(self, weights: list[Tensor], gradients: list[Tensor], group: Group) -> None:
         moments = self.state_of(weights, "momentum")
         torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
         updates = torch._foreach_lerp(gradients, moments, group["momentum"])
@@ -102,7 +104,7 @@ class Muon(OptimizerBase):
             size = ADAM_SIZE * max(matrix.shape) ** 0.5
             weight.add_(orthogonal(matrix, group["steps"]).view(weight.shape), alpha=-group["lr"] * size)
 
-    def update_others(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+    def update_others(self, weights: list[Tensor], gradients: list[Tensor], group: Group) -> None:
         means, squares = self.state_of(weights, "mean"), self.state_of(weights, "square")
         first, second = group["betas"]
         group["steps_done"] += 1

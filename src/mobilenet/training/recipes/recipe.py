@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from ... import settings
 from ...images.preprocessing import Preprocessing
@@ -36,7 +36,7 @@ class NetworkSpec(Settings):
     """
 
     architecture: str = "mobilenet_v2"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     dropout: float = 0.2
     norm_momentum: float = 0.1
     initialization: Literal["pytorch", "tensorflow"] = "pytorch"
@@ -223,9 +223,9 @@ class Recipe(Settings):
         sides = [side for share, side in self.sizes if share * self.epochs <= epoch + 1e-9]
         return sides[-1] if sides else self.resolution
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """JSON's types, as in a run's folder and in the model file: each value with its kind."""
-        data: dict[str, Any] = settings.to_tagged_json(self)
+        data: dict[str, object] = settings.to_tagged_json(self)
         return data
 
     @classmethod

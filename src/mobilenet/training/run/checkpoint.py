@@ -9,22 +9,43 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
+from torch import Tensor
 
 from ...errors import MobilenetError
 from ...files import WriteError, write_atomically
+from ..optim.ema import AverageState
 
 FILE = "checkpoint.pt"
 MAGIC = b"mobilenet checkpoint 1\n"
+
+
+class State(TypedDict):
+    """What a run continues from.
+
+    Attributes:
+        step, scored: see `loop.Run`.
+        net, optimizer, average: state dicts, those of torch and of `ema.WeightAverage`.
+        window: names, sums and number of steps of the losses since the last line of the log.
+        failed: images that could not be read, with the reason.
+    """
+
+    step: int
+    scored: int
+    net: dict[str, Tensor]
+    optimizer: dict[str, Any]  # torch's own
+    average: AverageState | None
+    window: tuple[list[str], list[float], int]
+    failed: dict[str, str]
 
 
 class TrainingError(MobilenetError):
     """A run cannot continue; the message says why, what was saved, and how to go on."""
 
 
-def save(folder: Path, state: dict[str, Any]) -> None:
+def save(folder: Path, state: State) -> None:
     """Replaces the folder's checkpoint. Raises TrainingError if it cannot be written; the old one is then unchanged."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -36,7 +57,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         raise TrainingError(f"{error}; {previous}: free some space, then continue with --resume") from error
 
 
-def load(folder: Path) -> dict[str, Any]:
+def load(folder: Path) -> State:
     """The folder's checkpoint, on the CPU. Raises TrainingError if there is none or it is damaged."""
     path = folder / FILE
     try:
@@ -46,7 +67,7 @@ def load(folder: Path) -> dict[str, Any]:
     header = len(MAGIC) + 32
     if not content.startswith(MAGIC) or hashlib.sha256(content[header:]).digest() != content[len(MAGIC) : header]:
         raise TrainingError(f"{path}: no whole checkpoint of this version; leave --resume out to start again")
-    state: dict[str, Any] = torch.load(io.BytesIO(content[header:]), map_location="cpu", weights_only=True)
+    state: State = torch.load(io.BytesIO(content[header:]), map_location="cpu", weights_only=True)
     return state
 
 

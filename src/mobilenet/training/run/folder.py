@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from ...errors import UsageError
 from ...files import write_atomically
@@ -14,7 +13,7 @@ from . import checkpoint
 MODEL, RECIPE = "model.safetensors", "recipe.json"
 
 
-def load_state(out: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
+def load_state(out: Path, recipe: Recipe, resume: bool) -> checkpoint.State | None:
     """The checkpoint to continue from, None if there is none. Changes nothing.
 
     Raises UsageError if the folder holds a run that is not to be continued, or one by another recipe.
@@ -47,7 +46,7 @@ def check_same_recipe(path: Path, recipe: Recipe) -> None:
             )
 
 
-def flat_settings(data: Any, path: str = "") -> dict[str, Any]:
+def flat_settings(data: object, path: str = "") -> dict[str, object]:
     """A recipe's JSON with one entry for each setting: ``{"optimizer": {"momentum": 1}}`` as ``{"optimizer.momentum": 1}``."""
     if not isinstance(data, dict):
         return {path: data}

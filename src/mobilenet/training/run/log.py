@@ -11,13 +11,29 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO, TypedDict, cast
 
 from ...errors import printable
 from ...files import write_atomically
+from ...tasks.metrics import Metrics
 
 LOG = "log.jsonl"
-Line = dict[str, Any]
+
+
+class Line(TypedDict, total=False):
+    """A line of the log; which keys are there depends on its kind."""
+
+    step: int
+    epoch: float
+    lr: float
+    loss: float
+    parts: dict[str, float]
+    images_per_second: float
+    data_share: float
+    metrics: Metrics
+    images: int
+    failed: list[str]
+    seconds: float
 
 
 class RunLog:
@@ -60,9 +76,9 @@ class RunLog:
                 self.board.add_scalar(name, value, line["step"])
 
 
-def flat(line: Mapping[str, Any]) -> dict[str, Any]:
+def flat(line: Mapping[str, object]) -> dict[str, object]:
     """``{"parts": {"box": 1}}`` as ``{"parts/box": 1}``."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, value in line.items():
         values |= {f"{key}/{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value}
     return values
@@ -78,7 +94,7 @@ def read(path: Path) -> list[Line]:
             except ValueError:
                 continue
             if isinstance(line, dict) and "step" in line:
-                lines.append(line)
+                lines.append(cast(Line, line))
     return lines
 
 
@@ -95,7 +111,7 @@ class Progress:
         self.steps, self.first, self.start = steps, done, time.monotonic()
         self.last = 0.0 if self.watched else self.start
 
-    def show(self, step: int, epoch: float, epochs: int, line: Mapping[str, Any]) -> None:
+    def show(self, step: int, epoch: float, epochs: int, line: Line) -> None:
         now = time.monotonic()
         if self.quiet or now - self.last < self.pause:
             return

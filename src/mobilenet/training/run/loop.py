@@ -124,11 +124,12 @@ class Run:
         """The network that is scored and written to the model file."""
         return self.net if self.average is None else self.average.net
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: checkpoint.State) -> None:
         """Continues from a checkpoint's state."""
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
+            assert state["average"] is not None  # the recipe is the same
             self.average.load_state_dict(state["average"])
         self.step, self.scored, self.losses = state["step"], state["scored"], LossWindow(*state["window"])
         self.training.failed.update(state["failed"])
@@ -136,7 +137,7 @@ class Run:
     def save(self) -> None:
         """Writes a checkpoint, on the first process."""
         if self.fabric.is_global_zero:
-            state = {
+            state: checkpoint.State = {
                 "step": self.step,
                 "scored": self.scored,
                 "net": self.net.state_dict(),
@@ -198,8 +199,22 @@ def prepare(
         folder.begin(out, recipe)
 
     # 5. The position: that of the checkpoint, or the first step.
-    run = Run(fabric, interruptions, progress, recipe, out, training, validation, objective, net, weight_optimizer, average,
-              teacher, model, stepper)  # fmt: skip
+    run = Run(
+        fabric,
+        interruptions,
+        progress,
+        recipe,
+        out,
+        training,
+        validation,
+        objective,
+        net,
+        weight_optimizer,
+        average,
+        teacher,
+        model,
+        stepper,
+    )
     if state is not None:
         run.restore(state)
         progress.print(f"continuing after step {run.step} of {run.steps}")
@@ -236,8 +251,16 @@ def train_epoch(run: Run) -> None:
         if epoch_ends or run.step % LOG_STEPS == 0:
             stop = run.losses.drain(run.fabric) or stop
             means = run.losses.take_means()
-            line = {"step": run.step, "epoch": round(run.step / run.epoch_steps, 4), "lr": lr, "loss": means.pop("total"),
-                    "parts": means, **throughput.take_rates()}  # fmt: skip
+            images_per_second, data_share = throughput.take_rates()
+            line: Line = {
+                "step": run.step,
+                "epoch": round(run.step / run.epoch_steps, 4),
+                "lr": lr,
+                "loss": means.pop("total"),
+                "parts": means,
+                "images_per_second": images_per_second,
+                "data_share": data_share,
+            }
             run.log.write(line)
             run.progress.show(run.step, run.step / run.epoch_steps, recipe.epochs, line)
         if stop or epoch_ends or run.step % recipe.checkpoint_steps == 0:
@@ -292,14 +315,19 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 def evaluate_and_save(run: Run) -> Evaluation:
     """Scores the network; logs the score and writes a checkpoint if this step was not scored before."""
     start = time.perf_counter()
-    evaluation = evaluate_network(run.fabric, run.result_net, run.objective, run.validation, run.recipe.workers,
-                                  lambda: run.interruptions.signal is not None)  # fmt: skip
+    stopped = lambda: run.interruptions.signal is not None  # noqa: E731
+    evaluation = evaluate_network(run.fabric, run.result_net, run.objective, run.validation, run.recipe.workers, stopped)
     if evaluation is None:
         raise run.interrupted()
     if run.step > run.scored:
-        line = {"step": run.step, "epoch": run.step / run.epoch_steps, "metrics": evaluation.metrics,
-                "images": evaluation.images, "failed": evaluation.failed,
-                "seconds": round(time.perf_counter() - start, 2)}  # fmt: skip
+        line: Line = {
+            "step": run.step,
+            "epoch": run.step / run.epoch_steps,
+            "metrics": evaluation.metrics,
+            "images": evaluation.images,
+            "failed": evaluation.failed,
+            "seconds": round(time.perf_counter() - start, 2),
+        }
         run.log.write(line)
         run.progress.print(score_line(line, run.recipe.epochs))
         run.scored = run.step
@@ -314,7 +342,7 @@ def finish(run: Run, evaluation: Evaluation) -> Path:
         model_file = trained_model(run, evaluation)
         modelfile.write(model_file, path)
         report.draw_run(run.out, model_file, run.validation, evaluation)
-        line = {"epoch": run.recipe.epochs, "metrics": evaluation.metrics}
+        line: Line = {"epoch": run.recipe.epochs, "metrics": evaluation.metrics}
         run.progress.print(f"{path}: {score_line(line, run.recipe.epochs)}")
     run.fabric.barrier()
     return path

@@ -116,9 +116,9 @@ class Throughput:
         self.waited += total_waited - self.total_waited
         self.total_waited = total_waited
 
-    def take_rates(self) -> dict[str, float]:
+    def take_rates(self) -> tuple[float, float]:
         """Images per second, and the share of the time spent waiting for data; starts counting again."""
         seconds = time.perf_counter() - self.start
-        rates = {"images_per_second": round(self.images / seconds, 1), "data_share": round(self.waited / seconds, 4)}
+        rates = round(self.images / seconds, 1), round(self.waited / seconds, 4)
         self.start, self.images, self.waited = time.perf_counter(), 0, 0.0
         return rates

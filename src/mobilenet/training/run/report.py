@@ -44,7 +44,7 @@ def draw_curves(out: Path) -> None:
             losses.plot(epochs, [line["parts"].get(name, np.nan) for line in steps], label=name, linewidth=1, alpha=0.7)
         rates.plot(epochs, [line["lr"] for line in steps], linewidth=1)
         for name in scores[-1]["metrics"] if scores else ():
-            values = [np.nan if line["metrics"][name] is None else line["metrics"][name] for line in scores]
+            values = [np.nan if (value := line["metrics"][name]) is None else value for line in scores]
             if not np.isnan(values).all():
                 metrics.plot([line["epoch"] for line in scores], values, label=name, marker=".")
         for axes, title in ((losses, "training loss"), (rates, "learning rate"), (metrics, "validation")):
