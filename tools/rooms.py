@@ -32,6 +32,7 @@ TOWER = [
     "modelfile",
     "tensorfile",
     "tasks",
+    "drawing",
     "images",
     "network",
     "tensors",
@@ -41,6 +42,7 @@ TOWER = [
     "settings",
     "limits",
     "values",
+    "palette",
     "errors",
 ]  # fmt: skip
 """The rooms from the roof to the ground. Each imports only rooms that stand below it."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     from .convert.convert import convert_weights as convert_weights
+    from .drawing.draw import draw as draw
     from .errors import MobilenetError as MobilenetError
     from .limits import Limits as Limits, set_limits as set_limits
     from .network.cost import cost as cost
@@ -33,7 +34,6 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     from .quantizing.quantize import Quantized as Quantized, quantize as quantize
     from .tasks.classification import Classification as Classification
     from .tasks.detection import Detection as Detection, Detections as Detections
-    from .tasks.drawing import draw as draw
     from .tasks.results import Prediction as Prediction
     from .tasks.segmentation import Region as Region, Segmentation as Segmentation
     from .tasks.views import Views as Views
@@ -59,7 +59,7 @@ HOMES = {
     "cost": "network.cost",
     "deeplabv3_mobilenet_v1": "network.heads",
     "deeplabv3_mobilenet_v2": "network.heads",
-    "draw": "tasks.drawing",
+    "draw": "drawing.draw",
     "evaluate": "predict.evaluate",
     "fetch": "zoo.load",
     "info": "predict.info",

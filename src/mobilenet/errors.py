@@ -49,7 +49,7 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else _escape(c.encode("utf-16-be", "surrogatepass")) for c in text)
+    return "".join(c if c.isprintable() else escaped(c) for c in text)
 
 
 def one_line(text: str) -> str:
@@ -58,7 +58,9 @@ def one_line(text: str) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[:half]} ... {text[-half:]}"
 
 
-def _escape(units: bytes) -> str:
+def escaped(character: str) -> str:
+    """The character as in a JSON string of ASCII only: a backslash, u, and four digits, or twice that."""
+    units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 

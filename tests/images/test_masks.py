@@ -1,4 +1,4 @@
-"""Masks in files: class indices in, class indices out, VOC's palette."""
+"""Masks in files: class indices in, class indices out, in the colors of drawings."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenet.images.masks import palette_color, read_mask, write_mask
+from mobilenet.images.masks import read_mask, write_mask
 from mobilenet.images.open import ImageError
-
-
-def test_the_palette():
-    assert [palette_color(i) for i in (0, 1, 2, 3, 15, 20, 255)] == [
-        (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (192, 128, 128), (0, 64, 128), (224, 224, 192)
-    ], "VOC's own"  # fmt: skip
-    assert len({palette_color(i) for i in range(256)}) == 256
+from mobilenet.palette import class_color
 
 
 def test_mask_files(tmp_path):
     mask = np.random.default_rng(0).integers(0, 3, (7, 5)).astype(np.uint8)
-    write_mask(mask, tmp_path / "m.png")
+    write_mask(mask, tmp_path / "m.png", 0)
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png"), mask)
     with Image.open(tmp_path / "m.png") as image:
-        assert image.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
+        assert image.getpalette()[:9] == [0, 0, 0, *class_color(1), *class_color(2)], "in the colors of drawings"
+        assert image.getpalette()[-3:] == [224, 224, 192], "void, as in VOC's masks"
+    write_mask(mask, tmp_path / "n.png")
+    with Image.open(tmp_path / "n.png") as image:
+        assert image.getpalette()[:3] == list(class_color(0)), "no class is the background"
 
 
 def test_masks_in_files(tmp_path):

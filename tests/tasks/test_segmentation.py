@@ -203,7 +203,7 @@ import resource, sys
 sys.path[:0] = [{tests!r}]
 from PIL import Image
 from support.models import PAD, by_color, segmenter
-from mobilenet.tasks.drawing import draw
+from mobilenet.drawing.draw import draw
 from mobilenet.predict.predictor import Predictor
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 predict = Predictor(segmenter(), by_color)

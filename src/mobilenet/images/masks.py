@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ..palette import file_colors
 from .open import ImageError, open_header
 from .write import write_image
 
@@ -30,17 +31,12 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise ImageError(f"{name}: no mask can be read from it ({error}); get it again") from error
 
 
-def write_mask(mask: NDArray[np.uint8], path: str | os.PathLike[str]) -> None:
-    """Writes (H, W) class indices as a PNG with VOC's colors as its palette, as VOC's own masks are."""
-    image = Image.fromarray(mask).convert("P")
-    image.putpalette([value for index in range(256) for value in palette_color(index)])
-    write_image(image, path)
+def write_mask(mask: NDArray[np.uint8], path: str | os.PathLike[str], background: int | None = None) -> None:
+    """Writes (H, W) class indices as a PNG whose palette has the colors in which the classes are drawn.
 
-
-def palette_color(index: int) -> tuple[int, int, int]:
-    """Red, green and blue of a class in VOC's palette, which spreads the bits of the index over the channels' high bits.
-
-    0 is black; the colors of 0 to 255 all differ, and those of small indices differ much.
+    Args:
+        background: the class that is black, if any.
     """
-    red, green, blue = (sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3))
-    return red, green, blue
+    image = Image.fromarray(mask).convert("P")
+    image.putpalette(file_colors(background))
+    write_image(image, path)

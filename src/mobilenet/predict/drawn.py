@@ -66,9 +66,9 @@ class DrawnFolder:
         Raises:
             ImageError: it cannot be written.
         """
+        from ..drawing.draw import draw
         from ..images.masks import write_mask
         from ..images.write import write_image
-        from ..tasks.drawing import draw
 
         write_image(draw(image, result, predictions), os.path.join(self.path, name))
         pixels = getattr(result, "mask", None)
@@ -76,7 +76,7 @@ class DrawnFolder:
             return None
         mask_name = self.claim(os.path.splitext(name)[0] + ".mask.png")
         mask = os.path.join(self.path, mask_name)
-        write_mask(pixels, mask)
+        write_mask(pixels, mask, getattr(result, "background", None))
         self.release(mask_name)
         return mask
 

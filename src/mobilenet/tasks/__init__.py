@@ -1,1 +1,1 @@
-"""Outputs to answers: labels, boxes or masks, how they are scored, and how they are drawn."""
+"""Outputs to answers: labels, boxes or masks, and how they are scored."""

@@ -76,7 +76,7 @@ class Classification(Answer):
 
     def drawn_on(self, image: Image.Image, predictions: Sequence[Prediction]) -> Image.Image:
         """A copy of an RGB image with the predictions as lines in its lower left corner."""
-        from .drawing import draw_classification
+        from ..drawing.labels import draw_classification
 
         return draw_classification(image, [f"{p.label} {p.score * 100:.1f} %" for p in predictions])
 

@@ -159,7 +159,7 @@ class Detections(Answer):
 
     def drawn_on(self, image: Image.Image, predictions: Sequence[Detection]) -> Image.Image:
         """A copy of an RGB image with the boxes of the predictions."""
-        from .drawing import draw_detections
+        from ..drawing.boxes import draw_detections
 
         return draw_detections(image, predictions)
 

@@ -109,7 +109,7 @@ class Segmentation(Answer):
 
     def drawn_on(self, image: Image.Image, predictions: Sequence[Region]) -> Image.Image:
         """A copy of an RGB image with its classes tinted, and a legend of the predictions."""
-        from .drawing import draw_segmentation
+        from ..drawing.masks import draw_segmentation
 
         return draw_segmentation(image, self, predictions)
 

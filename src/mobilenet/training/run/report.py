@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 from ...charts import chart
+from ...drawing.draw import draw
 from ...errors import printable
 from ...images.write import write_image
 from ...modelfile import ModelFile
 from ...nn import executor
 from ...predict.predictor import Predictor
-from ...tasks.drawing import draw
 from ..input import CorruptImage, Dataset
 from .log import LOG, read
 from .scoring import Evaluation
