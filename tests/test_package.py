@@ -33,6 +33,9 @@ TRAINING = (
     "faster_coco_eval",
 )
 
+MAX_ANY = 165
+"""Uses of `Any` in the package, imports not counted."""
+
 TORCH = ("nn", "training")
 """The rooms that may import torch at the top of a file."""
 
@@ -85,6 +88,21 @@ def test_no_file_outgrows_its_noun():
     for path in PACKAGE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 400, f"{path.name}: split it by noun"
         assert path.stem not in ("utils", "util", "misc", "common", "helpers")
+
+
+def test_few_any():
+    """`Any` switches the type checker off, so it stands only where something untyped comes in (see CONTRIBUTING)."""
+    names = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py*"))
+        if path.suffix in (".py", ".pyi")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and node.id == "Any"
+    ]
+    assert len(names) <= MAX_ANY, (
+        f"{len(names)} uses of Any, at most {MAX_ANY}: write object for what is only passed on or checked, a TypedDict for a "
+        "JSON object of ours, tensors.Array for an array of any type, a Protocol for a foreign thing; lower MAX_ANY if you can"
+    )
 
 
 def test_no_function_is_too_long():

@@ -9,15 +9,22 @@ from __future__ import annotations
 import collections.abc
 import json
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from .errors import UsageError, nearest_names, short_repr, unknown_name
 from .values import Value
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from typing_extensions import Self
+
+    F = TypeVar("F", bound=Callable[..., object])
+
+    def cache(function: F) -> F: ...  # mypy does not take a class for hashable
+else:
+    from functools import cache
 
 T = TypeVar("T")
 Rules = Iterator[tuple[str, bool, str]]
@@ -43,9 +50,8 @@ class Settings(Value):
     former_names = tuple[tuple[str, str], ...]()  # pairs of a name that older files have for a field, and the field's name
 
     def __post_init__(self) -> None:
-        cls: Any = type(self)
-        noun = self.noun or kind_of(cls)
-        for name, hint in field_hints(cls).items():
+        noun = self.noun or kind_of(type(self))
+        for name, hint in field_hints(type(self)).items():
             self.__dict__[name] = parse(hint, self.__dict__[name], f"{noun}.{name}")
         require(noun, self, self.rules())
 
@@ -68,8 +74,7 @@ class Settings(Value):
         for name in names:
             if name not in data:
                 raise UsageError(f"{noun}: no {name!r} in {short_repr(data)}; give {', '.join(names)}")
-        value: Self = parse_fields(cls, data, noun)
-        return value
+        return parse_fields(cls, data, noun)
 
 
 def require(path: str, value: object, rules: Iterable[tuple[str, bool, str]]) -> None:
@@ -79,14 +84,19 @@ def require(path: str, value: object, rules: Iterable[tuple[str, bool, str]]) ->
             raise UsageError(f"{path}.{name} {short_repr(getattr(value, name))}: must be {rule}")
 
 
-def to_tagged_json(value: Any) -> Any:
+def to_tagged_json(value: object) -> object:
     """JSON's types: values and dataclasses become objects with a kind and all their fields, tuples lists. For recipes."""
-    if has_fields(value):
-        names = value.__dataclass_fields__
-        return {"kind": kind_of(type(value)), **{name: to_tagged_json(getattr(value, name)) for name in names}}
+    if has_fields(type(value)):
+        return tagged_fields(value)
     if isinstance(value, Mapping):
         return {key: to_tagged_json(item) for key, item in value.items()}
     return [to_tagged_json(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def tagged_fields(value: object) -> dict[str, object]:
+    """`to_tagged_json` of a value or dataclass."""
+    cls = type(value)
+    return {"kind": kind_of(cls), **{name: to_tagged_json(getattr(value, name)) for name in required_fields(cls)}}
 
 
 def from_tagged_json(cls: type[T], data: object, noun: str = "") -> T:
@@ -94,37 +104,41 @@ def from_tagged_json(cls: type[T], data: object, noun: str = "") -> T:
 
     UsageError names the key that is unknown, missing or of the wrong type.
     """
-    value: T = parse(cls, data, noun or kind_of(cls))
-    return value
+    return parse(cls, data, noun or kind_of(cls))
 
 
-def kind_of(cls: Any) -> str:
-    return str(cls.__name__).lower()
+def kind_of(cls: type) -> str:
+    return cls.__name__.lower()
 
 
-def has_fields(cls: Any) -> bool:
+def has_fields(cls: object) -> TypeGuard[type]:
     """As `dataclasses.is_dataclass`, which is not imported for a Value."""
     return hasattr(cls, "field_options") or hasattr(cls, "__dataclass_fields__")
 
 
 @cache
-def required_fields(cls: Any) -> dict[str, bool]:
+def required_fields(cls: type) -> dict[str, bool]:
     """Whether each field of a dataclass lacks a default."""
     if issubclass(cls, Value):  # `dataclasses` is not imported for these
         return {name: not options.keys() & {"default", "default_factory"} for name, options in cls.field_options.items()}
-    from dataclasses import MISSING, fields
+    from dataclasses import MISSING, fields, is_dataclass
 
+    assert is_dataclass(cls)
     return {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)}
 
 
 @cache
-def field_hints(cls: Any) -> dict[str, object]:
+def field_hints(cls: type) -> dict[str, object]:
     """The type of each field of a dataclass or named tuple, evaluated."""
     hints = get_type_hints(cls)
-    return {name: hints[name] for name in (cls._fields if hasattr(cls, "_fields") else required_fields(cls))}
+    return {name: hints[name] for name in getattr(cls, "_fields", None) or required_fields(cls)}
 
 
-def parse(hint: Any, data: Any, path: str) -> Any:
+@overload
+def parse(hint: type[T], data: object, path: str) -> T: ...
+@overload
+def parse(hint: object, data: object, path: str) -> object: ...
+def parse(hint: object, data: object, path: str) -> object:
     """`data`, in JSON's types or already right, as what the annotation `hint` asks for; `path` is what messages call it."""
     choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if data is None and type(None) in choices:
@@ -149,7 +163,7 @@ def parse(hint: Any, data: Any, path: str) -> Any:
     raise UsageError(f"{path} {short_repr(data)}: must be {' or '.join(map(describe, choices))}")
 
 
-def parse_plain(hint: Any, data: Any, path: str) -> Any:
+def parse_plain(hint: object, data: object, path: str) -> object:
     """`data` as a number, a text, a tuple of them or an object, or UNFIT."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
@@ -157,25 +171,30 @@ def parse_plain(hint: Any, data: Any, path: str) -> Any:
             nearest = "".join(f"; nearest: {name}" for name in nearest_names(data, map(str, arguments))[:1])
             raise UsageError(f"{path} {short_repr(data)}: must be {describe(hint)}{nearest}")
         return data if any(data == item and type(data) is type(item) for item in arguments) else UNFIT
-    if origin is tuple or hasattr(hint, "_fields"):
+    if origin is tuple or is_named_tuple(hint):
         if not isinstance(data, (list, tuple)):
             return UNFIT
-        items = field_hints(hint).values() if origin is None else arguments
+        items = tuple(field_hints(hint).values()) if is_named_tuple(hint) else arguments
         if arguments and arguments[-1] is Ellipsis:
             items = arguments[:1] * len(data)
         if len(items) != len(data):
             return UNFIT
         values = [parse(item, each, path) for item, each in zip(items, data, strict=True)]
-        return tuple(values) if origin is tuple else hint(*values)
+        return hint(*values) if is_named_tuple(hint) else tuple(values)
     if origin in (collections.abc.Mapping, dict):
         return dict(data) if isinstance(data, Mapping) else UNFIT
     if hint is float:
-        fits = isinstance(data, (int, float)) and not isinstance(data, bool) and -1e300 < data < 1e300
-        return float(data) if fits else UNFIT
+        if isinstance(data, (int, float)) and not isinstance(data, bool) and -1e300 < data < 1e300:
+            return float(data)
+        return UNFIT
     return data if hint in (int, bool, str) and type(data) is hint else UNFIT
 
 
-def describe(hint: Any) -> str:
+def is_named_tuple(hint: object) -> TypeGuard[type]:
+    return hasattr(hint, "_fields")
+
+
+def describe(hint: object) -> str:
     """A type in words, for messages."""
     if hint is type(None):
         return "null"
@@ -183,21 +202,21 @@ def describe(hint: Any) -> str:
         return " or ".join(map(repr, get_args(hint)))
     if has_fields(hint):
         return repr(kind_of(hint))
-    if hasattr(hint, "_fields"):
-        return f"a list of {', '.join(hint._fields)}"
-    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+    if is_named_tuple(hint):
+        return f"a list of {', '.join(field_hints(hint))}"
+    words: dict[object, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
     if get_origin(hint) is not tuple:
         return words.get(hint, "an object")
     return "a list of " + ", ".join(describe(item) for item in get_args(hint) if item is not Ellipsis)
 
 
-def with_current_names(cls: Any, entries: Mapping[str, object]) -> dict[str, object]:
+def with_current_names(cls: type, entries: Mapping[str, object]) -> dict[str, object]:
     """`entries` with a field's name in place of its former one, unless they have both."""
     current = dict(getattr(cls, "former_names", ()))
     return {key if current.get(key, key) in entries else current[key]: value for key, value in entries.items()}
 
 
-def parse_fields(cls: Any, entries: Mapping[str, object], path: str) -> Any:
+def parse_fields(cls: type[T], entries: Mapping[str, object], path: str) -> T:
     hints, entries = field_hints(cls), with_current_names(cls, entries)
     for key in entries:
         if key not in hints:
@@ -240,7 +259,7 @@ def changed(data: Mapping[str, object], path: str, text: str) -> dict[str, objec
     return placed(data, path.split("."), value)
 
 
-def placed(data: Any, steps: list[str], value: Any) -> dict[str, object]:
+def placed(data: object, steps: list[str], value: object) -> dict[str, object]:
     key, *rest = steps
     data = {"kind": data} if isinstance(data, str) else data if isinstance(data, Mapping) else {}
     return {**data, key: placed(data.get(key), rest, value) if rest else value}

@@ -10,6 +10,7 @@ from support.paths import ROOT
 from support.weights import random_tensors, tolerance
 
 from mobilenet.engine.reference import Reference
+from mobilenet.errors import UsageError
 from mobilenet.images.bilinear import bilinear_taps, resize
 from mobilenet.network import catalog
 from mobilenet.network.cost import Cost, cost, space_to_batch_madds
@@ -312,6 +313,8 @@ def test_dropout_and_new_classes_in_torch():
     assert not torch.equal(net(x), net(x)), "dropout before the logits in training"
     net.eval()
     assert torch.equal(net(x), net(x))
+    with pytest.raises(UsageError, match="a detector has none"):
+        nn.ssdlite_mobilenet_v2(width=0.35, classes=4, dropout=0.5)
     other = net.with_classes(7)
     assert other(x).shape == (2, 7, 33, 33)
     assert other.get_parameter("layer_1.conv.weight") is net.get_parameter("layer_1.conv.weight")

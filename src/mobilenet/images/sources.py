@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, TypeGuard, cast
 
 from PIL import Image
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     class Array(Protocol):
         """What becomes a numpy array: a numpy array, a torch tensor, an array of JAX or TensorFlow."""
 
-        def __array__(self) -> Any: ...
+        def __array__(self) -> object: ...
 
     Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | Array
     """One image; a text may also be a URL, a folder or a pattern."""
@@ -83,7 +83,7 @@ def read_file(file: IO[bytes], needed: Callable[[Size], Size] | None) -> Opened:
     name = getattr(file, "name", None)
     path = name if isinstance(name, str) else None
     try:
-        content: Any = file.read(limits().max_image_bytes + 1)
+        content: object = file.read(limits().max_image_bytes + 1)
     except Exception as error:  # of any kind of stream
         raise ImageError(f"{short_repr(file)}: cannot be read ({short_repr(error)}); open it again") from error
     if not isinstance(content, (bytes, bytearray)):
@@ -101,7 +101,7 @@ def is_file_like(source: object) -> TypeGuard[str | os.PathLike[str] | bytes]:
     return isinstance(source, (str, os.PathLike, bytes))
 
 
-def as_many(source: Any) -> Iterable[Source] | None:
+def as_many(source: object) -> Iterable[Source] | None:
     """The images of a source that holds many, or None if it is one image.
 
     Many are: a folder or a pattern (``photos/*.jpg``), as `find.find_inputs` finds them; an array or tensor of four axes, image
@@ -122,6 +122,5 @@ def as_many(source: Any) -> Iterable[Source] | None:
     if isinstance(source, (bytes, bytearray, memoryview, Image.Image, Mapping)) or callable(getattr(source, "read", None)):
         return None
     if is_array(source):
-        items: Iterable[Source] = source
-        return items if len(source.shape) in (1, 4) else None
+        return cast("Iterable[Source]", source) if len(getattr(source, "shape", ())) in (1, 4) else None
     return source if isinstance(source, Iterable) else None

@@ -1,8 +1,18 @@
 """The family in torch. Needs the extra ``[train]``."""
 
-from .deeplab import deeplabv3_mobilenet_v1, deeplabv3_mobilenet_v2
-from .network import TorchNetwork, executor, load, mobilenet_v1, mobilenet_v2, module
-from .ssdlite import ssd_mobilenet_v2, ssdlite_mobilenet_v1, ssdlite_mobilenet_v2
+from .network import (
+    TorchNetwork,
+    deeplabv3_mobilenet_v1,
+    deeplabv3_mobilenet_v2,
+    executor,
+    load,
+    mobilenet_v1,
+    mobilenet_v2,
+    module,
+    ssd_mobilenet_v2,
+    ssdlite_mobilenet_v1,
+    ssdlite_mobilenet_v2,
+)
 
 __all__ = [
     "TorchNetwork",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .. import modelfile
 from ..errors import UsageError, assert_never
-from ..network import mobilenet as architecture
+from ..network import heads, mobilenet
 from ..network.cost import cost
 from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, Resolution
 from ..zoo.load import load_model
@@ -29,7 +29,8 @@ class TorchNetwork(nn.Module):
 
     Input: (N, 3, H, W) float, RGB, normalized as the model file says; any H and W. Output: logits (N, K) of a
     classifier, (N, K, H, W) of a segmenter, or (N, C, H', W') of any other single output. Several outputs (a detector's
-    ``box_0.predict``, ``class_0.predict``, ...) and the outputs of `taps` are a dict by name.
+    ``box_0.predict`` (N, boxes x 4, H, W), ``class_0.predict`` (N, boxes x (classes + 1), H, W), ..., map by map) and the
+    outputs of `taps` are a dict by name.
 
     Args:
         network: the network to run.
@@ -155,18 +156,44 @@ def fresh_part(layer: Conv | Linear, padding: Padding, norm_momentum: float) -> 
     return nn.Linear(layer.in_channels, layer.out_channels)
 
 
-def mobilenet_v1(
-    *, dropout: float = 0.001, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: Any
-) -> TorchNetwork:
-    """MobileNetV1 in torch; `settings` are those of `architecture.mobilenet_v1` (width, resolution, classes, ...)."""
-    return module(architecture.mobilenet_v1(**settings), dropout, norm_momentum, initialization)
+class Builder(Protocol):
+    """A function that makes a network in torch."""
+
+    def __call__(
+        self,
+        *,
+        dropout: float | None = None,
+        norm_momentum: float = 0.1,
+        initialization: str = "pytorch",
+        **settings: object,
+    ) -> TorchNetwork: ...
 
 
-def mobilenet_v2(
-    *, dropout: float = 0.2, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: Any
-) -> TorchNetwork:
-    """MobileNetV2 in torch; `settings` are those of `architecture.mobilenet_v2` (width, resolution, classes, ...)."""
-    return module(architecture.mobilenet_v2(**settings), dropout, norm_momentum, initialization)
+def in_torch(build: Callable[..., Network], title: str, usual_dropout: float) -> Builder:
+    """The public function of a family in torch: the keywords of `module`, and the family's settings."""
+
+    def make(
+        *, dropout: float | None = None, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: object
+    ) -> TorchNetwork:
+        network = build(**settings)
+        if dropout is not None and network.heads.boxes:
+            raise UsageError(f"dropout {dropout!r}: a detector has none; leave it out")
+        return module(network, usual_dropout if dropout is None else dropout, norm_momentum, initialization)
+
+    name = getattr(build, "__name__", "")
+    make.__name__ = make.__qualname__ = name
+    words = "" if not usual_dropout else f" `dropout` is {usual_dropout} by default."
+    make.__doc__ = f"{title} in torch: `settings` are those of `mobilenet.{name}`, the other keywords those of `module`.{words}"
+    return make
+
+
+mobilenet_v1 = in_torch(mobilenet.mobilenet_v1, "MobileNetV1", 0.001)
+mobilenet_v2 = in_torch(mobilenet.mobilenet_v2, "MobileNetV2", 0.2)
+ssd_mobilenet_v2 = in_torch(heads.ssd_mobilenet_v2, "SSD on MobileNetV2", 0.0)
+ssdlite_mobilenet_v1 = in_torch(heads.ssdlite_mobilenet_v1, "SSDLite on MobileNetV1", 0.0)
+ssdlite_mobilenet_v2 = in_torch(heads.ssdlite_mobilenet_v2, "SSDLite on MobileNetV2", 0.0)
+deeplabv3_mobilenet_v1 = in_torch(heads.deeplabv3_mobilenet_v1, "DeepLabv3 on MobileNetV1", 0.1)
+deeplabv3_mobilenet_v2 = in_torch(heads.deeplabv3_mobilenet_v2, "DeepLabv3 on MobileNetV2", 0.1)
 
 
 def load(source: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -> TorchNetwork:

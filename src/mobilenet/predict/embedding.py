@@ -12,8 +12,8 @@ from ..tasks.results import check_finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
 
+    from ..images.preprocessing import Decoded
     from ..modelfile import ModelFile
 
 
@@ -30,7 +30,7 @@ class Embedder:
         self.preprocessing = model.preprocessing
         self.runtime = native(part, {name: tensors[name] for name in part.tensors()}, threads or 1)
 
-    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+    def __call__(self, image: Decoded) -> NDArray[np.float32]:
         """An opened image (RGB, upright) -> (D,) float32."""
         outputs = self.runtime(self.preprocessing.batch(image))
         check_finite(outputs)

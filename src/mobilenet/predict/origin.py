@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..errors import UsageError, short_repr
 from ..modelfile import ModelFile, ModelFileError
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 MAX_LOADED = 4
-_loaded: dict[Any, Any] = {}
+_loaded: dict[tuple[object, ...], object] = {}
 
 
-def origin_of(model: ModelFile, source: str | None, state: os.stat_result | None, *settings: Any) -> tuple[Any, ...]:
+def origin_of(model: ModelFile, source: str | None, state: os.stat_result | None, *settings: object) -> tuple[object, ...]:
     """(source, mark, *settings) for `predictor.load_again`.
 
     The source is the absolute path of a model file that has not changed since it was read, or a model's name if its file is in
@@ -57,7 +57,7 @@ def picklable(runtime: Runtime) -> Runtime:
     return runtime
 
 
-def once_loaded(load: Callable[..., P], source: Any, mark: str | None, *settings: Any) -> P:
+def once_loaded(load: Callable[..., P], source: str | ModelFile, mark: str | None, *settings: object) -> P:
     """A predictor of the file or the name that `origin_of` gave, or of a whole model.
 
     A pool unpickles the same predictor for each of its tasks, so the last ones of this process are kept; not those of whole
@@ -69,7 +69,7 @@ def once_loaded(load: Callable[..., P], source: Any, mark: str | None, *settings
         limits = {"threads": threads, "memory_budget": memory_budget}
         return load(source, backend, views, **limits, fast_decoding=fast_decoding)
 
-    if mark is None:
+    if mark is None or isinstance(source, ModelFile):
         return loaded()
     check_mark(source, mark)
     key = (source, mark, backend, repr(views), threads, memory_budget, fast_decoding)
@@ -77,8 +77,7 @@ def once_loaded(load: Callable[..., P], source: Any, mark: str | None, *settings
         if len(_loaded) >= MAX_LOADED:
             _loaded.clear()
         _loaded[key] = loaded()
-    kept: P = copy(_loaded[key])
-    return kept
+    return copy(cast(P, _loaded[key]))
 
 
 def check_mark(source: str, mark: str) -> None:

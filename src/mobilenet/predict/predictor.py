@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 from ..engine.backends import Backend, Executor, as_runtime, choose
 from ..errors import UsageError, short_repr
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import TypedDict, TypeVar as TypeVarWithDefault, Unpack
 
+    from ..engine.backends import Runtime
     from ..errors import MobilenetError
     from ..images.preprocessing import Decoded
     from ..images.sources import Source
     from ..network.layers import Task
     from ..tasks.classification import Classification
-    from ..tasks.detection import Detections
+    from ..tasks.detection import DetectionDecoder, Detections
     from ..tasks.results import Result
     from ..tasks.segmentation import Segmentation
+    from .embedding import Embedder
     from .info import Info
 
     class EngineSettings(TypedDict, total=False):
@@ -71,10 +73,12 @@ class Predictor(Generic[R_co]):
         UsageError: `views` for a model that is no segmenter.
     """
 
-    decode: Decoder[R_co]
-    average: Callable[..., R_co] | None
-    _loaded: tuple[Any, ...] | None = None  # what `load` was given, and the state of the file that it read
-    _embedder: Any = None
+    decode: Decoder[Result]
+    _detect: DetectionDecoder | None = None
+    _average: Callable[[Runtime, Decoded, Views], Segmentation] | None = None
+    # What `load` was given, and the state of the file that it read.
+    _loaded: tuple[str | None, os.stat_result | None, Unpack[tuple[object, ...]]] | None = None
+    _embedder: Embedder | None = None
 
     def __init__(
         self: Predictor[Result], model: ModelFile, executor: Executor, views: Views = ONE_VIEW, fast_decoding: bool = True
@@ -88,20 +92,19 @@ class Predictor(Generic[R_co]):
         self.fast_decoding, self._needed = fast_decoding, model.preprocessing.needed
         self.labels, self.label_ids, self._in_use = model.labels, model.label_ids, None
         self.decode = ClassificationDecoder(model.labels)
-        self.average = None
         if task == "detection":
             from ..tasks.detection import DetectionDecoder
             from ..tasks.labels import classes_in_use, without_unused
 
             assert model.decoding is not None
-            self.decode = DetectionDecoder(model.network, model.preprocessing, model.decoding, model.labels)
+            self.decode = self._detect = DetectionDecoder(model.network, model.preprocessing, model.decoding, model.labels)
             self._in_use = classes_in_use((model.labels, model.label_ids))
             self.labels, self.label_ids = without_unused((model.labels, model.label_ids))
         elif task == "segmentation":
             from ..tasks.segmentation import SegmentationDecoder, scaled
 
             self._needed = scaled(model.preprocessing, max(views.scales)).needed
-            self.average = SegmentationDecoder(model.preprocessing, model.labels, model.background).average
+            self._average = SegmentationDecoder(model.preprocessing, model.labels, model.background).average
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a text is one image, and an iterable of texts
@@ -109,7 +112,9 @@ class Predictor(Generic[R_co]):
     ) -> R_co: ...
     @overload
     def __call__(self, image: Iterable[Source], *, threshold: float | None = ..., top: int | None = ...) -> Iterator[R_co]: ...
-    def __call__(self, image: Any, *, threshold: float | None = None, top: int | None = None) -> Any:
+    def __call__(
+        self, image: Source | Iterable[Source], *, threshold: float | None = None, top: int | None = None
+    ) -> R_co | Iterator[R_co]:
         """The result for one image: a `Classification`, `Detections` or `Segmentation`, by the model's task. For several images
         an iterator of their results, as `stream` makes it.
 
@@ -132,7 +137,7 @@ class Predictor(Generic[R_co]):
 
             if (many := as_many(image)) is not None:
                 return self.stream(many, threshold=threshold, top=top)
-        return self._one(image, threshold, top)
+        return self._one(cast("Source", image), threshold, top)
 
     def stream(
         self,
@@ -157,7 +162,7 @@ class Predictor(Generic[R_co]):
         from .stream import opened_ahead
 
         many = as_many(images)
-        sources: Any = [images] if many is None else many
+        sources = [cast("Source", images)] if many is None else many
 
         def results() -> Iterator[R_co]:
             for opened in opened_ahead(sources, self._needed if self.fast_decoding else None):
@@ -170,7 +175,7 @@ class Predictor(Generic[R_co]):
 
         return results()
 
-    def _one(self, source: Any, threshold: float | None, top: int | None) -> R_co:
+    def _one(self, source: Source, threshold: float | None, top: int | None) -> R_co:
         check_settings(threshold, top)
         if isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
             return self._answer(self.open(source), os.fsdecode(source), None, threshold, top)
@@ -194,27 +199,22 @@ class Predictor(Generic[R_co]):
 
     def predict(self, image: Decoded, *, threshold: float | None = None, top: int | None = None) -> R_co:
         """The result for an image that `open` or `open_image` has opened; saves opening it a second time."""
-        changes: dict[str, Any] = {"size": image.size, "label_ids": self.label_ids}
+        changes: dict[str, object] = {"size": image.size, "label_ids": self.label_ids}
         if threshold is not None:
             changes["threshold"] = threshold
-        result: Any
-        if self.average is not None:
-            result = self.average(self.runtime, image, self.views)
-        else:
-            outputs = self.runtime(self.model.preprocessing.batch(image))
-            check_finite(outputs)
-            decode: Any = self.decode
-            if self.task == "detection":
-                decode = decode if top is None else decode.limited(top)
-                result = decode(outputs, 0, image.size, threshold)
-            else:
-                result = decode(outputs, 0, image.size)
-        if top is not None and self.task != "detection":
+        if top is not None and self._detect is None:
             changes["max_shown"] = top
+        if self._average is not None:
+            return cast("R_co", replace(self._average(self.runtime, image, self.views), **changes))
+        outputs = self.runtime(self.model.preprocessing.batch(image))
+        check_finite(outputs)
+        if self._detect is None:
+            return cast("R_co", replace(self.decode(outputs, 0, image.size), **changes))
+        detect = self._detect if top is None else self._detect.limited(top)
+        found = detect(outputs, 0, image.size, threshold)
         if self._in_use is not None:
-            result, changes["labels"] = result.renumbered(self._in_use), self.labels
-        answer: R_co = replace(result, **changes)
-        return answer
+            found, changes["labels"] = found.renumbered(self._in_use), self.labels
+        return cast("R_co", replace(found, **changes))
 
     @overload
     def embed(  # type: ignore[overload-overlap]
@@ -222,7 +222,7 @@ class Predictor(Generic[R_co]):
     ) -> NDArray[np.float32]: ...
     @overload
     def embed(self, image: Iterable[Source]) -> Iterator[NDArray[np.float32]]: ...
-    def embed(self, image: Any) -> Any:
+    def embed(self, image: Source | Iterable[Source]) -> NDArray[np.float32] | Iterator[NDArray[np.float32]]:
         """What the network knows of an image before it decides: (D,) float32, of several images an iterator of these.
 
         A classifier's are the inputs of its last layer (MobileNetV2 1.0: D = 1280, all at least 0), those of a detector or
@@ -236,13 +236,14 @@ class Predictor(Generic[R_co]):
             from .embedding import Embedder
 
             self._embedder = Embedder(self.model, self.runtime.threads)
+        embedder = self._embedder
         from ..images.sources import as_many, open_source
 
         if (many := as_many(image)) is None:
-            return self._embedder(open_source(image).image)
+            return embedder(open_source(cast("Source", image)).image)
         from .stream import opened_ahead
 
-        return (self._embedder(opened.result().image) for opened in opened_ahead(many))
+        return (embedder(opened.result().image) for opened in opened_ahead(many))
 
     @property
     def task(self) -> Task:
@@ -276,10 +277,10 @@ class Predictor(Generic[R_co]):
         copied.__dict__.update(self.__dict__)
         return copied
 
-    def __deepcopy__(self, memo: Any) -> Predictor[R_co]:
+    def __deepcopy__(self, memo: object) -> Predictor[R_co]:
         return self.__copy__()  # model and runtime are never changed
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         from .origin import origin_of, picklable
 
         if self._loaded is None:
@@ -384,13 +385,13 @@ def load(
     predictor = Predictor(model, choose(model, backend, threads, memory_budget), views, fast_decoding)
     if memory_budget is not None:
         predictor.activation_bytes()  # the plan, which is refused here and not with the first image
-    file: Any = None if isinstance(source, ModelFile) else os.fspath(source)
+    file = None if isinstance(source, ModelFile) else os.fspath(source)
     state = None if file is None or not os.path.isfile(file) else os.stat(file)
     predictor._loaded = (file, state, backend, views, threads, memory_budget, fast_decoding)
     return predictor
 
 
-def load_again(source: Any, mark: str | None, *settings: Any) -> Predictor[Result]:
+def load_again(source: str | ModelFile, mark: str | None, *settings: object) -> Predictor[Result]:
     """In another process: the predictor of which `origin.origin_of` made this."""
     from .origin import once_loaded
 

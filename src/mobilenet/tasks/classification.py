@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import printable
@@ -64,14 +64,12 @@ class Classification(Answer):
     def __getitem__(self, key: int | str) -> Prediction: ...
     @overload
     def __getitem__(self, key: slice | Sequence[bool] | NDArray[np.bool_]) -> list[Prediction]: ...
-    def __getitem__(self, key: Any) -> Prediction | list[Prediction]:
+    def __getitem__(self, key: int | str | slice | Iterable[object]) -> Prediction | list[Prediction]:
         if isinstance(key, str):
             index = self.index_of(key)
             return Prediction(key, index, self.probabilities.tolist()[index], id=self.id_of(index))
         if is_place(key):
-            shown: Any = self.top(self.max_shown, self.threshold)
-            found: Prediction | list[Prediction] = shown[key]
-            return found
+            return self.top(self.max_shown, self.threshold)[key]
         return selected(self.top(None), key, len(self.labels))
 
     def drawn_on(self, image: Image.Image, predictions: Sequence[Prediction]) -> Image.Image:

@@ -6,7 +6,7 @@ None of these libraries is needed for anything else, so each is imported when it
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from .classification import Classification
     from .detection import Detections
-    from .results import Answer, Result
+    from .results import Answer
     from .segmentation import Segmentation
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -116,25 +116,29 @@ def to_yolo(result: Detections, with_scores: bool) -> str:
     return "".join(lines)
 
 
-def to_supervision(result: Result | Answer) -> Any:
+def to_supervision(result: Answer) -> Any:
     """See `results.Answer.to_supervision`."""
     try:
         supervision: Any = importlib.import_module("supervision")
     except ImportError as error:
         raise UsageError(f"to_supervision needs supervision ({error}); pip install supervision") from error
-    found: Any = result
-    match result.task:
-        case "classification":
-            return _classifications(supervision, found)
-        case "detection":
-            labels = np.array([found.labels[index] for index in found.classes], dtype=str)
-            return supervision.Detections(found.boxes, None, found.scores, found.classes, data={"class_name": labels})
-        case _:
-            return _masks(supervision, found)
+    from .classification import Classification
+    from .detection import Detections
+    from .segmentation import Segmentation
+
+    match result:
+        case Classification():
+            return _classifications(supervision, result)
+        case Detections():
+            labels = np.array([result.labels[index] for index in result.classes], dtype=str)
+            return supervision.Detections(result.boxes, None, result.scores, result.classes, data={"class_name": labels})
+        case Segmentation():
+            return _masks(supervision, result)
+    raise TypeError(type(result))
 
 
 def _classifications(supervision: Any, result: Classification) -> Any:
-    best: Sequence[Any] = result.top(None)
+    best = result.top(None)
     return supervision.Classifications(np.array([p.index for p in best]), np.array([p.score for p in best], np.float32))
 
 

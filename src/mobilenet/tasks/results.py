@@ -17,10 +17,10 @@ from ..values import Value, field
 
 if TYPE_CHECKING:
     import os
-    from typing import Literal, TypeAlias
+    from typing import Literal, SupportsIndex, TypeAlias
 
     from PIL import Image
-    from typing_extensions import Required, TypedDict
+    from typing_extensions import Buffer, Required, TypedDict, TypeIs
 
     from ..images.sources import Source
     from ..tensors import Plain
@@ -243,11 +243,11 @@ class Answer(Value, ABC):
         return f"{type(self).__name__}({printable(named) or self.nothing})"
 
 
-def _comparable(value: Any) -> Any:
+def _comparable(value: object) -> object:
     """The same value; an array as type, shape and bytes."""
     if not hasattr(value, "tobytes"):
         return value
-    view = memoryview(value)
+    view = memoryview(cast("Buffer", value))
     return view.format, view.shape, view.tobytes()
 
 
@@ -259,7 +259,7 @@ def selected(predictions: Sequence[P], mask: Iterable[object], num_classes: int)
     return [prediction for prediction in predictions if flags[prediction.index]]
 
 
-def is_place(key: object) -> bool:
+def is_place(key: object) -> TypeIs[SupportsIndex | slice]:
     """Whether `key` is an int of any kind or a slice, and no array."""
     return isinstance(key, slice) or (hasattr(key, "__index__") and not hasattr(key, "__len__"))
 

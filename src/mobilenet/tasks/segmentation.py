@@ -3,9 +3,9 @@ mask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -90,14 +90,12 @@ class Segmentation(Answer):
     def __getitem__(self, key: int | str) -> Region: ...
     @overload
     def __getitem__(self, key: slice | Sequence[bool] | NDArray[np.bool_]) -> list[Region]: ...
-    def __getitem__(self, key: Any) -> Region | list[Region]:
+    def __getitem__(self, key: int | str | slice | Iterable[object]) -> Region | list[Region]:
         if isinstance(key, str):
             index = self.index_of(key)
             return self._region(index, float(self.shares()[index]))
         if is_place(key):
-            shown: Any = self.top(self.max_shown, self.threshold)
-            found: Region | list[Region] = shown[key]
-            return found
+            return self.top(self.max_shown, self.threshold)[key]
         return selected(self.top(), key, len(self.labels))
 
     def to_coco(self, image_id: int = 0) -> list[dict[str, object]]:

@@ -225,8 +225,7 @@ class Recipe(Settings):
 
     def to_json(self) -> dict[str, object]:
         """JSON's types, as in a run's folder and in the model file: each value with its kind."""
-        data: dict[str, object] = settings.to_tagged_json(self)
-        return data
+        return settings.tagged_fields(self)
 
     @classmethod
     def from_json(cls, data: object) -> Recipe:
