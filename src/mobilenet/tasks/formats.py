@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from .classification import Classification
     from .detection import Detections
     from .results import Answer
     from .segmentation import Segmentation
@@ -122,22 +121,18 @@ def to_supervision(result: Answer) -> Any:
         supervision: Any = importlib.import_module("supervision")
     except ImportError as error:
         raise UsageError(f"to_supervision needs supervision ({error}); pip install supervision") from error
-    from .classification import Classification
-    from .detection import Detections
-    from .segmentation import Segmentation
-
-    match result:
-        case Classification():
+    match result.task:
+        case "classification":
             return _classifications(supervision, result)
-        case Detections():
-            labels = np.array([result.labels[index] for index in result.classes], dtype=str)
-            return supervision.Detections(result.boxes, None, result.scores, result.classes, data={"class_name": labels})
-        case Segmentation():
-            return _masks(supervision, result)
-    raise TypeError(type(result))
+        case "detection":
+            found = cast("Detections", result)
+            labels = np.array([found.labels[index] for index in found.classes], dtype=str)
+            return supervision.Detections(found.boxes, None, found.scores, found.classes, data={"class_name": labels})
+        case _:
+            return _masks(supervision, cast("Segmentation", result))
 
 
-def _classifications(supervision: Any, result: Classification) -> Any:
+def _classifications(supervision: Any, result: Answer) -> Any:
     best = result.top(None)
     return supervision.Classifications(np.array([p.index for p in best]), np.array([p.score for p in best], np.float32))
 
