@@ -23,18 +23,19 @@ demo: $(DEVICE)/ready
 test: suite guarded
 	@cat build/guarded.log
 
-suite: $(TESTS)/ready check
-	$(TESTS)/bin/python -m pytest
+suite: $(TESTS)/ready
+	@mkdir -p build
+	@{ $(MAKE) --no-print-directory check && $(TESTS)/bin/python -m pytest; }; status=$$?; echo $$status > build/suite; exit $$status
 
-# The native core under sanitizers, all that fuzzing has kept, and a moment of new inputs with a fresh seed. With `make -j2 test`
-# it runs beside the suite, below its priority, and is built while the packages are installed.
+# The native core under sanitizers, all that fuzzing has kept, and new inputs with a fresh seed: each harness for 2 seconds, or
+# until FUZZ_UNTIL (seconds since 1970) for its share of the time, up to a minute. With `make -j2 test` it runs beside the suite, below
+# its priority, and is built while the packages are installed.
 guarded: prepared $(TESTS)/ready
-	@nice -n 19 sh -c '$(PYTHON) native/tests/sanitize.py quick && $(TESTS)/bin/python fuzz/blind.py --seconds 2 \
-	  && $(TESTS)/bin/python fuzz/run.py --seconds 4 --portable program weights image_planes' > build/guarded.log 2>&1 \
-	  || { cat build/guarded.log; exit 1; }
+	@nice -n 19 sh -c '$(PYTHON) native/tests/sanitize.py quick && $(TESTS)/bin/python fuzz/run.py --portable --seconds 2 --jobs 2 \
+	  --after build/suite $(if $(FUZZ_UNTIL),--until $(FUZZ_UNTIL))' > build/guarded.log 2>&1 || { cat build/guarded.log; exit 1; }
 
 prepared:
-	@mkdir -p build
+	@mkdir -p build && rm -f build/suite
 	@nice -n 19 $(PYTHON) native/tests/sanitize.py prepare > build/prepared.log 2>&1 \
 	  && nice -n 19 $(PYTHON) fuzz/run.py --build --portable >> build/prepared.log 2>&1 || { cat build/prepared.log; exit 1; }
 
@@ -51,11 +52,12 @@ native: $(TESTS)/ready
 sanitize: $(TESTS)/ready
 	$(TESTS)/bin/python native/tests/sanitize.py
 
-# Every fuzzing harness for SECONDS, with a fresh seed that is printed; docs/fuzzing.md.
+# Every fuzzing harness for SECONDS, JOBS of them at a time, with a fresh seed that is printed; docs/fuzzing.md.
 SECONDS ?= 60
+JOBS ?= 1
 fuzz: $(TESTS)/ready
-	$(FUZZER) || echo "no Atheris here: only the native harnesses run"
-	$(TESTS)/bin/python fuzz/run.py --seconds $(SECONDS)
+	$(FUZZER) || echo "no Atheris here: the targets in Python run without coverage"
+	$(TESTS)/bin/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS)
 
 # The measurements behind the README's tables, and the tables.
 figures: $(TESTS)/ready

@@ -1,7 +1,8 @@
-"""Runs the fuzzing harnesses: python fuzz/run.py [--seconds N] [--seed N] [--portable] [--build] [--record] [harness ...]
+"""Runs the fuzzing harnesses: python fuzz/run.py [--seconds N] [--until T] [--jobs N] [--seed N] [--record] [harness ...]
 
 Each harness runs for that long from the committed corpus, the seeds and what earlier runs found (build/fuzz/corpus). Prints for
-each: executions, edges covered and features at the start and at the end, new units, failures. Ends with status 1 if any failed.
+each: seconds, executions, edges covered and features at the start and at the end, new units, failures. Without Atheris the
+targets in Python run without coverage (`blind.py`). Ends with status 1 if any failed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,10 +30,12 @@ sys.path.insert(0, str(FUZZ))
 NATIVE = ("program", "weights", "weights_i8", "image_planes", "resample", "detections", "segmentation")
 SANITIZERS = "address,undefined,fuzzer-no-link"
 MAX_BYTES = 16384  # of an input
+MAX_SHARE = 60  # seconds of a harness in a time that all share
 
 
 class Result(NamedTuple):
     name: str
+    seconds: int
     executions: int
     start: tuple[int, int]
     end: tuple[int, int]
@@ -77,34 +84,68 @@ def seed_folder(name: str) -> Path:
     return folder
 
 
-def fuzz(name: str, seconds: int, seed: int, portable: bool) -> Result:
+def fuzz(name: str, seconds: int, seed: int, portable: bool, blind: bool) -> Result:
     found, failures = WORK / "corpus" / name, WORK / "failures" / name
     for folder in (found, failures):
         folder.mkdir(parents=True, exist_ok=True)
     before, units = set(failures.iterdir()), len(list(found.iterdir()))
     folders = [found, seed_folder(name), *(f for f in (FUZZ / "corpus" / name, FUZZ / "regressions" / name) if f.is_dir())]
     program = [native(portable) / f"fuzz_{name}"] if name in NATIVE else [sys.executable, FUZZ / "drive.py", name, WORK]
-    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", "-timeout=25", "-rss_limit_mb=2500",
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=2500",
                f"-max_len={MAX_BYTES}", f"-artifact_prefix={failures}/"]  # fmt: skip
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"}
     command = [str(part) for part in (*program, *options, *folders)]
+    if blind:
+        command = [sys.executable, str(FUZZ / "blind.py"), f"--seconds={seconds}", f"--seed={seed}", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
-    (WORK / f"{name}.log").write_text(done.stderr)
+    log = done.stdout + done.stderr
+    (WORK / f"{name}.log").write_text(log)
     new = tuple(sorted(set(failures.iterdir()) - before))
-    counts = [(int(a), int(b)) for a, b in re.findall(r"cov: (\d+) ft: (\d+)", done.stderr)] or [(0, 0)]
-    executions = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
+    counts = [(int(a), int(b)) for a, b in re.findall(r"cov: (\d+) ft: (\d+)", log)] or [(0, 0)]
+    executions = re.search(rf"^{name} +(\d+) +\d+$" if blind else r"stat::number_of_executed_units: (\d+)", log, re.MULTILINE)
     if executions is None or done.returncode:
-        print(done.stderr[-3000:])
+        print(log[-3000:])
         new = new or (WORK / f"{name}.log",)
-    for report in re.findall(r"^FAILURE .*?(?=^#|\Z)", done.stderr, re.MULTILINE | re.DOTALL):
+    for report in re.findall(r"^FAILURE .*?(?=^#|\Z)", log, re.MULTILINE | re.DOTALL):
         print(report[:3000])
-    return Result(name, int(executions[1]) if executions else 0, counts[0], counts[-1], len(list(found.iterdir())) - units, new)
+    units = len(list(found.iterdir())) - units
+    return Result(name, seconds, int(executions[1]) if executions else 0, counts[0], counts[-1], units, new)
 
 
-def record(result: Result, seconds: int, seed: int) -> None:
+class Times:
+    """How long each harness runs: `seconds`, or its share of the time until `until` if that is more."""
+
+    def __init__(self, seconds: int, until: float, count: int) -> None:
+        self.seconds, self.until, self.left = seconds, until, count
+
+    def next(self, jobs: int) -> int:
+        share = (self.until - time.time()) * jobs / self.left
+        self.left -= 1
+        return max(self.seconds, int(min(share, MAX_SHARE)))
+
+
+def fuzz_all(
+    names: list[str], times: Times, jobs: int, after: Path | None, one: Callable[[str, int], Result]
+) -> Iterator[Result]:
+    """The results as they come, of `jobs` harnesses at a time: of one until the file `after` exists, which another process
+    makes when it leaves its core. If that holds a status other than 0, none is begun any more.
+    """
+    waiting, running = deque(names), set[Future[Result]]()
+    with ThreadPoolExecutor(jobs) as pool:
+        while waiting or running:
+            ended = after is None or after.exists()
+            if ended and after is not None and after.read_text().strip() not in ("", "0"):
+                waiting.clear()
+            while waiting and len(running) < (jobs if ended else 1):
+                running.add(pool.submit(one, waiting.popleft(), times.next(jobs if ended else 1)))
+            done, running = wait(running, 1, FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+
+def record(result: Result, seed: int) -> None:
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
     fields = result._replace(failures=len(result.failures))._asdict()  # type: ignore[arg-type]
-    row = {"date": datetime.date.today().isoformat(), "commit": commit, "seconds": seconds, "seed": seed, **fields}
+    row = {"date": datetime.date.today().isoformat(), "commit": commit, "seed": seed, **fields}
     with (ROOT / "results" / "fuzz.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
 
@@ -113,7 +154,14 @@ def main() -> None:
     import targets
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=60, help="for each harness")
+    parser.add_argument("--seconds", type=int, default=60, help="for each harness; with --until, at least")
+    parser.add_argument(
+        "--until", type=float, default=0, help="ends about then (seconds since 1970): all share the time, up to a minute each"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="harnesses at a time")
+    parser.add_argument(
+        "--after", type=Path, help="one at a time until this file exists; none any more if it holds a status above 0"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
     parser.add_argument("--portable", action="store_true", help="native harnesses without vector units: built in a moment")
     parser.add_argument("--record", action="store_true", help="append a row for each harness to results/fuzz.jsonl")
@@ -133,25 +181,35 @@ def main() -> None:
             reasons[name] = reason or ("" if there else "not built; make fuzz builds it")
     try:
         import atheris  # noqa: F401
+
+        blind = set[str]()
     except ImportError:
-        reasons.update({target.name: "Atheris is not installed (requirements/fuzz.txt)" for target in targets.TARGETS})
+        blind = {target.name for target in targets.TARGETS}
     for target in targets.TARGETS:
         try:
             __import__(target.needs or "sys")
         except ImportError:
             reasons[target.name] = f"{target.needs} is not installed"
-    print(f"seed {arguments.seed}, {arguments.seconds} s for each harness")
-    print(f"{'harness':13}{'executions':>11}{'edges':>14}{'features':>16}{'new units':>11}{'failures':>10}", flush=True)
-    total, failures = 0, list[Path]()
+    words = "without coverage: Atheris is not installed (requirements/fuzz.txt)" if blind else ""
+    print(f"seed {arguments.seed} {words and f'; targets in Python {words}'}")
+    print(
+        f"{'harness':14}{'seconds':>7}{'executions':>12}{'edges':>14}{'features':>16}{'new units':>11}{'failures':>10}",
+        flush=True,
+    )
     for name in names:
         if reasons.get(name):
-            print(f"{name:13}skipped: {reasons[name]}", flush=True)
-            continue
-        r = fuzz(name, arguments.seconds, arguments.seed, arguments.portable)
-        edges, features = f"{r.start[0]} to {r.end[0]}", f"{r.start[1]} to {r.end[1]}"
-        print(f"{name:13}{r.executions:11}{edges:>14}{features:>16}{r.units:11}{len(r.failures):10}", flush=True)
-        if arguments.record:
-            record(r, arguments.seconds, arguments.seed)
+            print(f"{name:14}skipped: {reasons[name]}", flush=True)
+    names = [name for name in names if not reasons.get(name)]
+
+    def one(name: str, seconds: int) -> Result:
+        return fuzz(name, seconds, arguments.seed, arguments.portable, name in blind)
+
+    total, failures = 0, list[Path]()
+    for r in fuzz_all(names, Times(arguments.seconds, arguments.until, len(names)), arguments.jobs, arguments.after, one):
+        edges, features = ("", "") if r.name in blind else (f"{a} to {b}" for a, b in zip(r.start, r.end, strict=True))
+        print(f"{r.name:14}{r.seconds:7}{r.executions:12}{edges:>14}{features:>16}{r.units:11}{len(r.failures):10}", flush=True)
+        if arguments.record and r.name not in blind:
+            record(r, arguments.seed)
         total, failures = total + r.executions, [*failures, *r.failures]
     print(f"{total} executions, {len(failures)} failures")
     for path in failures:
