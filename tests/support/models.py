@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 import numpy as np
 from PIL import Image
 
@@ -17,7 +19,7 @@ IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), n
 
 def toy(classes: int | None = 3, **settings) -> ModelFile:
     network = mobilenet_v1(0.25, 32, classes=classes, **settings)
-    labels = tuple("abcdefgh"[: classes or 0])
+    labels = tuple(ascii_lowercase[: classes or 0])
     return ModelFile(network, random_tensors(network), labels, Preprocessing(size=(32, 32), fit="squash"))
 
 
@@ -25,7 +27,7 @@ def detector(classes: int = 3, **settings) -> ModelFile:
     network = ssdlite_mobilenet_v1(0.25, 33, classes=classes, **settings)
     decoding = TENSORFLOW if network.settings.anchors == "tensorflow" else TORCHVISION
     preprocessing = Preprocessing(size=(33, 33), fit="squash", mean=HALF, std=HALF)
-    return ModelFile(network, random_tensors(network), tuple("abcdefgh"[:classes]), preprocessing, decoding=decoding)
+    return ModelFile(network, random_tensors(network), tuple(ascii_lowercase[:classes]), preprocessing, decoding=decoding)
 
 
 HALF = (0.5, 0.5, 0.5)
