@@ -16,7 +16,6 @@ from support.models import detector, toy
 
 import mobilenet
 from mobilenet import modelfile
-from mobilenet.tasks.drawing import draw
 from mobilenet.values import replace
 
 NASTY = {
@@ -137,7 +136,7 @@ def test_labels_are_drawn(folder):
     """Without an error, whatever a font makes of them."""
     result = mobilenet.load(folder / "boxes.safetensors", threads=1).predict(Image.new("RGB", (120, 90), "gray"), threshold=0.0)
     for name in LABELS:
-        assert draw(Image.new("RGB", (120, 90)), result, [replace(result[0], label=name)]).size == (120, 90)
+        assert mobilenet.draw(Image.new("RGB", (120, 90)), result, [replace(result[0], label=name)]).size == (120, 90)
 
 
 def test_training_prints_and_charts_labels(tmp_path, capsys):
