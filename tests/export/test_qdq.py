@@ -7,15 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 from support.grid import gridded
-from support.networks import custom
+from support.integer_networks import NETWORKS
 
 import mobilenet
 from mobilenet.engine.reference_grid import GridReference
 from mobilenet.images.open import open_image
 from mobilenet.network import grid
-from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssd_mobilenet_v2, ssdlite_mobilenet_v1
-from mobilenet.network.layers import Add, Conv, GlobalPool, Network, Resize
-from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
+from mobilenet.network.layers import Add, Resize
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -23,34 +21,6 @@ from mobilenet.export.qdq import to_qdq  # noqa: E402
 
 MAGNITUDE = 31
 """Of the weights: ONNX Runtime's kernels for processors without VNNI saturate the sum of two products of a byte at 2^15."""
-
-
-def folded(network: Network) -> Network:
-    epsilons = {name: None for name in ("epsilon", "head_epsilon") if hasattr(network.settings, name)}
-    return network.settings.changed(**epsilons).build()
-
-
-NETWORKS = {
-    "v2": folded(mobilenet_v2(0.35, resolution=33, classes=10)),
-    "tensorflow": folded(mobilenet_v2(0.35, resolution=(64, 33), classes=10, padding="tensorflow", output_stride=8)),
-    "ablations": folded(mobilenet_v2(0.35, resolution=33, classes=10, shortcut="expansion", projection="relu6")),
-    "v1": folded(mobilenet_v1(0.25, resolution=33, classes=10, activation="relu")),
-    "ssdlite": folded(ssdlite_mobilenet_v1(0.25, resolution=65, classes=3)),
-    "ssd": folded(ssd_mobilenet_v2(0.35, resolution=(48, 33), classes=3, padding="tensorflow")),
-    "deeplab": folded(deeplabv3_mobilenet_v2(0.35, resolution=(65, 50), classes=4, aspp="full")),
-    "taps": folded(mobilenet_v2(0.35, resolution=33, classes=10)).until("layer_4", "layer_15.expand", "classifier"),
-    "half pixel": custom(
-        (
-            Conv("a", ("input",), 3, 4, epsilon=None),
-            GlobalPool("mean", ("a",)),
-            Resize("up", ("mean", "a"), "half_pixel"),
-            Resize("down", ("a", "mean")),
-        ),
-        (5, 8),
-        "pytorch",
-        ("up", "down"),
-    ),
-}
 
 
 @cache

@@ -1,5 +1,6 @@
 """The family in torch. Needs the extra ``[train]``."""
 
+from .integers import IntegerNetwork
 from .network import (
     TorchNetwork,
     deeplabv3_mobilenet_v1,
@@ -15,6 +16,7 @@ from .network import (
 )
 
 __all__ = [
+    "IntegerNetwork",
     "TorchNetwork",
     "deeplabv3_mobilenet_v1",
     "deeplabv3_mobilenet_v2",

@@ -43,13 +43,17 @@ class ConvNorm(nn.Module):
         ]
 
     def forward(self, x: Tensor) -> Tensor:
+        activated: Tensor = self.activation(self.norm(self.conv(self.padded(x))))
+        return activated
+
+    def padded(self, x: Tensor) -> Tensor:
+        """`x` with the zeros around it that the convolution does not add itself."""
         if self.padding_style == "tensorflow":
             (kernel, _), (stride, _), (dilation, _) = self.conv.kernel_size, self.conv.stride, self.conv.dilation
             rows = padding_amounts(x.shape[2], kernel, stride, dilation, "tensorflow")
             columns = padding_amounts(x.shape[3], kernel, stride, dilation, "tensorflow")
             x = F.pad(x, (*columns, *rows))
-        activated: Tensor = self.activation(self.norm(self.conv(x)))
-        return activated
+        return x
 
 
 class FixedNorm(nn.BatchNorm2d):

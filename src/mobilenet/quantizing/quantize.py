@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import modelfile
 from ..engine.backends import check_count, choose
@@ -21,7 +22,7 @@ from ..predict.predictor import Predictor
 from ..values import replace
 from ..zoo.load import load_model
 from .assemble import assemble
-from .draft import draft_of
+from .draft import Draft, draft_of
 from .equalize import equalize
 from .observe import observe
 from .ranges import ranges
@@ -82,9 +83,7 @@ def quantize(
     draft, pixels = draft_of(model), Pixels.of(model.preprocessing.mean, model.preprocessing.std)
     before = None if data is None else scored(model, Path(data), threads, watch)
     inputs, failed = read(model, spread(find_inputs(calibration), num_images))
-    observed = equalize(draft, observe(draft, watch(inputs, "calibrating"), threads))
-    activations = ranges(draft, observed, pixels)
-    tensors, quantization = assemble(draft, activations, observed, pixels)
+    tensors, quantization = integers_of(draft, watch(inputs, "calibrating"), pixels, threads)
     layers = layer_noise(draft, tensors, quantization, watch(inputs[:NUM_REPORTED], "comparing"))
     result = replace(
         model,
@@ -101,6 +100,14 @@ def quantize(
         report.failed += after.failed
         result = replace(result, metrics=report.after)
     return Quantized(result, report)
+
+
+def integers_of(
+    draft: Draft, inputs: Iterable[Floats], pixels: Pixels, threads: int | None = None
+) -> tuple[dict[str, NDArray[Any]], GridQuantization]:
+    """The tensors and the quantization of a model file, from (1, 3, H, W) inputs. Equalizes `draft` in place."""
+    observed = equalize(draft, observe(draft, inputs, threads))
+    return assemble(draft, ranges(draft, observed, pixels), observed, pixels)
 
 
 def spread(paths: Sequence[str], count: int) -> list[str]:

@@ -114,6 +114,22 @@ class Teacher(Settings):
         yield "temperature", self.temperature > 0, "above 0"
 
 
+class Quantize(Settings):
+    """The model file holds integers, as `mobilenet quantize` makes them; they are what is scored.
+
+    Attributes:
+        qat: the network learns with the integers' roundings (quantization-aware training): batch norm is folded before the
+            first step, as the engine folds it. Otherwise it learns in floats, and is quantized whenever it is scored.
+        images: training images from which the ranges are taken.
+    """
+
+    qat: bool = True
+    images: int = 64
+
+    def rules(self) -> Rules:
+        yield "images", self.images >= 1, "at least 1"
+
+
 class GeneratedShapes(Settings):
     """Generated images of shapes instead of a folder: `train` and `val` of them, none in both, `size` pixels wide and high."""
 
@@ -143,6 +159,7 @@ class Recipe(Settings):
         clip: maximum norm of all gradients together; None for no limit.
         averaging: of the weights; the average is then scored and stored. None stores the last weights.
         teacher: another network to learn from.
+        quantize: make integers; None keeps floats.
         precision: "bf16-mixed" computes in bfloat16 if PyTorch's autocast considers it safe; scoring is always in float32.
         channels_last: memory layout of images and features.
         compile: run the network through `torch.compile`.
@@ -176,6 +193,7 @@ class Recipe(Settings):
     clip: float | None = None
     averaging: Averaging | None = None
     teacher: Teacher | None = None
+    quantize: Quantize | None = None
     precision: Precision = "32-true"
     channels_last: bool = True
     compile: bool = False
@@ -210,6 +228,13 @@ class Recipe(Settings):
         yield "accumulate", self.accumulate >= 1 and self.batch % self.accumulate == 0, f"a divisor of the batch, {self.batch}"
         yield "workers", self.workers >= 0, "at least 0"
         yield "warmup", self.warmup.epochs < self.epochs, f"shorter than the run's {self.epochs} epochs"
+        learns_integers = self.quantize is not None and self.quantize.qat
+        no_ranges = learns_integers and self.network.start is None
+        yield "quantize", not no_ranges, "absent, or with qat false, without network.start: random weights have no ranges yet"
+        rule = "'32-true' with quantize.qat: integers are exact in float32 alone"
+        yield "precision", not learns_integers or self.precision == "32-true", rule
+        yield "compile", not (learns_integers and self.compile), "false with quantize.qat"
+        yield "sync_norm", not (learns_integers and self.sync_norm), "false with quantize.qat, which folds batch norm"
         keeps_start = self.averaging is not None and self.averaging.start > 0
         rule = "without a start if weights start at random; set network.start, or leave averaging.start out"
         yield "averaging", not keeps_start or self.network.start is not None, rule

@@ -38,6 +38,7 @@ from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
 from .data import open_splits
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
+from .integers import learning_integers, scored_net
 from .log import Line, Progress, RunLog, duration
 from .monitor import LossWindow, StepLosses, Throughput
 from .scoring import Evaluation, evaluate_network
@@ -86,6 +87,7 @@ class Run:
         step: number of steps done.
         scored: number of steps done when the network was last scored.
         losses: since the last line of the log.
+        scored_net: what was scored last: the result, in integers if the recipe says so.
     """
 
     fabric: Fabric
@@ -106,6 +108,7 @@ class Run:
     scored: int = 0
     losses: LossWindow = field(default_factory=LossWindow)
     log: RunLog = field(init=False)
+    scored_net: nn.TorchNetwork = field(init=False)
 
     @property
     def epoch_steps(self) -> int:
@@ -121,7 +124,7 @@ class Run:
 
     @property
     def result_net(self) -> nn.TorchNetwork:
-        """The network that is scored and written to the model file."""
+        """The network that is scored and written to the model file, before it becomes integers."""
         return self.net if self.average is None else self.average.net
 
     def restore(self, state: checkpoint.State) -> None:
@@ -183,6 +186,8 @@ def prepare(
         progress.print(copy_weights(net, spec.start, training.labels, training.label_ids, recipe.preprocessing))
     if spec.fixed_norms:
         replace_norms(net, FixedNorm.like)
+    if recipe.quantize is not None and recipe.quantize.qat:
+        net = learning_integers(fabric, net, training, recipe, None if state is None else state["net"])
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     if recipe.sync_norm and fabric.world_size > 1:
@@ -315,8 +320,9 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 def evaluate_and_save(run: Run) -> Evaluation:
     """Scores the network; logs the score and writes a checkpoint if this step was not scored before."""
     start = time.perf_counter()
+    run.scored_net = scored_net(run.fabric, run.result_net, run.training, run.recipe)
     stopped = lambda: run.interruptions.signal is not None  # noqa: E731
-    evaluation = evaluate_network(run.fabric, run.result_net, run.objective, run.validation, run.recipe.workers, stopped)
+    evaluation = evaluate_network(run.fabric, run.scored_net, run.objective, run.validation, run.recipe.workers, stopped)
     if evaluation is None:
         raise run.interrupted()
     if run.step > run.scored:
@@ -351,8 +357,8 @@ def finish(run: Run, evaluation: Evaluation) -> Path:
 def trained_model(run: Run, evaluation: Evaluation) -> ModelFile:
     """The model file holds nothing of place or time: equal runs make equal files."""
     return ModelFile(
-        network=run.result_net.network,
-        tensors=dict(run.result_net.arrays()),
+        network=run.scored_net.network,
+        tensors=dict(run.scored_net.arrays()),
         labels=run.training.labels,
         label_ids=run.training.label_ids,
         background=run.objective.background,
@@ -366,6 +372,7 @@ def trained_model(run: Run, evaluation: Evaluation) -> ModelFile:
         },
         metrics=evaluation.metrics,
         decoding=run.objective.decoding,
+        quantization=run.scored_net.quantization if isinstance(run.scored_net, nn.IntegerNetwork) else None,
     )
 
 

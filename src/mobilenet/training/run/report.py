@@ -9,6 +9,7 @@ from PIL import Image
 
 from ...charts import chart
 from ...drawing.draw import draw
+from ...engine.backends import choose
 from ...errors import printable
 from ...images.write import write_image
 from ...modelfile import ModelFile
@@ -76,7 +77,7 @@ def draw_confusion(out: Path, labels: tuple[str, ...], evaluation: Evaluation) -
 
 def draw_samples(out: Path, model: ModelFile, dataset: Dataset) -> None:
     """The model's results on a sample of `dataset`, evenly spread over it, side by side."""
-    predictor = Predictor(model, executor(model))
+    predictor = Predictor(model, executor(model) if model.quantization is None else choose(model))
     count = min(NUM_SAMPLES, len(dataset))
     sheet = Image.new("RGB", (COLUMNS * SIDE, -(-count // COLUMNS) * SIDE), "white")
     threshold = 0.4 if model.network.task == "detection" else 0.0
