@@ -96,7 +96,6 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def prepared(folder: Path) -> dict[str, Any]:
     """Writes the files of the runs into `folder`, and returns the commands and the label that each must print."""
     import mobilenet
-    from mobilenet import _core
     from mobilenet.export.onnx import to_onnx
 
     compileall.compile_dir(str(Path(mobilenet.__file__).parent), quiet=1)  # as pip has done for the others
@@ -108,7 +107,6 @@ def prepared(folder: Path) -> dict[str, Any]:
     (folder / "peer.py").write_text(PEER.format(folder=str(folder), photo=str(PHOTO)))
     start = "from mobilenet.__main__ import run; run()"  # the installed command
     return {
-        "isa": _core.isa(),
         "top1": predict(PHOTO).top(1)[0].label,
         "commands": {
             "mobilenet predict": [sys.executable, "-c", start, "predict", str(PHOTO), "--model", "imagenet"],
@@ -161,9 +159,7 @@ def main() -> None:
 
     versions = {name: importlib.metadata.version(name) for name in ("onnxruntime", "numpy", "pillow", "click")}
     row = {
-        **history.origin(ROOT),
-        "machine": platform.machine(),
-        "isa": job["isa"],
+        **history.engine_origin(ROOT, "imagenet"),
         "versions": {"python": platform.python_version(), **versions},
         "pairs": options.pairs,
         "top1": job["top1"],

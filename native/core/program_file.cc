@@ -73,6 +73,7 @@ class Reader {
 // What the file says of one layer's weights; a runtime that packs them itself needs no more than this and the constants.
 struct Declaration {
   enum class Kind { product, depthwise, stem, product_i8, depthwise_i8 } kind;
+  static constexpr int kKinds = 5;
   int outputs, inputs, kernel, panel_blocks;
   std::string name;
 };
@@ -126,8 +127,8 @@ struct FieldReader {
   void read(int& value) { value = reader.word(); }
   void read(float& value) { value = std::bit_cast<float>(reader.word()); }
   void read(Span& span) { span.from = reader.word(), span.to = reader.word(); }
-  void read(Activation& activation) { activation = reader.one_of<Activation>(3, "activation"); }
-  void read(Corners& corners) { corners = reader.one_of<Corners>(2, "corners"); }
+  void read(Activation& activation) { activation = reader.one_of<Activation>(kActivations, "activation"); }
+  void read(Corners& corners) { corners = reader.one_of<Corners>(kCorners, "corners"); }
   void read(i8::Rescale& r) { (*this)(r.k, r.shift, r.source_zero, r.zero); }
   void read(Window& w) { (*this)(w.kernel, w.stride, w.dilation, w.top, w.left); }
   template <class Ptr>
@@ -176,7 +177,7 @@ std::vector<Weights> read_weights(Reader& reader, const FindWeights& find) {
   std::vector<Weights> weights;
   for (int i = reader.count("weights"); i > 0; --i) {
     Declaration declared{};
-    declared.kind = reader.one_of<Declaration::Kind>(5, "kind of weights");
+    declared.kind = reader.one_of<Declaration::Kind>(Declaration::kKinds, "kind of weights");
     declared.outputs = reader.word(), declared.inputs = reader.word(), declared.kernel = reader.word();
     declared.panel_blocks = reader.word();
     declared.name = reader.name();

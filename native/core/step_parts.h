@@ -67,6 +67,7 @@ struct Buffer {
 };
 
 enum class Activation { linear, relu, relu6 };
+constexpr int kActivations = 3;
 
 constexpr Range range_of(Activation activation) {
   constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -88,5 +89,6 @@ struct Span {
 using RowTable = std::vector<long>;
 
 enum class Corners { half_pixel, aligned };
+constexpr int kCorners = 2;
 
 }  // namespace mobilenet

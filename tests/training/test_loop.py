@@ -178,6 +178,10 @@ def test_contradictory_arguments_are_rejected(folders, tmp_path):
     with pytest.raises(ValueError, match=r"has lr 0.05, the recipe has 0.5"):
         train(tiny(epochs=1, lr=0.5), tmp_path / "run", resume=True)
     train(tiny(epochs=1, workers=1), tmp_path / "run", resume=True)  # done already: the model file is written again
+    for damaged in ("{", "[]", '{"kind": "recipe"}'):
+        (tmp_path / "run" / "recipe.json").write_text(damaged)
+        with pytest.raises(TrainingError, match=r"recipe.json: cannot be read as the recipe .*put it back"):
+            train(tiny(epochs=1), tmp_path / "run", resume=True)
 
 
 def test_unreadable_images_are_named_in_the_log(folders, tmp_path):

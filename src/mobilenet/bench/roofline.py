@@ -96,8 +96,9 @@ def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: fl
 
     layer = Linear("product", ("source",), inputs, outputs)
     weights = _core.ProductWeights(np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), F32.expand_panel)
-    buffers, size = place([Buffer(name, F32, channels, 1, pixels, 1) for name, channels in
-                           (("source", inputs), ("target", outputs))], 0)  # fmt: skip
+    buffers, size = place(
+        [Buffer(name, F32, channels, 1, pixels, 1) for name, channels in (("source", inputs), ("target", outputs))], 0
+    )
     step = ProductStep(0, layer, Window(), "source", "target", None, (0, 1), (0, weights.panels))
     plan = Plan((1, 1), 1, Style(), F32, ("product",), buffers, (((step,) * repeats,),), (), 0, (), size)
     program = compile_plan(plan, {"product": weights}, "")

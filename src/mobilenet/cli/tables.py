@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 def ledger_table(ledger: Cost) -> str:
     size = {"fp32": 4, "fp16": 2, "int8": 1}[ledger.precision] / 1024
     rows = [
-        (ly.name, ly.operation, f"{ly.output.channels} x {ly.output.height} x {ly.output.width}", f"{ly.params:,}",
-         f"{ly.madds:,}", f"{ly.output.elements * size:,.1f}", f"{ly.live * size:,.1f}")
+        (
+            ly.name,
+            ly.operation,
+            f"{ly.output.channels} x {ly.output.height} x {ly.output.width}",
+            f"{ly.params:,}",
+            f"{ly.madds:,}",
+            f"{ly.output.elements * size:,.1f}",
+            f"{ly.live * size:,.1f}",
+        )
         for ly in ledger.layers
-    ]  # fmt: skip
+    ]
     header = ("layer", "operation", "output", "params", "MAdds", "out KiB", "alive KiB")
     kib = 1 / 1024
     height, width = ledger.resolution
@@ -60,10 +67,17 @@ def whole_table(rows: Sequence[WholeTime]) -> str:
         return "" if row.peak_rss_delta_bytes is None else f"{row.peak_rss_delta_bytes / 2**20:.1f}"
 
     lines = [
-        (f"{row.megapixels:g}", row.engine, f"{row.median_ms:.2f}", f"{row.min_ms:.2f}", f"{row.p90_ms:.2f}", growth(row),
-         f"{row.agreement:.1%}")
+        (
+            f"{row.megapixels:g}",
+            row.engine,
+            f"{row.median_ms:.2f}",
+            f"{row.min_ms:.2f}",
+            f"{row.p90_ms:.2f}",
+            growth(row),
+            f"{row.agreement:.1%}",
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     header = ("megapixels", "file to answer", "median ms", "least ms", "90 % ms", "growth MiB", "agreement")
     return table(lines, header, ("right", "left", *["right"] * 5))
 
@@ -83,11 +97,17 @@ def layer_table(rows: Sequence[LayerTime]) -> str:
 def noise_table(report: Report) -> str:
     """Every layer of a quantized model, then what the whole lost and gained."""
     lines = [
-        (layer.name, layer.operation, f"{layer.snr_db:.1f}", ", ".join(f"{c}: {snr:.1f}" for c, snr in layer.worst),
-         f"{layer.saturated:.3%}", "" if layer.affine is None else f"{layer.affine.scale:.3g}",
-         "" if layer.affine is None else str(layer.affine.zero_point))
+        (
+            layer.name,
+            layer.operation,
+            f"{layer.snr_db:.1f}",
+            ", ".join(f"{c}: {snr:.1f}" for c, snr in layer.worst),
+            f"{layer.saturated:.3%}",
+            "" if layer.affine is None else f"{layer.affine.scale:.3g}",
+            "" if layer.affine is None else str(layer.affine.zero_point),
+        )
         for layer in report.layers
-    ]  # fmt: skip
+    ]
     header = ("layer", "operation", "SNR dB", "worst channels, dB", "saturated", "scale", "zero point")
     before, after = report.weight_bytes
     summary = [("calibrated with", f"{report.images} images"), ("weights", f"{before:,} bytes before, {after:,} after")]
@@ -101,10 +121,16 @@ def noise_table(report: Report) -> str:
 def models_table(models: Sequence[tuple[Published, bool]]) -> str:
     """The known models, each with whether it is in the cache. Titles and whole addresses would not fit a line."""
     rows = [
-        (m.name, m.task, ", ".join(f"{k} {v:.3f}" for k, v in m.accuracy.items()), m.licence, "cached" if cached else "",
-         m.files[0].url.split("/")[2])
+        (
+            m.name,
+            m.task,
+            ", ".join(f"{k} {v:.3f}" for k, v in m.accuracy.items()),
+            m.licence,
+            "cached" if cached else "",
+            m.files[0].url.split("/")[2],
+        )
         for m, cached in models
-    ]  # fmt: skip
+    ]
     return table(rows, ("name", "task", "published", "license", "here", "from"), ("left",) * 6)
 
 

@@ -208,11 +208,11 @@ def label_names(labels: Sequence[str] | None, config: Config, network: Network, 
     """(names, ids) for every output: the user's, else those of a well-known set of this size, else the configuration's."""
     classes = network.settings.classes or 0
     if labels is not None:
-        return tuple(labels), ()
+        return known_labels.Labels(tuple(labels))
     if classes == 0:
-        return (), ()
+        return known_labels.Labels(())
     if (known := known_labels.known(network.task, classes)) is not None:
         return known
     if len(names := config_labels(config)) == classes:
-        return tuple(names), ()
+        return known_labels.Labels(tuple(names))
     raise ModelFileError(f"{path}: {classes} outputs and no labels for them; give a file with a line for each (--labels FILE)")

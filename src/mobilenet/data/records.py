@@ -236,14 +236,16 @@ def coco_truth(records: Records[Truth]) -> dict[str, object]:
         assert isinstance(objects, Objects)
         columns = (objects.boxes.tolist(), objects.labels.tolist(), objects.crowd.tolist(), objects.area.tolist())
         for (x0, y0, x1, y1), label, crowd, area in zip(*columns, strict=True):
-            annotations.append({
-                "id": len(annotations) + 1,
-                "image_id": index,
-                "category_id": label,
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": area,
-                "iscrowd": int(crowd),
-            })  # fmt: skip
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": index,
+                    "category_id": label,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": area,
+                    "iscrowd": int(crowd),
+                }
+            )
     return {
         "images": [{"id": index, "file_name": records.name(index)} for index in range(len(records))],
         "categories": [{"id": number, "name": label} for number, label in enumerate(records.labels)],

@@ -9,6 +9,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import IO
 
 from PIL import Image
@@ -271,6 +272,14 @@ def nearest_path(path: str) -> str:
         missing = missing.parent
     names: dict[str, str] = {}
     with suppress(OSError, ValueError):
-        names = {name.casefold(): name for name in sorted(os.listdir(missing.parent)) if name != missing.name}
-    match = get_close_matches(missing.name.casefold(), names, n=1)
-    return f"did you mean {str(missing.parent / names[match[0]])!r}?" if match else "check the path"
+        names = names_in(str(missing.parent), os.stat(missing.parent).st_mtime_ns)
+    folded = missing.name.casefold()
+    match = next((name for name in get_close_matches(folded, names, n=2) if names[name] != missing.name), None)
+    return f"did you mean {str(missing.parent / names[match])!r}?" if match else "check the path"
+
+
+@lru_cache(4)
+def names_in(folder: str, changed: int) -> dict[str, str]:
+    """The names in a folder by what they are without case. A long list of missing files looks into each folder once; `changed`,
+    the time of the folder's last change, keeps what is remembered true."""
+    return {name.casefold(): name for name in sorted(os.listdir(folder))}

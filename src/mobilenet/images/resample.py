@@ -59,9 +59,19 @@ def resample(image: Image.Image, place: Placement, interpolation: str, size: tup
     # Pillow resizes down before across where that leaves it less to do (python-pillow/Pillow, pull request 9549).
     down_first = DOWN_FIRST and height > rows and height - rows > 2 * (width - columns)
     resampler = _core.Resampler(
-        image.size, (left, top), (width, height), place.box, place.resized, place.offset, down_first, place.fill,
-        interpolation, levels, target, isa,
-    )  # fmt: skip
+        image.size,
+        (left, top),
+        (width, height),
+        place.box,
+        place.resized,
+        place.offset,
+        down_first,
+        place.fill,
+        interpolation,
+        levels,
+        target,
+        isa,
+    )
     first, end = resampler.rows
     if first < end and not _lend(resampler, image, 0):
         rows = max(BAND_BYTES // (4 * image.width), 1)

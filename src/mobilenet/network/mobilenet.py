@@ -121,9 +121,17 @@ class Stack:
         self.layers = list(layers)
 
     def conv(
-        self, name: str, source: str, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, dilation: int = 1,
-        groups: int = 1, activation: Activation | None = None,
-    ) -> str:  # fmt: skip
+        self,
+        name: str,
+        source: str,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        activation: Activation | None = None,
+    ) -> str:
         geometry = (kernel, stride, dilation, groups)
         self.layers.append(
             Conv(name, (source,), in_channels, out_channels, *geometry, self.epsilon, activation or self.activation)

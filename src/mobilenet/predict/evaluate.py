@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..images.open import ImageError
 from ..modelfile import ModelFile
 from ..network.layers import Task
-from ..tasks.labels import without_unused
+from ..tasks.labels import Labels, without_unused
 from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics, Score
 from ..tasks.results import OutputError
 from .predictor import Predictor, load
@@ -75,7 +75,7 @@ def evaluate(
 def records_for(model: ModelFile, data: Path) -> Records[Truth]:
     """Labeled images for the model's task, their class indices the model's: a class of the data is found by the model's label
     id, then by its label, then (class folders and lists only) by its index."""
-    labels, label_ids = without_unused((model.labels, model.label_ids))
+    labels, label_ids = without_unused(Labels(model.labels, model.label_ids))
     return open_records(data, model.network.task, None, Classes(labels, label_ids, indices=True))
 
 

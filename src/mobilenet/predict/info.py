@@ -10,7 +10,7 @@ from ..engine.backends import choose
 from ..errors import printable
 from ..network import catalog
 from ..network.cost import cost
-from ..tasks.labels import without_unused
+from ..tasks.labels import Labels, without_unused
 from ..zoo.load import load_model
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def info_of(model: ModelFile, runtime: Runtime) -> Info:
     """The card of a model that `runtime` runs."""
     network, origin = model.network, dict(model.provenance)
     settings = network.settings.to_json()
-    labels, label_ids = without_unused((model.labels, model.label_ids))
+    labels, label_ids = without_unused(Labels(model.labels, model.label_ids))
     height, width = model.preprocessing.size
     ledger = cost(network, (height, width))
     return Info(

@@ -166,18 +166,20 @@ def encodable(text: str) -> str:
 
 def parquet_schema() -> pa.Schema:
     pyarrow = import_pyarrow()
-    prediction = pyarrow.struct([
-        ("label", pyarrow.string()),
-        ("index", pyarrow.int32()),
-        ("id", pyarrow.string()),
-        ("score", pyarrow.float64()),
-        ("box", pyarrow.list_(pyarrow.float64(), 4)),
-        ("share", pyarrow.float64()),
-    ])  # fmt: skip
+    prediction = pyarrow.struct(
+        [
+            ("label", pyarrow.string()),
+            ("index", pyarrow.int32()),
+            ("id", pyarrow.string()),
+            ("score", pyarrow.float64()),
+            ("box", pyarrow.list_(pyarrow.float64(), 4)),
+            ("share", pyarrow.float64()),
+        ]
+    )
     texts = [(name, pyarrow.string()) for name in ("mask", "error")]
-    return pyarrow.schema([
-        ("input", pyarrow.string()), ("task", pyarrow.string()), ("predictions", pyarrow.list_(prediction)), *texts
-    ])  # fmt: skip
+    return pyarrow.schema(
+        [("input", pyarrow.string()), ("task", pyarrow.string()), ("predictions", pyarrow.list_(prediction)), *texts]
+    )
 
 
 def import_pyarrow() -> Any:

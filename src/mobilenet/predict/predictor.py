@@ -94,12 +94,12 @@ class Predictor(Generic[R_co]):
         self.decode = ClassificationDecoder(model.labels)
         if task == "detection":
             from ..tasks.detection import DetectionDecoder
-            from ..tasks.labels import classes_in_use, without_unused
+            from ..tasks.labels import Labels, classes_in_use, without_unused
 
             assert model.decoding is not None
             self.decode = self._detect = DetectionDecoder(model.network, model.preprocessing, model.decoding, model.labels)
-            self._in_use = classes_in_use((model.labels, model.label_ids))
-            self.labels, self.label_ids = without_unused((model.labels, model.label_ids))
+            self._in_use = classes_in_use(Labels(model.labels, model.label_ids))
+            self.labels, self.label_ids = without_unused(Labels(model.labels, model.label_ids))
         elif task == "segmentation":
             from ..tasks.segmentation import SegmentationDecoder, scaled
 

@@ -89,8 +89,9 @@ def default_boxes(style: Style, maps: Sequence[tuple[int, int]]) -> NDArray[np.f
     boxes = []
     for k, (rows, columns) in enumerate(maps):
         sides = np.array(_sides(style, k))
-        y, x, side = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns,
-                                 np.arange(len(sides)), indexing="ij")  # fmt: skip
+        y, x, side = np.meshgrid(
+            (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, np.arange(len(sides)), indexing="ij"
+        )
         boxes.append(np.stack([x, y, sides[side, 0], sides[side, 1]], axis=-1).reshape(-1, 4))
     return np.concatenate(boxes)
 

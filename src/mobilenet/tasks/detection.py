@@ -221,10 +221,21 @@ class DetectionDecoder:
         boxes, scores = np.empty((decoding.max_detections, 4), np.float32), np.empty(decoding.max_detections, np.float32)
         classes = np.empty(decoding.max_detections, np.int64)
         count = _core.detections(
-            planes(heads.classes), planes(heads.boxes), self.default_boxes, slots, decoding.scores == "softmax",
-            decoding.codes == "yxhw", decoding.threshold, decoding.iou, decoding.max_candidates or 0, size, window,
-            boxes, scores, classes,
-        )  # fmt: skip
+            planes(heads.classes),
+            planes(heads.boxes),
+            self.default_boxes,
+            slots,
+            decoding.scores == "softmax",
+            decoding.codes == "yxhw",
+            decoding.threshold,
+            decoding.iou,
+            decoding.max_candidates or 0,
+            size,
+            window,
+            boxes,
+            scores,
+            classes,
+        )
         return Detections(boxes[:count].copy(), scores[:count].copy(), classes[:count].copy(), self.labels)
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 from ..network.layers import Task
 
-Labels = tuple[tuple[str, ...], tuple[str, ...]]
-"""(labels, label ids), in the order of a network's outputs."""
+
+class Labels(NamedTuple):
+    """Of the classes, in the order of a network's outputs.
+
+    Attributes:
+        names: as results show them.
+        ids: the data set's own, as many as names, or none.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+
 
 COCO = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, -, stop sign,
@@ -33,7 +44,7 @@ def known(task: Task, classes: int) -> Labels | None:
     if task == "detection" and classes in (80, 90):
         return coco(classes)
     if task == "segmentation" and classes == 21:
-        return tuple(VOC.split()), ()
+        return Labels(tuple(VOC.split()))
     return None
 
 
@@ -44,27 +55,28 @@ def imagenet(classes: int = 1000) -> Labels:
 
     lines = files(__package__).joinpath("imagenet.tsv").read_text("utf-8").splitlines()
     ids, names = zip(*(line.split("\t") for line in lines), strict=True)
-    return (("background", *names), ("background", *ids)) if classes == 1001 else (names, ids)
+    return Labels(("background", *names), ("background", *ids)) if classes == 1001 else Labels(names, ids)
 
 
 def coco(classes: int = 80) -> Labels:
     """Names and category ids of the 80 classes, or of all 90 ids; an id without a class is called ``unused 12``."""
-    names = " ".join(COCO.split()).split(", ")
-    pairs = [(name, str(number)) for number, name in enumerate(names, start=1) if name != "-" or classes == 90]
-    return tuple(f"unused {number}" if name == "-" else name for name, number in pairs), tuple(number for _, number in pairs)
+    listed = " ".join(COCO.split()).split(", ")
+    pairs = [(name, str(number)) for number, name in enumerate(listed, start=1) if name != "-" or classes == 90]
+    names = tuple(f"unused {number}" if name == "-" else name for name, number in pairs)
+    return Labels(names, tuple(number for _, number in pairs))
 
 
 def classes_in_use(labels: Labels) -> list[int] | None:
     """The outputs that stand for a class, or None if all do: TensorFlow's detectors of COCO have one for every category id
     up to 90, and ten of these ids have no class (see `coco`)."""
-    unused = {f"unused {label_id}" for label_id in labels[1]}.intersection(labels[0])
-    return [index for index, label in enumerate(labels[0]) if label not in unused] if unused else None
+    unused = {f"unused {label_id}" for label_id in labels.ids}.intersection(labels.names)
+    return [index for index, label in enumerate(labels.names) if label not in unused] if unused else None
 
 
 def without_unused(labels: Labels) -> Labels:
     """The labels and ids that users see: COCO's 80 with the category ids beside them."""
     used = classes_in_use(labels)
-    return labels if used is None else (tuple(labels[0][i] for i in used), tuple(labels[1][i] for i in used))
+    return labels if used is None else Labels(tuple(labels.names[i] for i in used), tuple(labels.ids[i] for i in used))
 
 
 def normalize_label(name: str) -> str:

@@ -26,8 +26,10 @@ Metrics = dict[str, float | None]
 R_contra = TypeVar("R_contra", contravariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
-COCO_METRICS = ("mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large",
-                "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")  # fmt: skip
+COCO_METRICS = (
+    *("mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large"),
+    *("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"),
+)
 """COCO's twelve, in its order: over IoU 0.50 to 0.95 and at most 100 detections unless the name says otherwise."""
 
 

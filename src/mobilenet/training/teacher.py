@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..nn import module
-from ..tasks.labels import imagenet
+from ..tasks.labels import Labels, imagenet
 from ..zoo.load import load_model
 from .input import Dataset
 from .losses import LossTerms
@@ -93,7 +93,7 @@ def from_timm(name: str, classes: int) -> tuple[nn.Module, tuple[str, ...], tupl
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"teacher {TIMM}{name}: timm cannot make it ({reason}); give another name, or a model file") from error
     outputs, configuration = int(net.num_classes), net.pretrained_cfg
-    names, ids = imagenet(1000) if outputs == 1000 and classes != 1000 else ((), ())
+    names, ids = imagenet(1000) if outputs == 1000 and classes != 1000 else Labels(())
     return net, names or tuple(map(str, range(outputs))), ids, (configuration["mean"], configuration["std"])
 
 

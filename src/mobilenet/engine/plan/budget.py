@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 def candidates(resolution: tuple[int, int], threads: int, layout: TensorLayout = F32) -> tuple[Style, ...]:
     """Styles from the fastest to the one of least memory, as measured (docs/engine.md)."""
-    stream = max(12000, resolution[0] * resolution[1] // 20)
+    usual = Style()
+    stream = max(usual.stream, resolution[0] * resolution[1] // 20)
     return tuple(
         Style(band, pixels, whole, stream // part)
-        for whole in (196, 49, 0)
+        for whole in (usual.whole, usual.whole // 4, 0)
         for part in (1, 4, 16, 64)
-        for band, pixels in ((layout.band, 224 // threads), (1, 0))
+        for band, pixels in ((layout.band, usual.pixels // threads), (1, 0))
     )
 
 

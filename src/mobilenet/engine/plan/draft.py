@@ -143,8 +143,18 @@ class Draft:
             self.buffer(name, unit.depthwise.name, self.shapes[unit.depthwise.name], slots)
         return self.read(name)
 
-    def depthwise(self, unit: BlockUnit, window: Window, source: str, target: str, new: Span, rows: Span,
-                  thread: int, band: int, part: Span | None) -> Step:  # fmt: skip
+    def depthwise(
+        self,
+        unit: BlockUnit,
+        window: Window,
+        source: str,
+        target: str,
+        new: Span,
+        rows: Span,
+        thread: int,
+        band: int,
+        part: Span | None,
+    ) -> Step:
         """Expansion and depthwise convolution of some rows: of all panels, or of panels `part`, which then share a ring."""
         label, before, after = self.labels[unit.target], self.shapes[unit.source], self.shapes[unit.depthwise.name]
         if unit.expand is None:

@@ -195,7 +195,7 @@ class Style(Value):
     band: int = 2  # output rows of a fused block's band, at least
     pixels: int = 224  # a band has pixels // width rows, but at least `band`, and at most 4 unless `band` is more
     whole: int = 196  # output pixels up to which a unit runs whole
-    stream: int | None = 12000  # rows stream through tensors of more pixels than this; None: each block is a chain
+    stream: int = 12000  # rows stream through tensors of more pixels than this
 
 
 class Plan(Value):

@@ -27,8 +27,7 @@ def linked(draft: Draft, before: Unit, unit: Unit) -> bool:
     rows = streams_alone(draft, unit) and streams_alone(draft, before)
     if not (only and rows) or before.target in draft.outputs.values():
         return False
-    stream = draft.style.stream
-    return isinstance(before, StemUnit) or (stream is not None and pixels(draft, before) > stream)
+    return isinstance(before, StemUnit) or pixels(draft, before) > draft.style.stream
 
 
 def streams_alone(draft: Draft, unit: Unit) -> bool:
@@ -101,8 +100,9 @@ def stream(draft: Draft, chain: Sequence[Unit], rows: Span, thread: int) -> list
     return steps
 
 
-def band(draft: Draft, unit: Unit, window: Window, source: str, target: str, residual: str | None,
-         new: Span, rows: Span, thread: int) -> list[Step]:  # fmt: skip
+def band(
+    draft: Draft, unit: Unit, window: Window, source: str, target: str, residual: str | None, new: Span, rows: Span, thread: int
+) -> list[Step]:
     """Steps for some rows of one unit; `new` are the source rows that a fused block has not expanded yet."""
     label = draft.labels[unit.target]
     match unit:

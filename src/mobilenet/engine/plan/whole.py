@@ -133,10 +133,13 @@ def whole_block(draft: Draft, unit: BlockUnit) -> None:
         middle = draft.scratch(f"{unit.target}.depthwise", unit, after.height)
     count = draft.panels(unit, unit.expand) if unit.expand else draft.layout.blocks(after.channels)
     source, rows = draft.shapes[unit.source], (0, after.height)
-    draft.each(lambda t: [
-        draft.depthwise(unit, window, unit.source, middle, (0, source.height), rows, t, source.height,
-                       share(count, t, draft.threads))
-    ])  # fmt: skip
+    draft.each(
+        lambda t: [
+            draft.depthwise(
+                unit, window, unit.source, middle, (0, source.height), rows, t, source.height, share(count, t, draft.threads)
+            )
+        ]
+    )
     if unit.project is not None:
         draft.tensor(unit.target)
         draft.read(middle)

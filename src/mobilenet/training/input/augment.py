@@ -226,11 +226,13 @@ class _Detection:
         self.distort = v2.RandomPhotometricDistort(p=settings.distortion) if settings.distortion else None
         self.zoom = v2.RandomZoomOut(fill, settings.zoom, settings.zoom_out) if settings.zoom_out else None
         self.crop = v2.RandomIoUCrop() if settings.iou_crop else None
-        self.finish = v2.Compose([
-            v2.RandomHorizontalFlip(settings.flip),
-            v2.Resize(preprocessing.size, _mode(preprocessing), antialias=True),
-            v2.SanitizeBoundingBoxes(min_size=1, labels_getter=_by_box),
-        ])  # fmt: skip
+        self.finish = v2.Compose(
+            [
+                v2.RandomHorizontalFlip(settings.flip),
+                v2.Resize(preprocessing.size, _mode(preprocessing), antialias=True),
+                v2.SanitizeBoundingBoxes(min_size=1, labels_getter=_by_box),
+            ]
+        )
 
     def __call__(self, image: Tensor, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
         target = target.copy()  # no step may change the target that the dataset keeps
@@ -248,11 +250,13 @@ class _Segmentation:
     def __init__(self, settings: SegmentationAugmentation, preprocessing: Preprocessing) -> None:
         self.settings, self.preprocessing, self.resample = settings, preprocessing, _mode(preprocessing)
         fill = {tv_tensors.Image: mean_color(preprocessing), tv_tensors.Mask: VOID}
-        self.finish = v2.Compose([
-            v2.RandomCrop(preprocessing.size, pad_if_needed=True, fill=fill),
-            v2.RandomHorizontalFlip(settings.flip),
-            *_jitter(settings.jitter),
-        ])  # fmt: skip
+        self.finish = v2.Compose(
+            [
+                v2.RandomCrop(preprocessing.size, pad_if_needed=True, fill=fill),
+                v2.RandomHorizontalFlip(settings.flip),
+                *_jitter(settings.jitter),
+            ]
+        )
 
     def __call__(self, image: Tensor, target: MaskTarget) -> tuple[Tensor, MaskTarget]:
         (low, high), step = self.settings.scale, self.settings.step

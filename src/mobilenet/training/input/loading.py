@@ -67,13 +67,17 @@ class LoaderSettings:
 
     def __post_init__(self) -> None:
         batch_rule = f"a multiple of the {self.world} processes"
-        require("loader", self, (
-            ("batch", self.batch >= 1 and self.batch % max(self.world, 1) == 0, batch_rule),
-            ("workers", self.workers >= 0, "at least 0"),
-            ("rank", 0 <= self.rank < self.world, f"from 0 to {self.world - 1}"),
-            ("epoch", self.epoch >= 0, "at least 0"),
-            ("skip", self.skip >= 0, "at least 0"),
-        ))  # fmt: skip
+        require(
+            "loader",
+            self,
+            (
+                ("batch", self.batch >= 1 and self.batch % max(self.world, 1) == 0, batch_rule),
+                ("workers", self.workers >= 0, "at least 0"),
+                ("rank", 0 <= self.rank < self.world, f"from 0 to {self.world - 1}"),
+                ("epoch", self.epoch >= 0, "at least 0"),
+                ("skip", self.skip >= 0, "at least 0"),
+            ),
+        )
 
 
 BatchTarget = Tensor | list[Target]
@@ -173,16 +177,18 @@ class Loader:
         self.waited = 0.0
         workers = self.settings.workers
         fork = workers > 0 and sys.platform == "linux"  # a forked worker shares what is kept in memory
-        source = iter(torch.utils.data.DataLoader(
-            self.changes,
-            batch_sampler=self.steps,
-            num_workers=workers,
-            collate_fn=partial(_collated, one_size=self.trains),
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=_start_worker,
-            multiprocessing_context=multiprocessing.get_context("fork") if fork else None,
-            generator=torch.Generator(),  # of its own, or it would draw from the global one
-        ))  # fmt: skip
+        source = iter(
+            torch.utils.data.DataLoader(
+                self.changes,
+                batch_sampler=self.steps,
+                num_workers=workers,
+                collate_fn=partial(_collated, one_size=self.trains),
+                pin_memory=self.device.type == "cuda",
+                worker_init_fn=_start_worker,
+                multiprocessing_context=multiprocessing.get_context("fork") if fork else None,
+                generator=torch.Generator(),  # of its own, or it would draw from the global one
+            )
+        )
         for step in range(len(self.steps)):
             begin = time.perf_counter()
             with nullcontext() if workers else one_thread():

@@ -87,8 +87,16 @@ class Muon(OptimizerBase):
     def __init__(
         self, params: ParamsT, lr: float, momentum: float, steps: int, betas: tuple[float, float], epsilon: float
     ) -> None:
-        settings = {"lr": lr, "momentum": momentum, "steps": steps, "betas": betas, "epsilon": epsilon,
-                    "weight_decay": 0.0, "matrices": False, "steps_done": 0}  # fmt: skip
+        settings = {
+            "lr": lr,
+            "momentum": momentum,
+            "steps": steps,
+            "betas": betas,
+            "epsilon": epsilon,
+            "weight_decay": 0.0,
+            "matrices": False,
+            "steps_done": 0,
+        }
         super().__init__(params, settings)
 
     def update(self, weights: list[Tensor], gradients: list[Tensor], group: Group) -> None:

@@ -197,8 +197,9 @@ def coco_ssdlite() -> Recipe:
     """
     return Recipe(
         name="coco_ssdlite",
-        network=NetworkSpec("ssdlite_mobilenet_v2", {"width": 1.0, "anchors": "torchvision"}, dropout=0.0, norm_momentum=0.03,
-                     start="imagenet"),
+        network=NetworkSpec(
+            "ssdlite_mobilenet_v2", {"width": 1.0, "anchors": "torchvision"}, dropout=0.0, norm_momentum=0.03, start="imagenet"
+        ),
         resolution=320,
         preprocessing=Preprocessing(size=(320, 320), fit="squash"),
         augmentation=DetectionAugmentation(),
@@ -214,7 +215,7 @@ def coco_ssdlite() -> Recipe:
         precision="bf16-mixed",
         score_epochs=20,
         workers=8,
-    )  # fmt: skip
+    )
 
 
 def voc_deeplab() -> Recipe:
@@ -226,8 +227,13 @@ def voc_deeplab() -> Recipe:
     """
     return Recipe(
         name="voc_deeplab",
-        network=NetworkSpec("deeplabv3_mobilenet_v2", {"width": 1.0, "output_stride": 16, "aspp": "none"}, dropout=0.1,
-                     norm_momentum=0.003, start="imagenet"),
+        network=NetworkSpec(
+            "deeplabv3_mobilenet_v2",
+            {"width": 1.0, "output_stride": 16, "aspp": "none"},
+            dropout=0.1,
+            norm_momentum=0.003,
+            start="imagenet",
+        ),
         resolution=513,
         preprocessing=Preprocessing(size=(513, 513), fit="pad", fill=127),
         augmentation=SegmentationAugmentation(scale=(0.5, 2.0), step=0.25),
@@ -242,7 +248,7 @@ def voc_deeplab() -> Recipe:
         precision="bf16-mixed",
         score_epochs=5,
         workers=4,
-    )  # fmt: skip
+    )
 
 
 def shapes_classify() -> Recipe:

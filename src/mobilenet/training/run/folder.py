@@ -36,7 +36,12 @@ def begin(out: Path, recipe: Recipe) -> None:
 
 def check_same_recipe(path: Path, recipe: Recipe) -> None:
     """Both recipes must agree in everything that can change the result, which the number of workers cannot."""
-    begun = Recipe.from_json(json.loads(path.read_text("utf-8")))
+    try:
+        begun = Recipe.from_json(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise checkpoint.TrainingError(
+            f"{path}: cannot be read as the recipe that the run began with ({error}); put it back, or begin in another folder"
+        ) from error
     old, new = flat_settings(begun.to_json()), flat_settings(recipe.to_json())
     for key in {**old, **new}:
         if old.get(key) != new.get(key) and key != "workers":
