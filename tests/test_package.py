@@ -233,6 +233,7 @@ def test_the_declared_dependencies_are_those_imported():
         "pyarrow",
         "torch",
         "torchvision",
+        "yaml",
     }
     known = {*DEVICE, *optional, "mobilenet", *sys.stdlib_module_names}
     assert third_party <= known

@@ -106,7 +106,7 @@ def test_csv_with_and_without_a_split(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,labels\nx.png,a\n", "no column is called 'label'; nearest: labels"),
+        ("path,lable\nx.png,a\n", "no column is called 'label'; nearest: lable"),
         ("path,label\n", "lists no images"),
         ("path,label\nx.png,\n", "entry 2: has no path or no label"),
         ("path,label,split\nx.png,a,dev\n", "has no train images; it has no part of a known name"),
@@ -174,7 +174,7 @@ def test_coco_truth_is_what_the_score_takes(tmp_path):
 def test_coco_refuses_what_it_cannot_understand(tmp_path):
     with pytest.raises(ValueError, match="has no train images; it has val"):
         open_dataset(coco(tmp_path, OBJECTS), "detection", "train")
-    with pytest.raises(ValueError, match="has labels for detection, not for segmentation"):
+    with pytest.raises(ValueError, match="has boxes and no outlines"):
         open_dataset(tmp_path, "segmentation", "val")
     with pytest.raises(ValueError, match="no class is called 'person'"):
         open_dataset(tmp_path, "detection", "val", classes=("car",))
@@ -250,7 +250,11 @@ def test_voc_boxes_count_from_one_and_difficult_ones_are_crowds(tmp_path):
     with pytest.raises(ValueError, match="no class is called 'tvmonitor'"):
         open_dataset(tmp_path, "detection", "val", classes=("dog", "cat"))
     (tmp_path / "Annotations" / "one.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
-    with pytest.raises(ValueError, match="document type"):
+    records = open_dataset(tmp_path, "detection", "val").records
+    assert (len(records), records.findings.counts["label_damaged"]) == (1, 1)
+    assert "document type" in records.findings.lines()[0]
+    (tmp_path / "Annotations" / "two.xml").write_text("<annotation>")
+    with pytest.raises(ValueError, match=r"two\.xml: is no XML"):
         open_dataset(tmp_path, "detection", "val")
 
 
@@ -398,7 +402,7 @@ def test_open_dataset_names_value_rule_and_remedy(tmp_path):
         ((tmp_path, "classification", "vall"), "no split is called 'vall'; nearest: val"),
         ((tmp_path, "classification", "train", ("a", "a")), "must be different names"),
         ((tmp_path, "classification"), "holds no class folders"),
-        ((tmp_path, "segmentation"), "has no known layout of labels for segmentation; give a folder with VOC's"),
+        ((tmp_path, "segmentation"), "has no known layout of labels for segmentation; give a folder with"),
     ):
         with pytest.raises(ValueError, match=message):
             open_dataset(*arguments)

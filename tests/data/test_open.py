@@ -90,9 +90,9 @@ LAYOUTS = {
 def test_every_layout_is_recognized_with_its_task_and_parts(name, tmp_path):
     write, content, task, parts = LAYOUTS[name]
     path = write(tmp_path / "data", content)
-    layout = recognize(path)
+    layout, first_task = recognize(path)
     assert layout.title == name.removeprefix("undivided ")
-    assert layout.tasks(path) == (task,)
+    assert first_task == task
     assert layout(path, task).splits == parts
     if parts is None:
         assert len(open_records(path, task, "train")) == len(open_records(path, task, None)) >= 1
@@ -106,7 +106,7 @@ def test_every_layout_is_recognized_with_its_task_and_parts(name, tmp_path):
         assert train.labels == val.labels
 
 
-@pytest.mark.parametrize("name", [name for name, (*_, parts) in LAYOUTS.items() if parts and name != "class folders"])
+@pytest.mark.parametrize("name", [name for name, (*_, parts) in LAYOUTS.items() if parts])
 def test_none_is_the_part_to_score_on(name, tmp_path):
     write, content, task, _ = LAYOUTS[name]
     path = write(tmp_path / "data", content)
@@ -114,17 +114,20 @@ def test_none_is_the_part_to_score_on(name, tmp_path):
     assert [record.name for record in chosen] == [record.name for record in val]
 
 
-def test_class_folders_are_named_by_their_part(tmp_path):
+def test_a_part_of_class_folders_may_be_named_itself(tmp_path):
     write_folders(tmp_path, ("train", "val"))
-    with pytest.raises(UsageError, match=r"holds splits, not classes; give one of them, for example .*val"):
-        open_records(tmp_path, "classification", None)
     assert len(open_records(tmp_path / "val", "classification", None)) == 2
 
 
-def test_the_only_part_is_scored_and_two_without_val_are_not(tmp_path):
+def test_a_class_may_be_called_train(tmp_path):
+    records = open_records(write_folders(tmp_path, ("",), ("bus", "train")), "classification", "train")
+    assert records.labels == ("bus", "train")
+    assert len(records) == 2
+
+
+def test_the_only_part_is_scored_and_test_if_there_is_no_val(tmp_path):
     assert len(open_records(write_coco(tmp_path / "one", {"train2017": 2}), "detection", None)) == 2
-    with pytest.raises(UsageError, match="is divided into train, test; give data with a val part"):
-        open_records(write_coco(tmp_path / "two", {"train2017": 2, "test": 1}), "detection", None)
+    assert len(open_records(write_coco(tmp_path / "two", {"train2017": 2, "test": 1}), "detection", None)) == 1
 
 
 def test_a_name_that_only_contains_the_part_stands_in_for_it(tmp_path):
@@ -147,7 +150,7 @@ def test_an_archive_beside_class_folders_is_no_shard(tmp_path):
     """The download that the folders were unpacked from may still be there."""
     write_folders(tmp_path, ("train", "val"))
     write_shard(tmp_path / "pets.tar", 1)
-    assert recognize(tmp_path).title == "class folders"
+    assert recognize(tmp_path)[0].title == "class folders"
 
 
 def test_data_with_labels_for_two_tasks_serves_both(tmp_path):
@@ -188,7 +191,7 @@ def test_a_layout_is_one_class_and_one_entry(tmp_path, monkeypatch):
     class Named(DatasetLayout):
         """``7_anything.png`` shows class 7."""
 
-        title, needs = "named", {"classification": "a folder of images named 7_x.png"}
+        name, title, needs = "named", "named", {"classification": "a folder of images named 7_x.png"}
 
         @classmethod
         def tasks(cls, path):

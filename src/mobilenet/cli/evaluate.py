@@ -9,26 +9,32 @@ from pathlib import Path
 import click
 
 from .predictor import backend_option, load_predictor
-from .shell import command, json_option, model_option, progress, say, tell, threads_option
+from .shell import command, json_option, layout_option, model_option, progress, say, tell, threads_option
 
 
 @command
 @model_option
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder or file of labeled images.")
+@layout_option
 @backend_option
 @threads_option
 @json_option
-def evaluate(model: str, data: Path, backend: str, threads: int | None, as_json: bool) -> None:
+def evaluate(model: str, data: Path, layout: str | None, backend: str, threads: int | None, as_json: bool) -> None:
     """Score a model on labeled images.
 
     The layout of the data is recognized. For a classifier: class folders (named by WordNet id, label or index), a CSV list,
-    WebDataset's tar shards, or a dataset of Hugging Face. For a detector: COCO's annotations beside folders of images, or
-    VOC's JPEGImages and Annotations. For a segmenter: VOC's JPEGImages and SegmentationClass.
+    WebDataset's tar shards, or a dataset of Hugging Face. For a detector: YOLO, COCO (Roboflow's too), VOC, LabelMe, CVAT, or
+    a CSV list of boxes. For a segmenter: VOC, folders of images and masks, or the outlines of YOLO, COCO, LabelMe and CVAT.
+
+    Of data in parts, the validation part is scored, else the test part. Of data that a training divided, the part that its
+    model has not seen.
     """
     predictor = load_predictor(model, backend, threads)
     from ..predict.evaluate import evaluate as score  # imports numpy, whose threads are limited now
 
-    result = score(predictor, data, lambda items: progress(items, "evaluating"))
+    result = score(predictor, data, lambda items: progress(items, "evaluating"), layout)
+    for line in result.notes:
+        say(f"mobilenet: {line}")
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:

@@ -109,6 +109,9 @@ def parse_settings(context: click.Context, parameter: click.Parameter, values: S
 
 model_option = click.option("--model", default="imagenet", show_default=True, help="Name of a known model, or a model file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+layout_option = click.option(
+    "--layout", metavar="NAME", help="Layout of the data, if it can be read in several ways: the message names them."
+)
 resolution_option = click.option("--resolution", callback=parse_resolution, metavar="SIDE|HxW", help="Image size in pixels.")
 threads_option = click.option(
     "--threads",

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ..errors import UsageError
-from .shell import command, parse_pairs, set_option
+from .shell import command, layout_option, parse_pairs, set_option
 
 
 def recipe_names() -> list[str]:
@@ -22,12 +22,18 @@ def recipe_names() -> list[str]:
 
 @command
 @click.argument("recipe")
-@click.option("--data", help="Folder or file of labeled images, divided into train and val, as for `evaluate`.")
+@click.option(
+    "--data",
+    help="Folder or file of labeled images, in any layout that `check` names. If it has no val part, a fifth is held out.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
+@layout_option
 @click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint; start anew if there is none.")
 @click.option("--smoke", is_flag=True, help="Shrink the recipe to seconds: a few small images, one epoch.")
 @set_option("recipe", "lr=0.05 or schedule.power=1", parse_pairs)
-def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, settings: dict[str, str]) -> None:
+def train(
+    recipe: str, data: str | None, out: Path, layout: str | None, resume: bool, smoke: bool, settings: dict[str, str]
+) -> None:
     """Train a network by a recipe.
 
     The folder of the run gets the model file, the log, checkpoints and images. If torchrun starts the command, all of its
@@ -41,7 +47,7 @@ def train(recipe: str, data: str | None, out: Path, resume: bool, smoke: bool, s
     except ImportError as error:
         raise UsageError(f"train: {error}; pip install 'mobilenet[train]'") from error
     chosen = find(recipe)
-    run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume)
+    run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume, layout=layout)
 
 
 train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(recipe_names())}."

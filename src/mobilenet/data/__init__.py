@@ -10,28 +10,48 @@ Training turns records into tensors (`training.input`), evaluation scores a pred
 """
 
 from .classes import Classes
+from .division import Divided
+from .findings import Findings
 from .layout import SPLITS, DataError, DatasetLayout, Split
-from .open import open_records, recognize
-from .records import ListedRecords, Mask, MaskFile, Objects, Record, Records, Subset, Truth, coco_truth, file_records
+from .open import VAL_SHARE, open_held_out, open_records, open_training, recognize
+from .records import (
+    ListedRecords,
+    Mask,
+    MaskFile,
+    Objects,
+    Record,
+    Records,
+    Selection,
+    Subset,
+    Truth,
+    coco_truth,
+    file_records,
+)
 from .shapes import Shapes
 
 __all__ = [
     "SPLITS",
+    "VAL_SHARE",
     "Classes",
     "DataError",
     "DatasetLayout",
+    "Divided",
+    "Findings",
     "ListedRecords",
     "Mask",
     "MaskFile",
     "Objects",
     "Record",
     "Records",
+    "Selection",
     "Shapes",
     "Split",
     "Subset",
     "Truth",
     "coco_truth",
     "file_records",
+    "open_held_out",
     "open_records",
+    "open_training",
     "recognize",
 ]

@@ -7,29 +7,29 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import UsageError
-from ..images.find import find_inputs
 from ..network.layers import Task
 from .classes import Classes, own_classes
-from .layout import SPLITS, DatasetLayout, Split
+from .finder import list_images
+from .layout import DatasetLayout, Split, split_folders
 from .records import ListedRecords, file_records
 
 
 class ClassFolders(DatasetLayout):
-    """Images of every class folder and below, classes and images in the order of names. All parts together name the classes."""
+    """Images of every class folder and below, classes and images in the order of names. All parts together name the classes.
 
-    title = "class folders"
+    A folder called ``train`` or ``test`` that has no folders in it is a class like the others.
+    """
+
+    name, title = "folders", "class folders"
     needs: ClassVar[Mapping[Task, str]] = {"classification": "a folder with one subfolder for each class"}
-    parts_are_data = True
 
     @classmethod
     def tasks(cls, path: Path) -> tuple[Task, ...]:
         return ("classification",) if path.is_dir() else ()
 
     def __init__(self, path: Path, task: Task) -> None:
-        self.path, folders = path, _folders(path)
-        self.parts: dict[Split, Path] = {
-            split: folder for split, names in SPLITS.items() for folder in folders if folder.name in names
-        }
+        self.path = path
+        self.parts = {split: folder for split, folder in split_folders(path).items() if _folders(folder)}
         self.splits = tuple(self.parts) or None
 
     def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[int]:
@@ -40,12 +40,11 @@ class ClassFolders(DatasetLayout):
             raise UsageError(f"{self.path}: holds no class folders; give {self.needs['classification']}")
         known = own_classes(names) if classes is None else classes
         numbers = {name: i for i, name in enumerate(names)} if classes is None else classes.numbers(names, self.path)
-        paths, truths = list[Path](), list[int]()
+        paths, truths = list[str](), list[int]()
         for folder in _folders(root):
-            if any(folder.iterdir()):
-                images = list(map(Path, find_inputs([str(folder)])))
-                paths += images
-                truths += [numbers[folder.name]] * len(images)
+            images = list_images(folder)
+            paths += images
+            truths += [numbers[folder.name]] * len(images)
         if not paths:
             raise UsageError(f"{root}: its class folders hold no images; put some there")
         return file_records("classification", known.labels, paths, truths, known.ids if classes is None else ())

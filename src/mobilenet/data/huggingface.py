@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..network.layers import Task
 from .classes import Classes
 from .layout import SPLITS, DataError, DatasetLayout, Split
-from .records import ImageSource, ListedRecords
+from .records import Computed, ImageSource, ListedRecords
 
 HUB = "hf:"
 """Before the name of a dataset on Hugging Face's hub."""
@@ -20,7 +20,7 @@ HUB = "hf:"
 class HuggingFace(DatasetLayout):
     """Tables with a column of images (``image``, ``img``...) and one of class numbers (``label``...)."""
 
-    title = "Hugging Face"
+    name, title = "huggingface", "Hugging Face"
     needs: ClassVar[Mapping[Task, str]] = {"classification": "a folder saved by Hugging Face's datasets"}
 
     @classmethod
@@ -66,7 +66,7 @@ class HuggingFace(DatasetLayout):
         return ListedRecords("classification", labels, names, images, numbers)
 
 
-class TableImages(Sequence[ImageSource]):
+class TableImages(Computed[ImageSource]):
     """The images of a table's column: encoded, or as paths."""
 
     def __init__(self, table: Any, column: str) -> None:
@@ -75,6 +75,6 @@ class TableImages(Sequence[ImageSource]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, index: Any) -> Any:
+    def at(self, index: int) -> ImageSource:
         entry = self.table[index][self.column]
         return str(entry["path"]) if entry.get("bytes") is None else entry["bytes"]

@@ -41,15 +41,15 @@ class DatasetLayout(ABC):
     """One way to keep labeled images in a folder or file. An instance is the data at one path, read for one task.
 
     Attributes:
+        name: by which `--layout` asks for it.
         title: what the layout is called.
         needs: for each task that the layout can have labels for, what it looks like, for messages: "give ...".
-        parts_are_data: whether each part is a folder of this layout itself, so that a user can name it directly.
         splits: the parts that the data is divided into, or None if it is not divided.
     """
 
+    name: ClassVar[str]
     title: ClassVar[str]
     needs: ClassVar[Mapping[Task, str]]
-    parts_are_data: ClassVar[bool] = False
     splits: tuple[Split, ...] | None = None
 
     @classmethod
@@ -74,3 +74,16 @@ def split_in(name: str) -> Split | None:
     """The part that a file's name says, as ``instances_val2017`` and ``train-000`` do."""
     words = set(re.findall("[a-z]+", name.lower()))
     return next((split for split, names in SPLITS.items() if words & set(names)), None)
+
+
+def split_folders(root: Path, inner: str = "") -> dict[Split, Path]:
+    """The folders of the parts, called as in `SPLITS` in small or capital letters: ``train/INNER``, ``INNER/train`` or, without
+    `inner`, ``train``."""
+    found: dict[Split, Path] = {}
+    for base, below in ((root / inner, ""), (root, inner)) if inner else ((root, ""),):
+        folders = sorted(base.iterdir()) if base.is_dir() else []
+        for split, names in SPLITS.items():
+            for folder in folders:
+                if split not in found and folder.name.lower() in names and (folder / below).is_dir():
+                    found[split] = folder / below
+    return found

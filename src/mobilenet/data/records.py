@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..images.masks import read_mask
+from ..images.masks import read_color_mask, read_mask
 from ..images.open import ImageError, decode_image, open_image
 from ..limits import check_limit
 from ..network.layers import Task
+from .findings import Findings
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,58 @@ class MaskFile:
         return read_mask(self.path)
 
 
+@dataclass(frozen=True)
+class CodedMask:
+    """A mask in an image file whose values or colors stand for classes in a way of its own.
+
+    Attributes:
+        codes: (256,) uint8, the class of each index or gray value.
+        colors: for each class that has one, red, green and blue. Images in color are read by them, and pixels of any other
+            color are void. () if masks hold indices.
+    """
+
+    path: Path
+    codes: NDArray[np.uint8]
+    colors: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def read(self) -> NDArray[np.uint8]:
+        if not self.colors:
+            return self.codes[read_mask(self.path)]
+        return self.codes[read_color_mask(self.path, self.colors)]
+
+
 Truth = int | Objects | Mask
 """What is true of an image. Classification: the class's index. Detection: `Objects`. Segmentation: a `Mask`."""
 
 T_co = TypeVar("T_co", bound=Truth, covariant=True)
+E_co = TypeVar("E_co", covariant=True)
+
+
+class Computed(Sequence[E_co], ABC):
+    """A sequence whose elements are made when they are asked for, by `at`."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def at(self, index: int) -> E_co: ...
+
+    @overload
+    def __getitem__(self, index: int) -> E_co: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[E_co]: ...
+
+    def __getitem__(self, index: int | slice) -> E_co | list[E_co]:
+        if isinstance(index, slice):
+            return [self.at(i) for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index}: must be from 0 to {len(self) - 1}")
+        return self.at(index)
 
 
 @dataclass(frozen=True)
@@ -137,10 +186,17 @@ class Records(Sequence[Record[T_co]], ABC):
         task: "classification" (truths are int), "detection" (`Objects`) or "segmentation" (`Mask`).
         labels: names of the classes by index; the background is one of them only in segmentation.
         label_ids: the data's own ids of the classes (WordNet ids, COCO's category ids), or ().
+        findings: what was wrong in the labels and was mended or left out.
+        layout: the title of the layout that the labels were read from, "" if there was none.
     """
 
-    def __init__(self, task: Task, labels: Sequence[str], label_ids: Sequence[str] = ()) -> None:
+    layout = ""
+
+    def __init__(
+        self, task: Task, labels: Sequence[str], label_ids: Sequence[str] = (), findings: Findings | None = None
+    ) -> None:
         self.task, self.labels, self.label_ids = task, tuple(labels), tuple(label_ids)
+        self.findings = Findings() if findings is None else findings
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -153,6 +209,13 @@ class Records(Sequence[Record[T_co]], ABC):
 
     @abstractmethod
     def truth(self, index: int) -> T_co: ...
+
+    def classes_of(self, index: int) -> Sequence[int]:
+        """The classes of an image's label or objects, as often as they occur, without a look at the image; () for a mask."""
+        truth = self.truth(index)
+        if isinstance(truth, int):
+            return (truth,)
+        return truth.labels.tolist() if isinstance(truth, Objects) else ()
 
     def record(self, index: int) -> Record[T_co]:
         return Record(self.name(index), self.image(index), self.truth(index))
@@ -182,8 +245,9 @@ class ListedRecords(Records[T_co]):
         images: Sequence[ImageSource],
         truths: Sequence[T_co],
         label_ids: Sequence[str] = (),
+        findings: Findings | None = None,
     ) -> None:
-        super().__init__(task, labels, label_ids)
+        super().__init__(task, labels, label_ids, findings)
         self.names, self.images, self.truths = names, images, truths
 
     def __len__(self) -> int:
@@ -198,22 +262,31 @@ class ListedRecords(Records[T_co]):
     def truth(self, index: int) -> T_co:
         return self.truths[index]
 
+    def classes_of(self, index: int) -> Sequence[int]:
+        labels = getattr(self.truths, "labels_of", None)  # of objects whose boxes need the image's size
+        found: Sequence[int] = super().classes_of(index) if labels is None else labels(index)
+        return found
+
 
 def file_records(
-    task: Task, labels: Sequence[str], paths: Iterable[Path], truths: Sequence[T_co], label_ids: Sequence[str] = ()
+    task: Task,
+    labels: Sequence[str],
+    paths: Iterable[str | Path],
+    truths: Sequence[T_co],
+    label_ids: Sequence[str] = (),
+    findings: Findings | None = None,
 ) -> ListedRecords[T_co]:
     """Image files, each with its truth."""
     names = [str(path) for path in paths]
-    return ListedRecords(task, labels, names, names, truths, label_ids)
+    return ListedRecords(task, labels, names, names, truths, label_ids, findings)
 
 
-class Subset(Records[T_co]):
-    """`count` records of others, evenly spread over them, so that sorted class folders all take part."""
+class Selection(Records[T_co]):
+    """The records of others that have the given indices, in their order."""
 
-    def __init__(self, source: Records[T_co], count: int) -> None:
-        super().__init__(source.task, source.labels, source.label_ids)
-        count = min(count, len(source))
-        self.source, self.indices = source, [i * len(source) // count for i in range(count)]
+    def __init__(self, source: Records[T_co], indices: Sequence[int]) -> None:
+        super().__init__(source.task, source.labels, source.label_ids, source.findings)
+        self.source, self.indices, self.layout = source, indices, source.layout
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -226,6 +299,17 @@ class Subset(Records[T_co]):
 
     def truth(self, index: int) -> T_co:
         return self.source.truth(self.indices[index])
+
+    def classes_of(self, index: int) -> Sequence[int]:
+        return self.source.classes_of(self.indices[index])
+
+
+class Subset(Selection[T_co]):
+    """`count` records of others, evenly spread over them, so that sorted class folders all take part."""
+
+    def __init__(self, source: Records[T_co], count: int) -> None:
+        count = min(count, len(source))
+        super().__init__(source, [i * len(source) // count for i in range(count)])
 
 
 def coco_truth(records: Records[Truth]) -> dict[str, object]:

@@ -27,7 +27,7 @@ class Shards(DatasetLayout):
     Indices without names become labels "0", "1", ... unless the caller gives the classes.
     """
 
-    title = "WebDataset shards"
+    name, title = "shards", "WebDataset shards"
     needs: ClassVar[Mapping[Task, str]] = {"classification": "tar shards"}
 
     @classmethod

@@ -9,10 +9,12 @@ import numpy as np
 from PIL import Image
 
 from ..palette import file_colors
-from .open import ImageError, open_header
+from .open import ImageError, as_image_errors, open_header
 from .write import write_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -29,6 +31,22 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # decoders raise almost any type on damaged bytes
         raise ImageError(f"{name}: no mask can be read from it ({error}); get it again") from error
+
+
+def read_color_mask(path: str | os.PathLike[str], colors: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """(H, W): for each pixel of an image in color the index of its color in `colors`, 255 for a color that is not there. An
+    image of gray values holds the indices themselves. Raises ImageError."""
+    name = repr(os.fsdecode(path))
+    with as_image_errors(name), open(path, "rb") as file:
+        image = open_header(file, name)
+        if image.mode == "L":
+            return np.array(image)
+        pixels = np.array(image.convert("RGB")).astype(np.uint32)
+    keys = np.array([red << 16 | green << 8 | blue for red, green, blue in colors], np.uint32)
+    order = np.argsort(keys, kind="stable")
+    packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    place = np.minimum(np.searchsorted(keys[order], packed), len(keys) - 1)
+    return np.where(keys[order][place] == packed, order[place], 255).astype(np.uint8)
 
 
 def write_mask(mask: NDArray[np.uint8], path: str | os.PathLike[str], background: int | None = None) -> None:

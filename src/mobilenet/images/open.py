@@ -65,20 +65,20 @@ def open_image(source: str | os.PathLike[str] | Image.Image, copy: bool = True) 
     """
     if isinstance(source, Image.Image):
         name = repr(getattr(source, "filename", "") or f"{source.mode} image {source.width}x{source.height}")
-        with _as_image_errors(name):
+        with as_image_errors(name):
             return _upright_rgb(source, name, copy)
     if not isinstance(source, (str, os.PathLike)):
         raise ImageError(f"{short_repr(source)}: not an image; give a path or a Pillow image, or use open_source")
     path = os.fsdecode(source)
     name = repr(path)
     _check_file(path)
-    with _as_image_errors(name), open(path, "rb") as file:
+    with as_image_errors(name), open(path, "rb") as file:
         return _upright_rgb(open_header(file, name), name, copy=False)
 
 
 def decode_image(content: bytes, name: str) -> Image.Image:
     """As `open_image`, of an image file's bytes, for example of a member of an archive; errors call it `name`."""
-    with _as_image_errors(repr(name)):
+    with as_image_errors(repr(name)):
         return _upright_rgb(open_header(io.BytesIO(content), repr(name)), repr(name), copy=False)
 
 
@@ -193,7 +193,7 @@ def _check_file(path: str) -> None:
 
 
 @contextmanager
-def _as_image_errors(name: str) -> Iterator[None]:
+def as_image_errors(name: str) -> Iterator[None]:
     """Turns every exception inside into an ImageError: decoders raise almost any type on hostile bytes."""
     try:
         yield
@@ -211,7 +211,7 @@ def _upright_rgb(image: Image.Image, name: str, copy: bool) -> Image.Image:
     if 0 in image.size:
         raise ImageError(f"{name}: {image.width}x{image.height} has no pixels; give an image of at least 1x1")
     _load(image)
-    orientation = _orientation(image)  # after loading: TIFF applies its own there, and PNG's may follow the pixels
+    orientation = orientation_of(image)  # after loading: TIFF applies its own there, and PNG's may follow the pixels
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         image = _high_byte(image)  # Pillow's own conversion clips at 255
     if image.mode in ("I", "F"):
@@ -239,9 +239,10 @@ def _load(image: Image.Image) -> None:
         image.load()
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image | Image.Exif) -> int:
+    """The EXIF orientation; 1, upright, if there is none that can be read."""
     with suppress(Exception):  # broken metadata does not spoil good pixels
-        return int(image.getexif().get(0x0112, 1))
+        return int((image if isinstance(image, Image.Exif) else image.getexif()).get(0x0112, 1))
     return 1
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from .open import _as_image_errors, _check_file, _orientation, _upright_rgb, open_header
+from .open import _check_file, _upright_rgb, as_image_errors, open_header, orientation_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,13 +41,13 @@ def open_reduced(path: str | os.PathLike[str], needed: Callable[[Size], Size] | 
     """
     name = os.fsdecode(path)
     _check_file(name)
-    with _as_image_errors(repr(name)), open(path, "rb") as file:
+    with as_image_errors(repr(name)), open(path, "rb") as file:
         return _decode(file, repr(name), needed)
 
 
 def decode_reduced(content: bytes, name: str, needed: Callable[[Size], Size] | None) -> Image.Image | Reduced:
     """The same of an image file's bytes; errors call it `name`."""
-    with _as_image_errors(repr(name)):
+    with as_image_errors(repr(name)):
         return _decode(io.BytesIO(content), repr(name), needed)
 
 
@@ -55,7 +55,7 @@ def _decode(file: IO[bytes], name: str, needed: Callable[[Size], Size] | None) -
     image = open_header(file, name)
     if image.format != "JPEG" or needed is None:
         return _upright_rgb(image, name, copy=False)
-    turned, size, drafted = _orientation(image), image.size, None
+    turned, size, drafted = orientation_of(image), image.size, None
     upright = size[::-1] if 5 <= turned <= 8 else size
     columns, rows = needed(upright)
     for reduction in REDUCTIONS:

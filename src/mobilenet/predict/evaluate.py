@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..data import Classes, DataError, Objects, Record, Records, Truth, coco_truth, open_records
+from ..data import Classes, DataError, Divided, Objects, Record, Records, Truth, coco_truth, open_held_out, open_records
 from ..errors import UsageError
 from ..images.open import ImageError
 from ..modelfile import ModelFile
@@ -21,12 +21,14 @@ from .predictor import Predictor, load
 
 @dataclass
 class Evaluation:
-    """`metrics` over `images` images. `failed` names every image that could not be opened or answered, with the reason."""
+    """`metrics` over `images` images. `failed` names every image that could not be opened or answered, with the reason.
+    `notes` say what was wrong in the labels and was mended, and which part of the data was scored, if that is not obvious."""
 
     task: Task
     images: int
     metrics: Metrics
     failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         """The contract of `mobilenet evaluate --json`; the metrics are fractions of the images that could be opened."""
@@ -37,14 +39,16 @@ def evaluate(
     predictor: Predictor | str | os.PathLike[str],
     data: str | os.PathLike[str],
     watch: Callable[[Records[Truth]], Iterable[Record[Truth]]] = lambda records: records,
+    layout: str | None = None,
 ) -> Evaluation:
     """The model's score on labeled images.
 
     Args:
         predictor: a loaded model, or a model's name or file.
-        data: a folder or file whose layout is recognized: class folders, a CSV list, tar shards, a Hugging Face dataset, COCO,
-            VOC. If it is divided, its validation part is scored.
+        data: a folder or file whose layout is recognized, see `data.open`. If it is divided, its validation part is scored,
+            else its test part; if the model's training divided it, the part that was held out.
         watch: may wrap the records, to show progress.
+        layout: the layout's name, for data that can be read in several ways.
 
     Raises:
         UsageError: the layout or a class is not understood, the labels are for another task, or a truth contradicts its image.
@@ -52,7 +56,7 @@ def evaluate(
     """
     predictor = predictor if isinstance(predictor, Predictor) else load(os.fspath(predictor))
     data = Path(data)
-    records = records_for(predictor.model, data)
+    records = records_for(predictor.model, data, layout)
     score, images, failed = score_of(records), 0, list[str]()
     for index, record in enumerate(watch(records)):
         try:
@@ -69,14 +73,30 @@ def evaluate(
         images += 1
     if not images:
         raise DataError(f"{data}: none of its {len(records)} images could be opened and answered; the first: {failed[0]}")
-    return Evaluation(records.task, images, score.metrics(), failed)
+    return Evaluation(records.task, images, score.metrics(), failed, notes_on(records))
 
 
-def records_for(model: ModelFile, data: Path) -> Records[Truth]:
+def notes_on(records: Records[Truth]) -> list[str]:
+    """Sentences for the user."""
+    notes = records.findings.lines()
+    if isinstance(records, Divided):
+        notes.insert(0, f"scored on the {len(records)} images that the model's training held out of this data")
+    return notes
+
+
+def records_for(model: ModelFile, data: Path, layout: str | None = None) -> Records[Truth]:
     """Labeled images for the model's task, their class indices the model's: a class of the data is found by the model's label
     id, then by its label, then (class folders and lists only) by its index."""
     labels, label_ids = without_unused(Labels(model.labels, model.label_ids))
-    return open_records(data, model.network.task, None, Classes(labels, label_ids, indices=True))
+    classes, task = Classes(labels, label_ids, indices=True), model.network.task
+    division = model.provenance.get("held_out")
+    if isinstance(division, dict):  # a score on images that the model was trained on proves nothing
+        share, fingerprint = division.get("share"), str(division.get("fingerprint"))
+        if isinstance(share, float) and 0 < share < 1:
+            held_out = open_held_out(data, task, classes, share, fingerprint, layout)
+            if held_out is not None:
+                return held_out
+    return open_records(data, task, None, classes, layout)
 
 
 def score_of(records: Records[Truth]) -> Score[Any, Any]:

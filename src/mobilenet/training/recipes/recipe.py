@@ -168,6 +168,7 @@ class Recipe(Settings):
         checkpoint_steps: number of steps between checkpoints; one is also written at the end of each epoch.
         workers: processes that read images, for each training process; 0 reads in the training process itself.
         limit: maximum number of images of each split; None for all.
+        val_share: the share of the images that is held out for validation if the data has no validation part.
         shapes: train on generated images of shapes; None for a folder of images.
         in_memory: decode all images once and keep them in memory.
         balanced: draw all classes equally often (classification).
@@ -202,6 +203,7 @@ class Recipe(Settings):
     checkpoint_steps: int = 1000
     workers: int = 2
     limit: int | None = None
+    val_share: float = 0.2
     shapes: GeneratedShapes | None = None
     in_memory: bool = False
     balanced: bool = False
@@ -212,6 +214,7 @@ class Recipe(Settings):
         for name in ("epochs", "batch", "score_epochs", "checkpoint_steps"):
             yield name, getattr(self, name) >= 1, "at least 1"
         yield "resolution", self.preprocessing.size == (self.resolution,) * 2, "the size that the preprocessing makes"
+        yield "val_share", 0 < self.val_share < 1, "above 0 and below 1; for example 0.2"
         yield "loss", self.loss.task == task, f"one for {task}"
         yield "augmentation", self.augmentation.task == task, f"one for {task}"
         increasing = shares == sorted(set(shares)) and shares[:1] in ([], [0.0])

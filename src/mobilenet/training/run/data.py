@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...data import Records, Shapes, Subset, Truth, open_records
+import torch
+
+from ...data import Divided, Records, Shapes, Subset, Truth, open_training
 from ...errors import UsageError
 from ..input import Dataset, InMemory
 from ..recipes.recipe import Recipe
 
 
-def open_splits(recipe: Recipe, data: Path | str | None) -> tuple[Dataset, Dataset]:
+def open_splits(recipe: Recipe, data: Path | str | None, layout: str | None = None) -> tuple[Dataset, Dataset]:
     """(training, validation). Raises UsageError if the recipe generates its images and `data` is given, or neither."""
     task, generated = recipe.task, recipe.shapes
     splits: list[Records[Truth]]
@@ -24,11 +26,45 @@ def open_splits(recipe: Recipe, data: Path | str | None) -> tuple[Dataset, Datas
     elif data is None:
         raise UsageError(f"--data: recipe {recipe.name} needs a folder of images; give --data DIR")
     else:
-        training = open_records(data, task, "train")
-        splits = [training, open_records(data, task, "val", classes=training.label_ids or training.labels)]
+        splits = list(open_training(data, task, recipe.val_share, layout))
     if recipe.limit is not None:
         splits = [Subset(records, recipe.limit) for records in splits]
     datasets = [Dataset(records) for records in splits]
     if recipe.in_memory:
         datasets = [InMemory(dataset) for dataset in datasets]
     return datasets[0], datasets[1]
+
+
+def data_lines(training: Dataset, validation: Dataset) -> list[str]:
+    """What the user should know of the data before the first step: how many images and classes there are, how they were divided
+    if they were not, and what was wrong in the labels."""
+    kind = training.records.layout or "generated"
+    lines = [
+        f"{kind}: {len(training)} training and {len(validation)} validation images, {len(training.labels)} classes, "
+        f"for {training.task}"
+    ]
+    if (divided := _divided(validation.records)) is not None:
+        lines.append(f"there is no validation part: {divided.share:.0%} of the images were chosen for it by their content")
+    found = {line: None for dataset in (training, validation) for line in dataset.records.findings.lines()}
+    return [*lines, *found]
+
+
+def work_line(recipe: Recipe, net: torch.nn.Module, epoch_steps: int, device: torch.device) -> str:
+    """What will be computed, before the first step."""
+    count = sum(each.numel() for each in net.parameters())
+    return (
+        f"{recipe.network.architecture}: {count / 1e6:.2f} million parameters, {recipe.epochs} epochs of {epoch_steps} steps "
+        f"of {recipe.batch} images at {recipe.resolution} px, on {device}"
+    )
+
+
+def held_out(validation: Dataset) -> dict[str, object] | None:
+    """For the model file: what tells data that this run divided from other data; None if it was divided already."""
+    divided = _divided(validation.records)
+    return None if divided is None else {"share": divided.share, "fingerprint": divided.fingerprint}
+
+
+def _divided(records: Records[Truth]) -> Divided[Truth] | None:
+    while isinstance(records, Subset):
+        records = records.source
+    return records if isinstance(records, Divided) else None

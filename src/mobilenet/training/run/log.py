@@ -98,6 +98,10 @@ def read(path: Path) -> list[Line]:
     return lines
 
 
+FIRST = 5.0
+"""Seconds to the first line where lines are rare: a user wants to know how long it will take."""
+
+
 class Progress:
     """One line on stderr: rewritten on a terminal, else a new one at most every `pause` seconds."""
 
@@ -109,7 +113,7 @@ class Progress:
     def begin(self, steps: int, done: int) -> None:
         """Starts the clock from which the remaining time is estimated."""
         self.steps, self.first, self.start = steps, done, time.monotonic()
-        self.last = 0.0 if self.watched else self.start
+        self.last = 0.0 if self.watched else self.start - self.pause + min(self.pause, FIRST)
 
     def show(self, step: int, epoch: float, epochs: int, line: Line) -> None:
         now = time.monotonic()
@@ -139,3 +143,10 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def score_line(line: Line, epochs: int) -> str:
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in line["metrics"].items() if value is not None)
+    images = f" on {line['images']} images in {duration(line['seconds'])}" if "images" in line else ""
+    failed = f", {len(line['failed'])} unreadable" if line.get("failed") else ""
+    return f"epoch {line['epoch']:g}/{epochs}: {metrics}{images}{failed}"

@@ -36,10 +36,10 @@ from ..teacher import TeacherNetwork, load_teacher
 from . import checkpoint, folder, report
 from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
-from .data import open_splits
+from .data import data_lines, held_out, open_splits, work_line
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
 from .integers import learning_integers, scored_net
-from .log import Line, Progress, RunLog, duration
+from .log import Line, Progress, RunLog, score_line
 from .monitor import LossWindow, StepLosses, Throughput
 from .scoring import Evaluation, evaluate_network
 from .start import copy_weights
@@ -47,11 +47,19 @@ from .start import copy_weights
 LOG_STEPS = 20
 
 
-def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = False, accelerator: str = "auto") -> Path:
+def train(
+    recipe: Recipe,
+    data: Path | str | None,
+    out: Path,
+    resume: bool = False,
+    accelerator: str = "auto",
+    layout: str | None = None,
+) -> Path:
     """Trains by `recipe` on `data` (None for generated shapes) and writes everything to the folder `out`.
 
     The folder gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt``, TensorBoard's files, images, and at the end the model
-    file, whose path is returned. `resume` continues from the folder's checkpoint, or starts if there is none yet.
+    file, whose path is returned. `resume` continues from the folder's checkpoint, or starts if there is none yet. `layout`
+    names that of the data, if it can be read in several ways.
 
     Raises UsageError for what the user can put right, and TrainingError if the run cannot continue: a loss that is not finite,
     a full disk, data that disappeared, Ctrl-C or SIGTERM. The last good checkpoint is then in `out`.
@@ -60,7 +68,7 @@ def train(recipe: Recipe, data: Path | str | None, out: Path, resume: bool = Fal
     fabric = launch(recipe.precision, accelerator)
     try:
         with Interruptions() as interruptions:
-            run = prepare(fabric, interruptions, recipe, data, Path(out), resume)
+            run = prepare(fabric, interruptions, recipe, (data, layout), Path(out), resume)
             with run.log:
                 while run.step < run.steps:
                     if run.score_is_due:  # before the epoch: the run may continue from a checkpoint whose epoch was not scored
@@ -161,16 +169,21 @@ class Run:
 
 
 def prepare(
-    fabric: Fabric, interruptions: Interruptions, recipe: Recipe, data: Path | str | None, out: Path, resume: bool
+    fabric: Fabric,
+    interruptions: Interruptions,
+    recipe: Recipe,
+    data: tuple[Path | str | None, str | None],
+    out: Path,
+    resume: bool,
 ) -> Run:
-    """Everything before the first step."""
+    """Everything before the first step. `data` is the folder or file and the name of its layout."""
     # 1. The checkpoint that an earlier run left in the folder.
     is_first = fabric.is_global_zero
     progress = Progress(quiet=not is_first)
     state = fabric.broadcast(folder.load_state(out, recipe, resume) if is_first else None)
 
     # 2. Data.
-    training, validation = open_splits(recipe, data)
+    training, validation = open_splits(recipe, *data)
     if len(training) < recipe.batch:
         raise UsageError(
             f"batch {recipe.batch}: must be at most the {len(training)} training images; give --set batch={len(training)}"
@@ -225,6 +238,8 @@ def prepare(
         progress.print(f"continuing after step {run.step} of {run.steps}")
     run.log = RunLog(out if is_first else None, run.step, run.scored)
     progress.begin(run.steps, run.step)
+    for line in (*data_lines(training, validation), work_line(recipe, net, run.epoch_steps, fabric.device)):
+        progress.print(line)
     model.train()
     return run
 
@@ -369,18 +384,12 @@ def trained_model(run: Run, evaluation: Evaluation) -> ModelFile:
             "failed": len(run.training.failed),
             "steps": run.steps,
             "scored": evaluation.images,
+            **({} if (division := held_out(run.validation)) is None else {"held_out": division}),
         },
         metrics=evaluation.metrics,
         decoding=run.objective.decoding,
         quantization=run.scored_net.quantization if isinstance(run.scored_net, nn.IntegerNetwork) else None,
     )
-
-
-def score_line(line: Line, epochs: int) -> str:
-    metrics = ", ".join(f"{name} {value:.4f}" for name, value in line["metrics"].items() if value is not None)
-    images = f" on {line['images']} images in {duration(line['seconds'])}" if "images" in line else ""
-    failed = f", {len(line['failed'])} unreadable" if line.get("failed") else ""
-    return f"epoch {line['epoch']:g}/{epochs}: {metrics}{images}{failed}"
 
 
 def last_line(error: BaseException) -> str:
