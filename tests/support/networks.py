@@ -70,5 +70,5 @@ STYLES = st.builds(
     band=st.integers(1, 5),
     pixels=st.sampled_from([0, 50, 224]),
     whole=st.sampled_from([0, 10, 196]),
-    stream=st.sampled_from([None, 0, 20, 400]),
+    stream=st.sampled_from([10_000, 0, 20, 400]),
 )
