@@ -60,7 +60,7 @@ def sections(page: Path) -> Iterator[Section]:
 SECTIONS = [section for page in PAGES for section in sections(page)]
 RUNNABLE = [section for section in SECTIONS if any(section.commands())]
 SNIPPETS = [(section, snippet, shown) for section in SECTIONS for snippet, shown in section.snippets()]
-OPTIONAL = ("supervision", "torch")
+OPTIONAL = ("onnxruntime", "supervision", "torch")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_snippets_run(section, snippet, shown, desk, capsys):
     if "nn" in snippet:
         pytest.importorskip("torch")
     for name in OPTIONAL:
-        if f"import {name}" in snippet:
+        if f"import {name}" in snippet or f'backend="{name}"' in snippet:
             pytest.importorskip(name)
     exec(compile(snippet, str(section), "exec"), {"__name__": "snippet"})
     assert not shown or matches(shown, capsys.readouterr().out)

@@ -19,7 +19,8 @@ from PIL import Image
 
 from mobilenet.bench import history
 from mobilenet.predict.evaluate import records_for, score_of, scored_truth
-from mobilenet.predict.predictor import Predictor, load
+from mobilenet.predict.load import load
+from mobilenet.predict.predictor import Predictor
 from mobilenet.values import replace
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from mobilenet.bench import history
-from mobilenet.engine.backends import Runtime, choose
 from mobilenet.modelfile import ModelFile
 from mobilenet.predict.evaluate import records_for, score_of, scored_truth
 from mobilenet.predict.predictor import Predictor
 from mobilenet.quantizing import equalize, observe
 from mobilenet.quantizing.quantize import quantize
+from mobilenet.runtimes.backends import Runtime, choose
 from mobilenet.zoo.load import load_model
 
 ROOT = Path(__file__).resolve().parents[1]

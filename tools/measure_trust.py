@@ -61,7 +61,7 @@ FINDINGS = (
     Finding(18, "nonsense from a proxy", "a traceback", "zoo/test_carriers.py", "one error; one limit of time for a download"),
     Finding(19, ".h5: odd types, names and circles", "tracebacks", "hostile/test_weight_files.py"),
     Finding(20, "settings of four hundred digits", "a traceback", "hostile/test_model_files.py"),
-    Finding(21, "memory_budget=\"1\", threads=0", "a traceback; all cores", "engine/test_backend.py", "one error each"),
+    Finding(21, "memory_budget=\"1\", threads=0", "a traceback; all cores", "runtimes/test_backends.py", "one error each"),
     Finding(22, "a detector whose preprocessing has another size", "numpy's error at the first image",
             "tasks/test_detection.py", "refused when it is loaded"),
     Finding(23, "a name of 4 MB; a type with a line break", "a line of 4 MB; two lines", "hostile/test_text.py",

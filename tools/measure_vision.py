@@ -18,7 +18,7 @@ from mobilenet.bench import history
 from mobilenet.convert.convert import convert
 from mobilenet.modelfile import ModelFile
 from mobilenet.predict.evaluate import evaluate
-from mobilenet.predict.predictor import load
+from mobilenet.predict.load import load
 from mobilenet.zoo.carriers import FetchError
 from mobilenet.zoo.load import load_model
 

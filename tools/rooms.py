@@ -23,6 +23,7 @@ TOWER = [
     "quantizing",
     "bench",
     "predict",
+    "runtimes",
     "nn",
     "zoo",
     "export",

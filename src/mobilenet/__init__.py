@@ -30,7 +30,8 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     from .network.mobilenet import mobilenet_v1 as mobilenet_v1, mobilenet_v2 as mobilenet_v2
     from .predict.evaluate import evaluate as evaluate
     from .predict.info import Info as Info, info as info
-    from .predict.predictor import Predictor as Predictor, load as load
+    from .predict.load import load as load
+    from .predict.predictor import Predictor as Predictor
     from .quantizing.quantize import Quantized as Quantized, quantize as quantize
     from .tasks.classification import Classification as Classification
     from .tasks.detection import Detection as Detection, Detections as Detections
@@ -63,7 +64,7 @@ HOMES = {
     "evaluate": "predict.evaluate",
     "fetch": "zoo.load",
     "info": "predict.info",
-    "load": "predict.predictor",
+    "load": "predict.load",
     "mobilenet_v1": "network.mobilenet",
     "mobilenet_v2": "network.mobilenet",
     "models": "zoo.published",

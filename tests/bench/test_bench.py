@@ -18,7 +18,7 @@ from mobilenet.network.mobilenet import mobilenet_v2
 
 pytest.importorskip("mobilenet._core", reason="the native core is not built")
 from mobilenet.bench import measure as benching, roofline
-from mobilenet.engine.backends import planned_bytes
+from mobilenet.runtimes.backends import planned_bytes
 
 NETWORK = mobilenet_v2(0.35, resolution=33, classes=10)
 KEYS = {
@@ -62,7 +62,7 @@ def test_refusals(monkeypatch):
     with pytest.raises(ValueError, match=r"engine litert: it reads \.tflite only"):
         benching.bench(NETWORK, {}, against=["litert"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else name)
-    with pytest.raises(ValueError, match=r"engine openvino: openvino not installed; pip install 'mobilenet\[bench\]'"):
+    with pytest.raises(ValueError, match=r"engine openvino: openvino not installed; pip install 'mobilenet\[openvino\]'"):
         benching.bench(NETWORK, random_tensors(NETWORK), against=["openvino"])
 
 

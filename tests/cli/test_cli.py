@@ -24,9 +24,9 @@ import mobilenet
 from mobilenet import modelfile
 from mobilenet.cli.main import COMMANDS, main
 from mobilenet.convert.libraries import LAYOUTS
-from mobilenet.engine.backends import planned_bytes
 from mobilenet.images.masks import read_mask
 from mobilenet.network.mobilenet import mobilenet_v2
+from mobilenet.runtimes.backends import planned_bytes
 
 
 @pytest.fixture(scope="module")

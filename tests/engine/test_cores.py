@@ -89,7 +89,7 @@ def test_omp_num_threads(monkeypatch, wish, expected):
 
 def test_numpy_is_limited_and_the_engine_keeps_its_cores():
     """`limit_numpy` writes OMP_NUM_THREADS for numpy; that must not be taken for the user's wish."""
-    from mobilenet.engine import backends
+    from mobilenet.runtimes import backends
 
     before = {name: os.environ.get(name) for name in backends.NUMPY_THREADS}
     try:

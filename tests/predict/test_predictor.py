@@ -23,7 +23,6 @@ from mobilenet.images.open import ImageError, open_image
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFileError
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
-from mobilenet.predict import predictor
 from mobilenet.predict.evaluate import evaluate
 from mobilenet.tasks.classification import Classification
 from mobilenet.tasks.results import OutputError
@@ -134,16 +133,16 @@ def test_a_damaged_cached_conversion_is_made_again(imagenet, monkeypatch, tmp_pa
     monkeypatch.setenv("MOBILENET_CACHE", str(tmp_path))
     carriers.raw_folder(entry).mkdir(parents=True)
     (carriers.raw_folder(entry) / entry.files[0].name).symlink_to(source)
-    first = predictor.load_model("imagenet")
+    first = zoo_load.load_model("imagenet")
     (cached,) = (tmp_path / "models").iterdir()
     whole = cached.read_bytes()
     cached.write_bytes(whole[:1000])
     said: list[str] = []
-    again = predictor.load_model("imagenet", said.append)
+    again = zoo_load.load_model("imagenet", said.append)
     assert "damaged" in said[0]
     assert cached.read_bytes() == whole, "equal content must give equal bytes"
     assert again.network == first.network == imagenet.network
-    views = [view for model in (first, again, predictor.load_model("imagenet")) for view in model.tensors.views.values()]
+    views = [view for model in (first, again, zoo_load.load_model("imagenet")) for view in model.tensors.views.values()]
     assert all(isinstance(view, memoryview) for view in views), "one type of tensors, converted now or before"
     assert again.provenance["licence"] == "BSD-3-Clause"
 

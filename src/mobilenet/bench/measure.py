@@ -26,7 +26,7 @@ from ..engine.reference import Reference
 from ..errors import MobilenetError, UsageError
 from ..network.layers import Network, Resolution, checked_resolution
 from . import history
-from .peers import RUNTIMES, Run, unavailable
+from .peers import Run, load, unavailable
 
 if TYPE_CHECKING:
     from ..tensors import Floats
@@ -89,7 +89,7 @@ def bench(
     network = network.at(size)
     image = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
     expected = next(iter(Reference(network, tensors)(image).values()))
-    runs = {name: RUNTIMES[name].load(network, tensors, threads) for name in names}
+    runs = {name: load(name, network, tensors, threads) for name in names}
     errors = {name: float(np.abs(run(image) - expected).max()) for name, run in runs.items()}
     times = interleaved(runs, image, seconds, threads)
     return [
@@ -138,7 +138,7 @@ def growth(name: str, network: Network, tensors: Mapping[str, Floats], threads: 
 def grow(job: Path) -> int:
     """In the child process: the bytes that `growth` returns."""
     name, network, tensors, threads = pickle.loads(job.read_bytes())
-    run = RUNTIMES[name].load(network, tensors, threads)
+    run = load(name, network, tensors, threads)
     image = np.ones((1, 3, *network.resolution), np.float32)
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)  # memory that loading freed would hide the growth

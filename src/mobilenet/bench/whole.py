@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ..engine.backends import choose
 from ..errors import UsageError
 from ..images.open import open_image
 from ..modelfile import ModelFile
 from ..predict.predictor import Predictor
+from ..runtimes.backends import choose
 from ..tasks import boxes as box_math
 from ..tasks.detection import Detections, default_boxes, logits_and_codes, probabilities
 from . import history

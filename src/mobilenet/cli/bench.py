@@ -12,8 +12,8 @@ import click
 from ..bench import measure
 from ..bench.peers import PEERS, unavailable
 from ..bench.roofline import layer_times
-from ..engine.backends import default_threads
 from ..errors import UsageError
+from ..runtimes.backends import default_threads
 from ..zoo.load import load_model
 from .shell import command, json_option, model_option, resolution_option, say, threads_option
 from .tables import bench_table, layer_table, whole_table

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .predictor import backend_option, load_predictor
+from .predictor import backend_option, device_option, load_predictor
 from .shell import command, json_option, layout_option, model_option, progress, say, tell, threads_option
 
 
@@ -17,9 +17,12 @@ from .shell import command, json_option, layout_option, model_option, progress, 
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder or file of labeled images.")
 @layout_option
 @backend_option
+@device_option
 @threads_option
 @json_option
-def evaluate(model: str, data: Path, layout: str | None, backend: str, threads: int | None, as_json: bool) -> None:
+def evaluate(
+    model: str, data: Path, layout: str | None, backend: str, device: str | None, threads: int | None, as_json: bool
+) -> None:
     """Score a model on labeled images.
 
     The layout of the data is recognized. For a classifier: class folders (named by WordNet id, label or index), a CSV list,
@@ -29,7 +32,7 @@ def evaluate(model: str, data: Path, layout: str | None, backend: str, threads: 
     Of data in parts, the validation part is scored, else the test part. Of data that a training divided, the part that its
     model has not seen.
     """
-    predictor = load_predictor(model, backend, threads)
+    predictor = load_predictor(model, backend, threads, device=device)
     from ..predict.evaluate import evaluate as score  # imports numpy, whose threads are limited now
 
     result = score(predictor, data, lambda items: progress(items, "evaluating"), layout)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import modelfile
-from ..engine.backends import planned_bytes
 from ..network import catalog, cost as ledgers
+from ..runtimes.backends import planned_bytes
 from ..zoo.load import load_model
 from ..zoo.published import models
 from .shell import command, json_option, parse_settings, resolution_option, say, set_option

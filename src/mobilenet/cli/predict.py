@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..engine.backends import MAX_IMAGES_ON_ONE_THREAD
 from ..engine.cores import available_cores
 from ..errors import UsageError
 from ..predict.work import Inputs, Work, ahead
-from ..tensors import built
+from ..runtimes.backends import MAX_IMAGES_ON_ONE_THREAD, divides_itself
 from .answers import Account, Table
-from .predictor import backend_option, load_predictor
+from .predictor import backend_option, device_option, load_predictor
 from .shell import command, json_option, model_option, say
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "jsonl", "csv", "parquet")
 SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-ONE_WORKER = ("reference", "torch")
-"""Backends that divide one image among all cores by themselves."""
 
 
 @command
@@ -48,6 +45,7 @@ ONE_WORKER = ("reference", "torch")
 )
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads for one image; by default one.")
 @backend_option
+@device_option
 @click.option(
     "--fast-decoding/--no-fast-decoding",
     default=True,
@@ -70,6 +68,7 @@ def predict(
     workers: int | None,
     threads: int | None,
     backend: str,
+    device: str | None,
     fast_decoding: bool,
     memory_budget: int | None,
 ) -> None:
@@ -90,12 +89,12 @@ def predict(
     if not listed.waits_for_stdin:
         count, jobs = ahead(jobs, MAX_IMAGES_ON_ONE_THREAD + 1)
         many = count > MAX_IMAGES_ON_ONE_THREAD
-    alone = backend in ONE_WORKER or not built()
+    alone = divides_itself(backend, device)
     if workers is None:
         workers = max(available_cores() // (threads or 1), 1) if many and not alone else 1
     if threads is None and not alone:
         threads = 1
-    predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding=fast_decoding)
+    predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding, device, workers)
     task = predictor.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold

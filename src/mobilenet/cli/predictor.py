@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from ..engine.backends import BACKENDS, choose, limit_numpy
-from ..errors import UsageError
 from ..predict.predictor import Predictor
+from ..runtimes.backends import BACKENDS, choose, limit_numpy
 from ..zoo.load import load_model
 from .shell import say
+
+if TYPE_CHECKING:
+    from ..runtimes.backends import Backend
 
 backend_option = click.option(
     "--backend",
     default="native",
     show_default=True,
-    help=f"What runs the network: {', '.join((*BACKENDS, 'torch'))}.",
+    help=f"What runs the network: {', '.join(BACKENDS)}.",
 )
+device_option = click.option("--device", help="Where another library's backend runs it, for example cuda; by default cpu.")
 
 
 def load_predictor(
@@ -25,19 +28,12 @@ def load_predictor(
     backend: str,
     threads: int | None,
     memory_budget: int | None = None,
-    num_images: int | None = None,
     fast_decoding: bool = True,
+    device: str | None = None,
+    num_callers: int = 1,
 ) -> Predictor:
     """The predictor for a model's name or file. Call it before numpy is imported, whose threads it limits."""
     limit_numpy(backend, threads)
-    source: Any = torch_runtime() if backend == "torch" else backend
-    content = load_model(model, say)
-    return Predictor(content, choose(content, source, threads, memory_budget, num_images), fast_decoding=fast_decoding)
-
-
-def torch_runtime() -> Any:
-    try:
-        from ..nn import executor
-    except ImportError as error:
-        raise UsageError(f"--backend torch: {error}; pip install 'mobilenet[train]', or choose another backend") from error
-    return executor
+    content, name = load_model(model, say), cast("Backend", backend)
+    runtime = choose(content, name, threads, memory_budget, device=device, num_callers=num_callers)
+    return Predictor(content, runtime, fast_decoding=fast_decoding)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ..charts import check_chart
-from ..engine.backends import limit_numpy
 from ..errors import UsageError
+from ..runtimes.backends import limit_numpy
 from ..zoo.load import load_model
 from .shell import command, json_option, print_json, progress, say, tell, threads_option
 from .tables import noise_table

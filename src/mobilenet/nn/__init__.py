@@ -5,7 +5,6 @@ from .network import (
     TorchNetwork,
     deeplabv3_mobilenet_v1,
     deeplabv3_mobilenet_v2,
-    executor,
     load,
     mobilenet_v1,
     mobilenet_v2,
@@ -14,6 +13,7 @@ from .network import (
     ssdlite_mobilenet_v1,
     ssdlite_mobilenet_v2,
 )
+from .runtime import executor
 
 __all__ = [
     "IntegerNetwork",

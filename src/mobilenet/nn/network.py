@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,16 +12,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .. import modelfile
 from ..errors import UsageError, assert_never
 from ..network import heads, mobilenet
-from ..network.cost import cost
-from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize, Resolution
+from ..network.layers import Add, Concat, Conv, GlobalPool, Linear, Network, Padding, Resize
 from ..zoo.load import load_model
 from .blocks import Block, ConvNorm, head_deviation, initialize
-
-if TYPE_CHECKING:
-    from ..tensors import Plain
 
 
 class TorchNetwork(nn.Module):
@@ -207,28 +202,3 @@ def load(source: str | Path, dropout: float = 0.2, norm_momentum: float = 0.1) -
     net = module(model.network, dropout, norm_momentum)
     net.load_arrays(model.tensors)
     return net.eval()
-
-
-class TorchRuntime:
-    """A model on torch's CPU kernels as an `engine.backends.Runtime`; a quantized model runs in float32, dequantized."""
-
-    name, precision, threads = "torch", "fp32", None
-
-    def __init__(self, model: modelfile.ModelFile) -> None:
-        self.network = model.network
-        net = module(model.network)
-        net.load_arrays(model.dequantized().tensors)
-        self.net = net.eval().taps(*model.network.outputs)
-
-    def __call__(self, images: Plain) -> dict[str, NDArray[np.float32]]:
-        """(N, 3, H, W) float32 -> each output by name."""
-        with torch.inference_mode():
-            return {name: value.numpy() for name, value in self.net(torch.from_numpy(np.asarray(images))).items()}
-
-    def planned_bytes(self, resolution: Resolution) -> int:
-        """Bytes of activations for one image, layer by layer: torch plans nothing."""
-        return cost(self.network, resolution).layerwise_bytes
-
-
-executor = TorchRuntime
-"""Makes a model's torch runtime: ``mobilenet.load(model, mobilenet.nn.executor)``."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..engine.backends import native
 from ..network.layers import GlobalPool, Network
+from ..runtimes.backends import in_floats
 from ..tasks.results import check_finite
 
 if TYPE_CHECKING:
@@ -15,20 +15,26 @@ if TYPE_CHECKING:
 
     from ..images.preprocessing import Decoded
     from ..modelfile import ModelFile
+    from ..runtimes.backends import Backend, MakeExecutor
 
 
 class Embedder:
-    """Runs the part of a model up to its features.
+    """Runs the part of a model up to its features, in float32.
+
+    Args:
+        backend, threads, device: as the whole model runs. A caller's own backend knows the whole model only; then the native
+            engine runs the part.
 
     Attributes:
         tap: the layer whose output they are, or whose mean over rows and columns.
     """
 
-    def __init__(self, model: ModelFile, threads: int | None) -> None:
+    def __init__(self, model: ModelFile, backend: Backend | MakeExecutor, threads: int | None, device: str | None) -> None:
         self.tap = features_of(model.network)
         part, tensors = model.network.until(self.tap), model.dequantized().tensors
         self.preprocessing = model.preprocessing
-        self.runtime = native(part, {name: tensors[name] for name in part.tensors()}, threads or 1)
+        name: str = "native" if callable(backend) else backend
+        self.runtime = in_floats(name, part, {each: tensors[each] for each in part.tensors()}, threads, device)
 
     def __call__(self, image: Decoded) -> NDArray[np.float32]:
         """An opened image (RGB, upright) -> (D,) float32."""

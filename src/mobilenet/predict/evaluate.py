@@ -16,7 +16,8 @@ from ..network.layers import Task
 from ..tasks.labels import Labels, without_unused
 from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics, Score
 from ..tasks.results import OutputError
-from .predictor import Predictor, load
+from .load import load
+from .predictor import Predictor
 
 
 @dataclass

@@ -6,16 +6,16 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..engine.backends import choose
 from ..errors import printable
 from ..network import catalog
 from ..network.cost import cost
+from ..runtimes.backends import choose
 from ..tasks.labels import Labels, without_unused
 from ..zoo.load import load_model
 
 if TYPE_CHECKING:
-    from ..engine.backends import Runtime
     from ..modelfile import ModelFile
+    from ..runtimes.backends import Runtime
 
 MAX_LABELS = 5  # that are listed as examples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from ..errors import UsageError, short_repr
 from ..modelfile import ModelFile, ModelFileError
@@ -14,27 +14,54 @@ from ..zoo import published
 from ..zoo.load import cached_file, is_file, load_model
 
 if TYPE_CHECKING:
-    from ..engine.backends import Runtime
+    from typing_extensions import TypedDict
+
+    from ..runtimes.backends import Backend, MakeExecutor, Runtime
+    from ..tasks.views import Views
+
+    class Settings(TypedDict, total=False):
+        backend: Backend | MakeExecutor
+        views: Views
+        threads: int | None
+        memory_budget: int | None
+        fast_decoding: bool
+        device: str | None
+
 
 P = TypeVar("P")
 MAX_LOADED = 4
 _loaded: dict[tuple[object, ...], object] = {}
 
 
-def origin_of(model: ModelFile, source: str | None, state: os.stat_result | None, *settings: object) -> tuple[object, ...]:
-    """(source, mark, *settings) for `predictor.load_again`.
+class Loaded(NamedTuple):
+    """How a predictor was loaded.
 
-    The source is the absolute path of a model file that has not changed since it was read, or a model's name if its file is in
-    the cache; then the mark says which content the other process must find there. Otherwise it is the model, and there is no
-    mark.
+    Attributes:
+        load_again: makes it in another process, from what `origin` returns.
+        source: the name or the path that `load` was given; None for a whole model.
+        state: of the file when it was read, or None.
+        settings: the other arguments of `load`.
     """
-    if source is not None:
-        path = file_of(source)
-        if is_file(source) and is_same(state, path):
-            return os.path.abspath(path), mark_of(path), *settings
-        if not is_file(source) and os.path.isfile(path):
-            return source, mark_of(path), *settings
-    return model, None, *settings
+
+    load_again: Callable[..., object]
+    source: str | None
+    state: os.stat_result | None
+    settings: Settings
+
+    def origin(self, model: ModelFile) -> tuple[str | ModelFile, str | None, Settings]:
+        """(source, mark, settings) for `load_again`.
+
+        The source is the absolute path of a model file that has not changed since it was read, or a model's name if its file is
+        in the cache; then the mark says which content the other process must find there. Otherwise it is the model, and there
+        is no mark.
+        """
+        if self.source is not None:
+            path = file_of(self.source)
+            if is_file(self.source) and is_same(self.state, path):
+                return os.path.abspath(path), mark_of(path), self.settings
+            if not is_file(self.source) and os.path.isfile(path):
+                return self.source, mark_of(path), self.settings
+        return model, None, self.settings
 
 
 def file_of(source: str) -> str:
@@ -57,26 +84,20 @@ def picklable(runtime: Runtime) -> Runtime:
     return runtime
 
 
-def once_loaded(load: Callable[..., P], source: str | ModelFile, mark: str | None, *settings: object) -> P:
+def once_loaded(load: Callable[..., P], source: str | ModelFile, mark: str | None, settings: Settings) -> P:
     """A predictor of the file or the name that `origin_of` gave, or of a whole model.
 
     A pool unpickles the same predictor for each of its tasks, so the last ones of this process are kept; not those of whole
     models, which are large. Each caller gets a copy, which shares model and runtime.
     """
-    backend, views, threads, memory_budget, fast_decoding = settings
-
-    def loaded() -> P:
-        limits = {"threads": threads, "memory_budget": memory_budget}
-        return load(source, backend, views, **limits, fast_decoding=fast_decoding)
-
     if mark is None or isinstance(source, ModelFile):
-        return loaded()
+        return load(source, **settings)
     check_mark(source, mark)
-    key = (source, mark, backend, repr(views), threads, memory_budget, fast_decoding)
+    key = (source, mark, *((name, repr(value) if name == "views" else value) for name, value in settings.items()))
     if key not in _loaded:
         if len(_loaded) >= MAX_LOADED:
             _loaded.clear()
-        _loaded[key] = loaded()
+        _loaded[key] = load(source, **settings)
     return copy(cast(P, _loaded[key]))
 
 

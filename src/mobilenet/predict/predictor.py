@@ -1,48 +1,38 @@
-"""From a name or a file to results: load a model once, then call it with images."""
+"""A loaded model, which is called with images and gives results."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
-from ..engine.backends import Backend, Executor, as_runtime, choose
 from ..errors import UsageError, short_repr
 from ..images.open import ImageError, open_image
 from ..images.reduced import open_reduced
 from ..modelfile import ModelFile, ModelFileError
+from ..runtimes.backends import as_runtime, check_count
 from ..tasks.classification import ClassificationDecoder
 from ..tasks.results import Decoder, OutputError, check_finite
 from ..tasks.views import ONE_VIEW, Views
 from ..values import replace
-from ..zoo.load import load_model
-from .arguments import check_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import TypedDict, TypeVar as TypeVarWithDefault, Unpack
+    from typing_extensions import TypeVar as TypeVarWithDefault
 
-    from ..engine.backends import Runtime
     from ..errors import MobilenetError
     from ..images.preprocessing import Decoded
     from ..images.sources import Source
     from ..network.layers import Task
-    from ..tasks.classification import Classification
-    from ..tasks.detection import DetectionDecoder, Detections
+    from ..runtimes.backends import Executor, Runtime
+    from ..tasks.detection import DetectionDecoder
     from ..tasks.results import Result
     from ..tasks.segmentation import Segmentation
     from .embedding import Embedder
     from .info import Info
+    from .origin import Loaded
 
-    class EngineSettings(TypedDict, total=False):
-        threads: int | None
-        memory_budget: int | None
-        fast_decoding: bool
-
-    MakeExecutor = Callable[[ModelFile], Executor]
     Report = Callable[[MobilenetError], None]
     R_co = TypeVarWithDefault("R_co", bound=Result, covariant=True, default=Result)
 else:
@@ -58,7 +48,7 @@ class Predictor(Generic[R_co]):
     Attributes:
         model: the content of the model file.
         labels: names of the classes, as in results: `coco` has 80. `label_ids` are ImageNet's or COCO's own ids, if known.
-        runtime: what runs the network (see `engine.backends.Runtime`).
+        runtime: what runs the network (see `runtimes.backends.Runtime`).
         views: scales and mirror images that a segmenter averages.
         fast_decoding: whether a JPEG whose sides are at least twice what the network needs is decoded at a half, a quarter or
             an eighth of its size: several times faster, a little less exact. Boxes and masks are in the image's own pixels.
@@ -76,9 +66,8 @@ class Predictor(Generic[R_co]):
     decode: Decoder[Result]
     _detect: DetectionDecoder | None = None
     _average: Callable[[Runtime, Decoded, Views], Segmentation] | None = None
-    # What `load` was given, and the state of the file that it read.
-    _loaded: tuple[str | None, os.stat_result | None, Unpack[tuple[object, ...]]] | None = None
     _embedder: Embedder | None = None
+    _loaded: Loaded | None = None
 
     def __init__(
         self: Predictor[Result], model: ModelFile, executor: Executor, views: Views = ONE_VIEW, fast_decoding: bool = True
@@ -227,7 +216,7 @@ class Predictor(Generic[R_co]):
 
         A classifier's are the inputs of its last layer (MobileNetV2 1.0: D = 1280, all at least 0), those of a detector or
         segmenter the means over the last map of its backbone. The closer two images' vectors point in one direction, the more
-        they show the same. The native engine computes them, in float32 for a quantized model too; nothing after the layer runs.
+        they show the same. The backend computes them, in float32 for a quantized model too; nothing after the layer runs.
 
         Args:
             image: as for a call.
@@ -235,7 +224,9 @@ class Predictor(Generic[R_co]):
         if self._embedder is None:
             from .embedding import Embedder
 
-            self._embedder = Embedder(self.model, self.runtime.threads)
+            settings = self._loaded.settings if self._loaded is not None else {}
+            backend, device = settings.get("backend", "native"), settings.get("device")
+            self._embedder = Embedder(self.model, backend, self.runtime.threads, device)
         embedder = self._embedder
         from ..images.sources import as_many, open_source
 
@@ -281,118 +272,16 @@ class Predictor(Generic[R_co]):
         return self.__copy__()  # model and runtime are never changed
 
     def __reduce__(self) -> tuple[object, ...]:
-        from .origin import origin_of, picklable
+        if self._loaded is not None:
+            return self._loaded.load_again, self._loaded.origin(self.model)
+        from .origin import picklable
 
-        if self._loaded is None:
-            return Predictor, (self.model, picklable(self.runtime), self.views, self.fast_decoding)
-        return load_again, origin_of(self.model, *self._loaded)
-
-
-@overload
-def load(
-    source: Literal["imagenet"] = ...,
-    backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
-    *,
-    task: Literal["classification"] | None = ...,
-    **settings: Unpack[EngineSettings],
-) -> Predictor[Classification]: ...
-@overload
-def load(
-    source: Literal["coco"],
-    backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
-    *,
-    task: Literal["detection"] | None = ...,
-    **settings: Unpack[EngineSettings],
-) -> Predictor[Detections]: ...
-@overload
-def load(
-    source: Literal["voc", "voc-small"],
-    backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
-    *,
-    task: Literal["segmentation"] | None = ...,
-    **settings: Unpack[EngineSettings],
-) -> Predictor[Segmentation]: ...
-@overload
-def load(
-    source: str | Path | ModelFile,
-    backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
-    *,
-    task: Literal["classification"],
-    **settings: Unpack[EngineSettings],
-) -> Predictor[Classification]: ...
-@overload
-def load(
-    source: str | Path | ModelFile,
-    backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
-    *,
-    task: Literal["detection"],
-    **settings: Unpack[EngineSettings],
-) -> Predictor[Detections]: ...
-@overload
-def load(
-    source: str | Path | ModelFile,
-    backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
-    *,
-    task: Literal["segmentation"],
-    **settings: Unpack[EngineSettings],
-) -> Predictor[Segmentation]: ...
-@overload
-def load(
-    source: str | Path | ModelFile,
-    backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
-    *,
-    task: None = ...,
-    **settings: Unpack[EngineSettings],
-) -> Predictor[Result]: ...
-def load(
-    source: str | Path | ModelFile = "imagenet",
-    backend: Backend | MakeExecutor = "native",
-    views: Views = ONE_VIEW,
-    *,
-    task: Literal["classification", "detection", "segmentation"] | None = None,
-    threads: int | None = None,
-    memory_budget: int | None = None,
-    fast_decoding: bool = True,
-) -> Predictor[Result]:
-    """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
-
-    A type checker knows the results of "imagenet", "coco", "voc" and "voc-small", and of every model with its `task`.
-
-    Args:
-        backend: "native" (the engine; TensorFlow's integer models run on their numpy reference), "reference" (numpy; in
-            integers if the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized), or a
-            function that makes an executor from a model (such as `mobilenet.nn.executor`).
-        views: scales and mirror images that a segmenter averages.
-        task: what the model must do: "classification", "detection" or "segmentation".
-        threads: that work on one image; the native engine uses every core by default.
-        memory_budget: bytes that the native engine's activations may take for one image.
-        fast_decoding: see `Predictor`.
-
-    Raises:
-        MobilenetError: an unknown name, a damaged file, a failed download; a model for another task; `threads` or
-            `memory_budget` that are too small, or for a runtime that cannot honor them.
-    """
-    model = source if isinstance(source, ModelFile) else load_model(source)
-    if task not in (None, model.network.task):
-        raise UsageError(f"task {short_repr(task)}: this model does {model.network.task}; leave it out, or give another model")
-    predictor = Predictor(model, choose(model, backend, threads, memory_budget), views, fast_decoding)
-    if memory_budget is not None:
-        predictor.activation_bytes()  # the plan, which is refused here and not with the first image
-    file = None if isinstance(source, ModelFile) else os.fspath(source)
-    state = None if file is None or not os.path.isfile(file) else os.stat(file)
-    predictor._loaded = (file, state, backend, views, threads, memory_budget, fast_decoding)
-    return predictor
+        return Predictor, (self.model, picklable(self.runtime), self.views, self.fast_decoding)
 
 
-def load_again(source: str | ModelFile, mark: str | None, *settings: object) -> Predictor[Result]:
-    """In another process: the predictor of which `origin.origin_of` made this."""
-    from .origin import once_loaded
-
-    return once_loaded(load, source, mark, *settings)
+def check_settings(threshold: float | None, top: int | None) -> None:
+    """UsageError for a threshold outside of 0 to 1, or a `top` that is no integer above 0."""
+    check_count("top", top, "leave it out for all")
+    valid = isinstance(threshold, (int, float)) and not isinstance(threshold, bool) and 0 <= threshold <= 1
+    if threshold is not None and not valid:
+        raise UsageError(f"threshold {short_repr(threshold)}: must be a number from 0 to 1, for example 0.5")

@@ -17,9 +17,9 @@ from ..tasks.results import OutputError
 from ..values import Value
 
 if TYPE_CHECKING:
-    from ..engine.backends import Runtime
     from ..images.preprocessing import Decoded
     from ..network.layers import Resolution
+    from ..runtimes.backends import Runtime
     from ..tasks.results import Prediction
     from ..tensors import Array, Plain
     from .drawn import DrawnFolder

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine.backends import default_threads, native
 from ..errors import MobilenetError
 from ..network.grid import byte_tensors
+from ..runtimes.backends import default_threads, native
 from .draft import Draft, Reals
 
 if TYPE_CHECKING:

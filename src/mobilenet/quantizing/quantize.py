@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import modelfile
-from ..engine.backends import check_count, choose
 from ..images.find import find_inputs
 from ..images.open import ImageError, open_image
 from ..modelfile import ModelFile
 from ..network.grid import GridQuantization, Pixels
 from ..predict.evaluate import Evaluation, evaluate
 from ..predict.predictor import Predictor
+from ..runtimes.backends import check_count, choose
 from ..values import replace
 from ..zoo.load import load_model
 from .assemble import assemble

@@ -9,12 +9,12 @@ from PIL import Image
 
 from ...charts import chart
 from ...drawing.draw import draw
-from ...engine.backends import choose
 from ...errors import printable
 from ...images.write import write_image
 from ...modelfile import ModelFile
 from ...nn import executor
 from ...predict.predictor import Predictor
+from ...runtimes.backends import choose
 from ..input import CorruptImage, Dataset
 from .log import LOG, read
 from .scoring import Evaluation

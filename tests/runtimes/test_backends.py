@@ -14,11 +14,11 @@ from support.quantized import quantized
 from support.weights import random_tensors
 
 import mobilenet
-from mobilenet.engine import backends as backend
 from mobilenet.engine.reference import Reference
 from mobilenet.errors import UsageError
 from mobilenet.network.cost import cost
 from mobilenet.network.mobilenet import mobilenet_v2
+from mobilenet.runtimes import backends as backend
 
 NETWORK = mobilenet_v2(0.35, resolution=33, classes=10)
 

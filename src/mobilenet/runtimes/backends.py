@@ -9,9 +9,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, overload, runtime_checkable
 
+from ..engine.cores import available_cores, threads_asked_for
 from ..errors import UsageError, short_repr
 from ..tensors import built
-from .cores import available_cores, threads_asked_for
 
 if TYPE_CHECKING:
     from ..modelfile import ModelFile
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from ..network.layers import Network, Resolution
     from ..tensors import Array, Floats, Plain
 
-Backend = Literal["native", "reference", "dequantized"]
+Backend = Literal["native", "reference", "dequantized", "onnxruntime", "openvino", "torch"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+OWN_BACKENDS = ("native", "reference", "dequantized")
+"""The others are other libraries', see `others.OTHERS`, which is not imported for one photo."""
 MAX_IMAGES_ON_ONE_THREAD = 5
 """Up to this many images, starting more threads costs more than it saves."""
 NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -31,7 +33,7 @@ class Runtime(Protocol):
     """A network that is ready to run: the native engine, a numpy reference, another library, a caller's own function.
 
     Attributes:
-        name: for reports, "native", "reference", "int8 reference", "torch" or "custom".
+        name: for reports, "native", "reference", "int8 reference", "onnxruntime", "torch on cuda:0", "custom" ...
         precision: of the arithmetic, "fp32" or "int8".
         threads: that work on one image; None if the library behind it decides.
     """
@@ -76,36 +78,51 @@ class Custom:
 
 Executor = Runtime | Callable[["Floats"], Mapping[str, "Array"]]
 """A runtime, or any function that can be one (see `Custom`)."""
+MakeExecutor = Callable[["ModelFile"], Executor]
 
 
 def choose(
     model: ModelFile,
-    backend: Backend | Callable[[ModelFile], Executor] = "native",
+    backend: Backend | MakeExecutor = "native",
     threads: int | None = None,
     memory_budget: int | None = None,
     num_images: int | None = None,
+    device: str | None = None,
+    num_callers: int = 1,
 ) -> Runtime:
     """The runtime for `model`.
 
     Args:
         backend: "native": the native engine; a published integer model of TensorFlow runs on its numpy reference.
             "reference": numpy, in integers if the model is quantized. "dequantized": the native engine in float32, with the
-            numbers that the integers of a quantized model stand for. Or a function that makes an executor from the model.
-        threads: that work on one image; by default one for a few images, else every core.
+            numbers that the integers of a quantized model stand for. "onnxruntime", "openvino", "torch": another library, in
+            float32 too. Or a function that makes an executor from the model.
+        threads: that work on one image; by default one for a few images, else every core. torch keeps its own number.
         memory_budget: bytes that the native engine's activations may take for one image.
         num_images: how many images will come, if that is known.
+        device: "cpu", or what the other libraries call another device, such as "cuda".
+        num_callers: how many threads will call the runtime at once; more than that may wait for each other.
 
     Raises:
-        UsageError: no such backend; `threads` or `memory_budget` that is no integer above 0, or for a runtime that cannot
-            honor it.
+        UsageError: no such backend, or a package that it needs is missing; no such device; `threads` or `memory_budget` that is
+            no integer above 0; a setting for a runtime that cannot honor it.
     """
     check_count("threads", threads, "leave it out for all cores")
     check_count("memory_budget", memory_budget, "give a number of bytes, for example 2_000_000")
     if callable(backend):
         refuse_settings("a caller's own backend", threads, memory_budget)
+        refuse_device("a caller's own backend", device)
         return as_runtime(model.network, backend(model))
     if backend not in BACKENDS:
-        raise UsageError(f"no backend is called {backend!r}; there is {', '.join(BACKENDS)}")
+        from .others import with_extras
+
+        raise UsageError(f"no backend is called {short_repr(backend)}; there is {', '.join(OWN_BACKENDS)}, {with_extras()}")
+    if backend not in OWN_BACKENDS:
+        refuse_budget(backend, memory_budget)
+        warn_of_more_threads_than_cores(threads)
+        threads = default_threads(num_images) if threads is None and backend != "torch" else threads
+        return in_floats(backend, model.network, model.dequantized().tensors, threads, device, num_callers)
+    refuse_device(f"the backend {backend}", device)
     if backend == "dequantized":
         model, backend = model.dequantized(), "native"
     quantization = own_integers(model)
@@ -118,7 +135,7 @@ def choose(
     refuse_settings("the numpy reference", threads, memory_budget)
     if model.quantization is not None:
         return integer_reference(model)
-    from .reference import Reference
+    from ..engine.reference import Reference
 
     return Reference(model.network, model.tensors)
 
@@ -138,10 +155,10 @@ def integer_reference(model: ModelFile) -> Runtime:
 
     quantization = model.quantization
     if isinstance(quantization, Quantization):
-        from .reference_int8 import Int8Reference
+        from ..engine.reference_int8 import Int8Reference
 
         return Int8Reference(model.network, model.tensors, quantization)
-    from .reference_grid import GridReference
+    from ..engine.reference_grid import GridReference
 
     assert quantization is not None
     return GridReference(model.network, model.tensors, quantization)
@@ -159,13 +176,39 @@ def native(
     The reference of float32 tensors, with a warning, if it is not built.
     """
     if not built():
-        from .reference import Reference
+        from ..engine.reference import Reference
 
         warn_of_the_reference()
         return Reference(network, tensors)
-    from .native import Native
+    from ..engine.native import Native
 
     return Native(network, tensors, threads, memory_budget, quantization)
+
+
+def in_floats(
+    backend: str,
+    network: Network,
+    tensors: Mapping[str, Floats],
+    threads: int | None,
+    device: str | None = None,
+    num_callers: int = 1,
+) -> Runtime:
+    """The runtime of a backend's name for a network, or a part of one, in float32.
+
+    Raises:
+        UsageError: a package that it needs is missing, or it has no such device.
+    """
+    match backend:
+        case "reference":
+            from ..engine.reference import Reference
+
+            return Reference(network, tensors)
+        case "native" | "dequantized":
+            return native(network, tensors, threads or 1)
+        case _:
+            from .others import make
+
+            return make(backend, network, tensors, threads, device, num_callers)
 
 
 def as_runtime(network: Network, executor: Executor) -> Runtime:
@@ -178,14 +221,21 @@ def default_threads(num_images: int | None = None) -> int:
     return 1 if num_images is not None and num_images <= MAX_IMAGES_ON_ONE_THREAD else available_cores()
 
 
+def divides_itself(backend: str, device: str | None = None) -> bool:
+    """Whether a runtime has every core work on one image by itself, so that several callers would not be faster."""
+    return (
+        backend == "reference" or (backend == "torch" and device in (None, "cpu")) or (backend in OWN_BACKENDS and not built())
+    )
+
+
 def limit_numpy(backend: str, threads: int | None) -> None:
     """Sets the threads of numpy's linear algebra, for a program: they are read when numpy is loaded, so call this before.
 
-    With "native" and "dequantized" it is one: beside the engine more would be idle, and a quantized model's numpy reference was
-    seen to be faster on one as well. Other backends keep every core by default.
+    Beside a runtime with threads of its own it is one: more would be idle, and a quantized model's numpy reference was seen to
+    be faster on one as well. "reference" and "torch" keep every core by default.
     """
     threads_asked_for()  # the user's own OMP_NUM_THREADS, read before this function replaces it
-    if threads is None and backend in ("native", "dequantized") and built():
+    if threads is None and not divides_itself(backend):
         threads = 1
     if threads is not None:
         os.environ.update(dict.fromkeys(NUMPY_THREADS, str(threads)))
@@ -193,12 +243,22 @@ def limit_numpy(backend: str, threads: int | None) -> None:
 
 def refuse_settings(runtime: str, threads: int | None, memory_budget: int | None) -> None:
     """UsageError for settings that only the engine honors; `threads` may be what numpy was limited to."""
+    refuse_budget(runtime, memory_budget)
+    if threads is not None and os.environ.get(NUMPY_THREADS[0]) != str(threads):
+        raise UsageError(f"threads {threads}: {runtime} has as many as OMP_NUM_THREADS says when numpy is loaded; leave it out")
+
+
+def refuse_budget(runtime: str, memory_budget: int | None) -> None:
     if memory_budget is not None:
         raise UsageError(
             f"memory_budget {memory_budget}: {runtime} plans no memory; leave it out, or run a float model natively"
         )
-    if threads is not None and os.environ.get(NUMPY_THREADS[0]) != str(threads):
-        raise UsageError(f"threads {threads}: {runtime} has as many as OMP_NUM_THREADS says when numpy is loaded; leave it out")
+
+
+def refuse_device(runtime: str, device: str | None) -> None:
+    if device not in (None, "cpu"):
+        others = " or ".join(name for name in BACKENDS if name not in OWN_BACKENDS)
+        raise UsageError(f"device {short_repr(device)}: {runtime} runs on the processor; leave it out, or choose {others}")
 
 
 def check_count(name: str, value: object, remedy: str) -> None:
@@ -233,6 +293,6 @@ def warn_of_the_reference() -> None:
 
 def planned_bytes(network: Network, threads: int = 1) -> int:
     """Bytes of activations that the engine plans for one image of `network.resolution`. Needs no native core."""
-    from .plan.budget import best_plan
+    from ..engine.plan.budget import best_plan
 
     return best_plan(network, network.resolution, threads, None).bytes
