@@ -21,6 +21,11 @@ def published_model(name: str):
         pytest.skip(str(error))
 
 
+def images(network: Network, count: int = 1, seed: int = 1) -> np.ndarray:
+    """(count, 3, H, W) float32 noise of the network's own size."""
+    return np.random.default_rng(seed).standard_normal((count, 3, *network.resolution)).astype(np.float32)
+
+
 def random_tensors(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
     """Weights that keep activations between ReLU6's ends: He-scaled, with batch norm that really shifts and scales."""
     generator = np.random.default_rng(seed)
