@@ -11,9 +11,7 @@ A name is imported when it is first used, so that ``import mobilenet`` costs not
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # type checkers take it for true; typing itself takes 5 ms, in which Ctrl-C would print a traceback
 if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     from .convert.convert import convert_weights as convert_weights
     from .drawing.draw import draw as draw
@@ -79,18 +77,20 @@ __all__ = list(HOMES)
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name == "__version__":
         from importlib.metadata import version
 
         return version(__name__)
     if name == "nn":
         try:
-            return importlib.import_module(".nn", __name__)
+            return import_module(".nn", __name__)
         except ImportError as error:
             raise ImportError(f"mobilenet.nn needs torch ({error}); pip install 'mobilenet[train]'") from error
     if name not in HOMES:
         raise AttributeError(f"module 'mobilenet' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{HOMES[name]}", __name__), name)
+    return getattr(import_module(f".{HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -7,10 +7,12 @@ Ctrl-C, SIGTERM and a closed pipe behind stdout end it as they end other Unix to
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+
+TYPE_CHECKING = False  # as in the package itself: what is imported before `run` is the time in which Ctrl-C is Python's
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 
 def skip_last_collection() -> None:
@@ -27,6 +29,12 @@ class Stopped(BaseException):
 
 def run() -> NoReturn:
     """Runs the command, and ends the process."""
+    import _signal  # type: ignore[import-not-found]  # `signal` without its enums, for whose import there is a handler then
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    import signal
+
     process = os.getpid()
     received: list[int] = []
 
@@ -86,6 +94,8 @@ def command() -> int:
 
 def end_by(number: int) -> NoReturn:
     """Ends this process by a signal, so that whoever started it sees why it ended."""
+    import signal
+
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)  # what is left in stdout's buffer has no reader
     if os.name == "posix":

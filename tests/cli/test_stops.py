@@ -24,6 +24,13 @@ TOLD = [*COMMAND[:-1], "from mobilenet.__main__ import run; import sys; print(fi
 MOMENTS = 1  # random ones, at which each command is stopped
 
 
+def test_little_is_imported_before_a_signal_has_its_handler():
+    """In that time Ctrl-C prints Python's traceback: these would make it several times as long."""
+    code = "import sys; import mobilenet.__main__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"typing", "re", "enum", "signal", "click"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["cost", "mobilenet_v2"], ["--help"]])
 def test_a_closed_pipe_ends_it_by_sigpipe(arguments):
     """As `| head -1`, which has left before the command writes."""
