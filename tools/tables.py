@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import measure_trust
+import trust_tables
+from markdown_table import markdown
 
 from mobilenet.bench import history
 from mobilenet.network.cost import cost
@@ -17,11 +18,6 @@ from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [header, ("---", *("---:",) * (len(header) - 1)), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def processor(row: dict[str, Any]) -> str:
@@ -253,50 +249,6 @@ def download() -> str:
     )
 
 
-def trust() -> str:
-    """Each finding of the review, its test, what happened before and what happens now."""
-    row = history.rows(ROOT, "trust")[-1]
-    rows = []
-    for finding in measure_trust.FINDINGS:
-        files = [each for each in row["files"] if each["finding"] == finding.number]
-        now = [finding.now] * bool(finding.now)
-        if files:
-            seconds, megabytes = (max(each[key] for each in files) for key in ("seconds", "megabytes"))
-            count = f"{len(files)} files" if len(files) > 1 else "refused"
-            now.append(f"{count}: one line, at most {seconds:.2f} s and {megabytes:.0f} MB")
-        rows.append((str(finding.number), finding.what, finding.before, "; ".join(now), f"`tests/{finding.test}`"))
-    return markdown(("", "what was tried", "before", "now", "test"), rows) + (
-        f"\n\nSeconds of processor time and MB above the process's start, the most of any file. {row['date']}, {row['commit']}."
-    )
-
-
-def hostile_files() -> str:
-    """Every aimed file with what refusing it takes."""
-    row = history.rows(ROOT, "trust")[-1]
-    rows = [
-        (f"`{each['file']}`", f"{each['bytes']:,}", each["command"], f"{each['seconds']:.2f}", f"{each['megabytes']:.0f}",
-         each["line"].removeprefix("mobilenet: ").replace("|", "\\|").replace("<", "&lt;")[:110] + "...")
-        for each in row["files"]
-    ]  # fmt: skip
-    return markdown(("file", "bytes", "command", "s", "MB", "its line"), rows)
-
-
-def fuzzing() -> str:
-    """All recorded runs of each harness together."""
-    rows, total, failures = [], 0, 0
-    recorded: dict[str, list[dict[str, Any]]] = {}
-    for row in history.rows(ROOT, "fuzz"):
-        recorded.setdefault(row["name"], []).append(row)
-    for name, runs in recorded.items():
-        executions, units = (sum(run[key] for run in runs) for key in ("executions", "units"))
-        failed = sum(run["failures"] for run in runs)
-        growth = (f"{runs[0]['start'][i]:,} to {max(run['end'][i] for run in runs):,}" for i in (0, 1))
-        rows.append((f"`{name}`", f"{executions:,}", *growth, f"{units:,}", str(failed)))
-        total, failures = total + executions, failures + failed
-    rows.append(("together", f"{total:,}", "", "", "", str(failures)))
-    return markdown(("harness", "executions", "edges", "features", "new inputs", "failures"), rows)
-
-
 def whole() -> str:
     """The last record of every model and size: file to answer, beside ONNX Runtime with its users' usual code."""
     last: dict[tuple[str, float], dict[str, dict[str, Any]]] = {}
@@ -331,11 +283,12 @@ def fast_decoding() -> str:
 
 
 FUNCTIONS = (
-    bench, costs, download, fast_decoding, fuzzing, hostile_files, install, ledger, photo, scores, speed, start, training,
-    training_speed, trust, vision, whole,
+    *trust_tables.FUNCTIONS,
+    bench, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
+    training, training_speed, vision, whole,
 )  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
-FILES = ("README.md", "docs/benchmarks.md", "docs/fuzzing.md", "docs/training.md", "docs/trust.md")
+FILES = ("README.md", "docs/benchmarks.md", "docs/engine.md", "docs/fuzzing.md", "docs/training.md", "docs/trust.md")
 
 
 def filled(text: str) -> str:

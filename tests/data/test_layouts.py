@@ -18,6 +18,7 @@ from support.archives import GHOSTSCRIPT, eps_in_a_tar, sparse_in_a_tar
 from support.datasets import open_dataset
 
 from mobilenet.data import MaskFile, coco_truth
+from mobilenet.errors import MobilenetError
 from mobilenet.images.open import ImageError
 from mobilenet.tasks.detection import Detections
 from mobilenet.tasks.metrics import MeanAP
@@ -355,6 +356,7 @@ def test_hugging_face_parts_and_classes_without_the_library(tmp_path, monkeypatc
     ]
     parts = {"train": Table(rows), "validation": Table(rows[:1]), "extra": Table()}
     module = types.ModuleType("datasets")
+    module.__version__ = "2.20.0"
     module.Image = dict
     module.load_dataset = {"user/pets": parts, "flat": Table(rows), "bare": Table([{"img": {}, "label": -1}])}.__getitem__
     monkeypatch.setitem(sys.modules, "datasets", module)
@@ -375,6 +377,17 @@ def test_hugging_face_parts_and_classes_without_the_library(tmp_path, monkeypatc
         open_dataset("hf:flat", "classification", "val")
     with pytest.raises(ValueError, match=r"images without a label \(class -1\)"):
         open_dataset("hf:bare", "classification")
+    with pytest.raises(MobilenetError, match=r"hf:none: cannot be loaded \(KeyError: 'none'\)"):
+        open_dataset("hf:none", "classification")
+
+
+@pytest.mark.parametrize("version", ["2.19.2", "2.9", "1.18.4"])
+def test_a_library_that_runs_a_datasets_script_is_refused(version, monkeypatch):
+    module = types.ModuleType("datasets")
+    module.__version__ = version
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    with pytest.raises(MobilenetError, match="runs a dataset's own code"):
+        open_dataset("hf:user/pets", "classification")
 
 
 def test_hugging_face_tables(tmp_path):

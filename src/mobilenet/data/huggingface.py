@@ -15,6 +15,8 @@ from .records import Computed, ImageSource, ListedRecords
 
 HUB = "hf:"
 """Before the name of a dataset on Hugging Face's hub."""
+SAFE_VERSION = (2, 20)
+"""Of `datasets`. Before it, a dataset on the hub may hold a script that loading it runs."""
 
 
 class HuggingFace(DatasetLayout):
@@ -36,10 +38,17 @@ class HuggingFace(DatasetLayout):
             raise UsageError(
                 f"{path}: reading it needs Hugging Face's library; pip install 'mobilenet[huggingface]'"
             ) from error
-        if self.source.startswith(HUB):
-            loaded = self.datasets.load_dataset(self.source.removeprefix(HUB))
-        else:
-            loaded = self.datasets.load_from_disk(str(path))
+        version = str(self.datasets.__version__)
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < SAFE_VERSION:
+            raise UsageError(f"{path}: datasets {version} runs a dataset's own code; pip install -U 'mobilenet[huggingface]'")
+        try:
+            if self.source.startswith(HUB):
+                loaded = self.datasets.load_dataset(self.source.removeprefix(HUB))
+            else:
+                loaded = self.datasets.load_from_disk(str(path))
+        except Exception as error:  # of the library, of its parsers, of the network
+            reason = f"{type(error).__name__}: {error}"
+            raise DataError(f"{self.source}: cannot be loaded ({reason}); check its name, or save it again") from error
         if hasattr(loaded, "keys"):  # a dict of parts
             tables = {split: next((loaded[name] for name in names if name in loaded), None) for split, names in SPLITS.items()}
             self.tables: dict[Split | None, Any] = {split: table for split, table in tables.items() if table is not None}
