@@ -29,6 +29,7 @@ TOWER = [
     "export",
     "convert", "convert/readers",
     "engine", "engine/plan",
+    "checking",
     "data",
     "modelfile",
     "tensorfile",

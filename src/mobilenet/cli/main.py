@@ -21,6 +21,7 @@ class Entry(Value):
 
 COMMANDS = {
     "bench": Entry("bench", "Time the engine and other runtimes on the same weights and image."),
+    "check": Entry("check", "Tell what labeled images hold, and what is wrong with them."),
     "convert": Entry("convert", "Convert weights of other libraries to a model file."),
     "cost": Entry("network", "Count parameters, multiply-adds and activation memory, layer by layer."),
     "evaluate": Entry("evaluate", "Score a model on labeled images."),

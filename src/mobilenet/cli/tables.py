@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from ..bench.measure import EngineTime
     from ..bench.roofline import LayerTime
     from ..bench.whole import WholeTime
+    from ..checking.report import Report as DataReport
     from ..network.cost import Cost
     from ..quantizing.report import Report
     from ..zoo.published import Published
+
+MAX_CLASSES = 100  # that a table lists
 
 
 def ledger_table(ledger: Cost) -> str:
@@ -140,3 +143,21 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[
     rows = [[printable(cell) for cell in row] for row in rows]
     text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
     return text
+
+
+def data_table(report: DataReport) -> str:
+    """The parts of a data set side by side: images, objects, sizes, and how many there are of each class."""
+    parts = report.parts
+    rows = [("images", *(f"{part.images:,}" for part in parts.values()))]
+    if report.task == "detection":
+        rows.append(("objects", *(f"{part.objects or 0:,}" for part in parts.values())))
+        rows.append(("images without objects", *(f"{part.without_objects or 0:,}" for part in parts.values())))
+    for name in ("smallest", "median", "largest"):
+        if any(part.sizes for part in parts.values()):
+            sizes = (part.sizes.get(name, (0, 0)) for part in parts.values())
+            rows.append((f"{name} image", *(f"{width} x {height}" for width, height in sizes)))
+    for label in report.classes[:MAX_CLASSES] if any(part.classes for part in parts.values()) else ():
+        rows.append((f"  {label}", *(f"{part.classes.get(label, 0):,}" for part in parts.values())))
+    if len(report.classes) > MAX_CLASSES:
+        rows.append((f"  ... and {len(report.classes) - MAX_CLASSES} more classes", *("" for _ in parts)))
+    return table(rows, ("", *parts), ("left", *["right"] * len(parts)))

@@ -65,7 +65,8 @@ class CsvList(DatasetLayout):
             return (("detection",) if Columns.of(_header(path)).box else ("classification",)) if named else ()
         for file in _files(path).values():
             columns = Columns.of(_header(file))
-            if columns.path is not None and columns.label is not None:
+            is_one = columns.path is not None and columns.label is not None
+            if is_one or (file.name in FILES and (columns.path is not None or columns.label is not None)):
                 return ("detection",) if columns.box else ("classification",)
         return ()
 

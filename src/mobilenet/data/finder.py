@@ -39,6 +39,7 @@ class ImageFinder:
 
     def __init__(self, roots: Iterable[str | os.PathLike[str]], findings: Findings) -> None:
         self.roots, self.findings = list(dict.fromkeys(str(root) for root in roots)), findings
+        self.lost = set[str]()  # paths of images that are nowhere
         self.by_stem: dict[str, list[str]] | None = None
 
     def find(self, name: str) -> str:
@@ -54,7 +55,9 @@ class ImageFinder:
         found = self._nearest(plain)
         if found is None:
             self.findings.add("image_missing", name)
-            return os.path.join(self.roots[0], plain)
+            path = os.path.join(self.roots[0], plain)
+            self.lost.add(path)
+            return path
         if os.path.basename(found) == os.path.basename(plain):
             self.findings.add("image_moved", name)
         else:

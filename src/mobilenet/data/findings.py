@@ -11,7 +11,7 @@ KINDS: Mapping[str, str] = MappingProxyType({
     "image_missing": "images that the labels name are not there: left out",
     "image_moved": "images were found by the end of their path, which is that of another machine or folder",
     "image_spelling": "images were found by a name of another spelling (case, accents, suffix)",
-    "image_repeated": "images are named twice with the same labels: read once",
+    "image_repeated": "images are listed more than once: read once",
     "label_missing": "images have no file of labels: taken as images without objects",
     "mask_missing": "images have no mask: left out",
     "label_empty": "files of labels are empty: images without objects",

@@ -173,11 +173,12 @@ class Columns:
 @dataclass(frozen=True)
 class Frame:
     """How labels lie on an image: multiplied by `scale` they are in pixels of an image of `size` (width, height), which
-    `orientation` turns upright."""
+    `orientation` turns upright. `resized` says that the image has another size than its labels state."""
 
     scale: tuple[float, float]
     size: tuple[int, int]
     orientation: int = 1
+    resized: bool = False
 
 
 def frame_of(source: ImageSource, path: str, stated: tuple[int, int], relative: bool) -> Frame | None:
@@ -194,13 +195,12 @@ def frame_of(source: ImageSource, path: str, stated: tuple[int, int], relative: 
         return Frame((float(upright[0]), float(upright[1])), upright)
     if stated == stored != upright and size.orientation in TURNED:
         return Frame((1.0, 1.0), stored, size.orientation)
-    return Frame((upright[0] / stated[0], upright[1] / stated[1]), upright)
+    return Frame((upright[0] / stated[0], upright[1] / stated[1]), upright, resized=stated != upright)
 
 
 @dataclass(frozen=True)
-class ObjectTruths(Computed[Objects]):
-    """The objects of each image. An image whose header cannot be read, and which therefore cannot be opened either, has those
-    that its labels state; none, if they are shares of its sides."""
+class Framed:
+    """The objects of all images, and the images, whose headers tell how the objects lie on them."""
 
     columns: Columns
     images: Sequence[ImageSource]
@@ -210,6 +210,20 @@ class ObjectTruths(Computed[Objects]):
     def __len__(self) -> int:
         return len(self.paths)
 
+    def stated(self, index: int) -> tuple[int, int]:
+        """The (width, height) that the labels state, (0, 0) if they state none."""
+        return int(self.columns.sizes[index, 0]), int(self.columns.sizes[index, 1])
+
+    def frame(self, index: int) -> Frame | None:
+        """See `frame_of`."""
+        return frame_of(self.images[index], self.paths[index], self.stated(index), self.relative)
+
+
+@dataclass(frozen=True)
+class ObjectTruths(Framed, Computed[Objects]):
+    """The objects of each image. An image whose header cannot be read, and which therefore cannot be opened either, has those
+    that its labels state; none, if they are shares of its sides."""
+
     def labels_of(self, index: int) -> list[int]:
         """The classes of the objects on one image; its file is not looked at."""
         labels: list[int] = self.columns.labels[self.columns.ends[index] : self.columns.ends[index + 1]].tolist()
@@ -217,10 +231,9 @@ class ObjectTruths(Computed[Objects]):
 
     def at(self, index: int) -> Objects:
         columns, part = self.columns, slice(self.columns.ends[index], self.columns.ends[index + 1])
-        stated = (int(columns.sizes[index, 0]), int(columns.sizes[index, 1]))
         boxes, areas = columns.boxes[part].copy(), columns.areas[part].copy()
         try:
-            frame = frame_of(self.images[index], self.paths[index], stated, self.relative) if len(boxes) else None
+            frame = self.frame(index) if len(boxes) else None
         except ImageError:
             if self.relative:
                 return Objects.of([], [], [])
@@ -281,20 +294,13 @@ class OutlineMask:
 
 
 @dataclass(frozen=True)
-class OutlineTruths(Computed[Mask]):
+class OutlineTruths(Framed, Computed[Mask]):
     """The mask of each image: `empty`, and the class plus `offset` where an object is. Of objects that overlap, the smaller
     lies on top; crowds are void."""
 
-    columns: Columns
-    images: Sequence[ImageSource]
-    paths: Sequence[str]
-    relative: bool
     outlines: Sequence[tuple[Outline, ...]]
     offset: int
     empty: int
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def labels_of(self, index: int) -> list[int]:
         """The classes that are drawn on one image; its file is not looked at."""
@@ -306,6 +312,5 @@ class OutlineTruths(Computed[Mask]):
         columns = self.columns
         order = sorted(range(columns.ends[index], columns.ends[index + 1]), key=lambda i: -columns.areas[i])
         shapes = [(VOID if columns.crowd[i] else int(columns.labels[i]) + self.offset, self.outlines[i]) for i in order]
-        stated = (int(columns.sizes[index, 0]), int(columns.sizes[index, 1]))
         path = os.path.basename(self.paths[index])
-        return OutlineMask(path, self.images[index], shapes, stated, self.relative, self.empty)
+        return OutlineMask(path, self.images[index], shapes, self.stated(index), self.relative, self.empty)

@@ -78,8 +78,8 @@ class Yolo(DatasetLayout):
         places = [self.root] if split is None else self.parts[split]
         finder = ImageFinder([self.root, self.root.parent], self.findings)
         table = ObjectTable(self.task, self.findings, relative=True)
-        for image in _images(places, finder):
-            table.add(image, self._shapes(label_file(image)))
+        for image in dict.fromkeys(_images(places, finder)):
+            table.add(image, () if image in finder.lost else self._shapes(label_file(image)))
         labels = self.labels or [str(number) for number in range(max(map(int, table.names), default=-1) + 1)]
         indices = {number: labels[int(number)] for number in table.names}
         if classes is None:
@@ -233,6 +233,8 @@ def _images(places: Sequence[Path], finder: ImageFinder) -> Iterator[str]:
             images = list_images(place)
         elif place.suffix == ".txt":
             images = [finder.find(line) for line in read_lines(place)]
+            if repeated := len(images) - len(set(images)):
+                finder.findings.add("image_repeated", str(place), repeated)
         else:
             images = [str(place)]
         if not images:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Imag
     Frames are in the color of the class, each object of a class in another shade, with dark edges that show on any background;
     small objects are drawn over large ones, with thinner lines and smaller letters. A tag stands at its box or is tied to it by
     a line. It covers no other tag and no small object: where there is no room for it, the score is left out, then the tag,
-    those of the worst objects first.
+    those of the worst objects first. A score of NaN is not written: what is true has none.
     """
     check_rgb(image)
     canvas = image.copy()
@@ -49,7 +50,8 @@ def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Imag
     for index, detection in enumerate(detections):
         size = tag_size(frames[index], canvas.size)
         widest = canvas.width * MAX_TAG_SHARE
-        whole, label = Line(f"{detection.label} {detection.score * 100:.0f} %", size), Line(detection.label, size)
+        label = Line(detection.label, size)
+        whole = label if isnan(detection.score) else Line(f"{detection.label} {detection.score * 100:.0f} %", size)
         for line in [each for each in (whole, label) if each.width <= widest] or [label.shortened(widest)]:
             place = room.place(index, line.width + 2 * margin(size), line.height) if line.width else None
             if place is not None:

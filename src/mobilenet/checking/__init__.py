@@ -1,0 +1,1 @@
+"""What labeled images hold and what is wrong with them, before a training finds out."""
