@@ -82,6 +82,83 @@ def coco_seeds() -> Iterator[bytes]:
                       "categories": [{"id": 3, "name": "cat"}], "annotations": [box]}).encode()  # fmt: skip
 
 
+def coco_masks(path: Path) -> None:
+    with_image(path.parent.parent / "val" / "a.jpg")
+    open_all(path.parent.parent, "segmentation")
+
+
+def coco_mask_seeds() -> Iterator[bytes]:
+    box = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4], "area": 12}
+    for segmentation, crowd in (([[1, 1, 6, 1, 6, 5]], 0), ({"size": [7, 9], "counts": [20, 4, 39]}, 1),
+                                ({"size": [7, 9], "counts": "d04W1"}, 1)):  # fmt: skip
+        yield json.dumps({"images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 7}],
+                          "categories": [{"id": 3, "name": "cat"}],
+                          "annotations": [{**box, "segmentation": segmentation, "iscrowd": crowd}]}).encode()  # fmt: skip
+
+
+def csv_boxes(path: Path) -> None:
+    with_image(path.parent / "a.png")
+    open_all(path, "detection")
+
+
+def csv_box_seeds() -> Iterator[bytes]:
+    yield b"filename,width,height,class,xmin,ymin,xmax,ymax\na.png,9,7,cat,1,2,5,6\na.png,9,7,dog,0,0,9,7\n"
+    yield b"path,label,x0,y0,x1,y1\na.png,cat,1,2,5,6\n"
+
+
+def yaml_description(path: Path) -> None:
+    with_image(path.parent / "images" / "train" / "a.png")
+    labels = path.parent / "labels" / "train" / "a.txt"
+    labels.parent.mkdir(parents=True, exist_ok=True)
+    labels.write_bytes(b"0 0.5 0.5 0.2 0.2\n")
+    open_all(path, "detection")
+
+
+def yaml_seeds() -> Iterator[bytes]:
+    yield b"path: .\ntrain: images/train\nval: images/train\nnc: 2\nnames: ['cat', 'dog']\n"
+    yield b"train: images/train\nnames:\n  0: cat\n  1: dog\n"
+
+
+def yolo(path: Path) -> None:
+    with_image(path.parent.parent / "images" / "a.png")
+    for task in ("detection", "segmentation"):
+        open_all(path.parent.parent, task)
+
+
+def yolo_seeds() -> Iterator[bytes]:
+    yield b"0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.05 0.05 0.9\n"
+    yield b"0 0.1 0.1 0.9 0.1 0.5 0.9 0.2 0.3\n"
+
+
+def labelme(path: Path) -> None:
+    with_image(path.parent / "a.png")
+    open_all(path.parent, "segmentation")
+
+
+def labelme_seeds() -> Iterator[bytes]:
+    import base64
+
+    shapes = [{"label": "cat", "points": [[1, 1], [6, 1], [6, 5]], "shape_type": "polygon"},
+              {"label": "dog", "points": [[2, 2], [4, 4]], "shape_type": "rectangle"},
+              {"label": "__ignore__", "points": [[2, 2], [3, 3]], "shape_type": "circle"}]  # fmt: skip
+    content = {"shapes": shapes, "imagePath": "a.png", "imageWidth": 9, "imageHeight": 7, "imageData": None}
+    yield json.dumps(content).encode()
+    yield json.dumps({**content, "imagePath": "b.png", "imageData": base64.b64encode(image_bytes()).decode()}).encode()
+
+
+def cvat(path: Path) -> None:
+    with_image(path.parent / "a.png")
+    open_all(path.parent, "segmentation")
+
+
+def cvat_seeds() -> Iterator[bytes]:
+    yield (
+        b'<annotations><meta><task><labels><label><name>cat</name></label></labels></task></meta><image id="0" name="a.png" '
+        b'width="9" height="7"><box label="cat" xtl="1" ytl="1" xbr="4" ybr="4"/><polygon label="cat" points="1,1;6,1;6,5"/>'
+        b'<mask label="cat" rle="1,2,3" left="1" top="1" width="3" height="2"/></image></annotations>'
+    )
+
+
 def voc(path: Path) -> None:
     with_image(path.parent.parent / "JPEGImages" / "a.jpg")
     open_all(path.parent.parent, "detection")
@@ -177,6 +254,12 @@ TARGETS = (
     ("csv", "list.csv", csv_list, csv_seeds),
     ("coco", "annotations/instances_val.json", coco, coco_seeds),
     ("voc", "Annotations/a.xml", voc, voc_seeds),
+    ("coco_masks", "annotations/instances_val.json", coco_masks, coco_mask_seeds),
+    ("csv_boxes", "list.csv", csv_boxes, csv_box_seeds),
+    ("yaml", "data.yaml", yaml_description, yaml_seeds, "yaml"),
+    ("yolo", "labels/a.txt", yolo, yolo_seeds),
+    ("labelme", "a.json", labelme, labelme_seeds),
+    ("cvat", "annotations.xml", cvat, cvat_seeds),
     ("mask", "mask.png", mask, mask_seeds),
     ("shard", "shard.tar", shard, shard_seeds),
     ("package", "package", package, package_seeds),

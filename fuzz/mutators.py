@@ -18,7 +18,7 @@ Plain = Callable[[bytes, int], bytes]
 """libFuzzer's own mutation: changes bytes without knowing what they are, to at most so many."""
 
 SHARD = b"\n\0SHARD\0\n"  # between a tfjs model.json and its shard, in one input
-JSON = ("description", "recipe", "coco", "tfjs", "index")
+JSON = ("description", "recipe", "coco", "coco_masks", "labelme", "tfjs", "index")
 VALUES = (None, True, -1, 0, 1, 0.5, 2**31, 2**63, 10**400, 1e308, float("inf"), float("nan"), "", "a", "\x1b[31m\n", "\ud800",
           "1" * 5000, "x" * 5000, [], {}, [[[]]], {"kind": "a"}, [1, 2], ["a"] * 50)  # fmt: skip
 

@@ -14,7 +14,7 @@ from .finder import ImageFinder
 from .findings import Findings
 from .layout import SPLITS, DataError, DatasetLayout, Split
 from .objects import ObjectTable, Shape
-from .outlines import RunLengths, row_counts
+from .outlines import RunLengths
 from .records import ListedRecords, Truth, file_records
 from .text import DAMAGED, peek, read_xml
 
@@ -109,8 +109,8 @@ def _shapes(image: ElementTree.Element, file: Path) -> Iterator[Shape]:
                 yield Shape.polygon(label, [float(number) for number in entry.attrib["points"].replace(";", ",").split(",")])
             elif entry.tag == "mask":
                 left, top, width, height = (int(entry.attrib[key]) for key in ("left", "top", "width", "height"))
-                counts = row_counts([int(count) for count in entry.attrib["rle"].split(",")], width, height)
-                outline = RunLengths.checked(counts, (height, width), (left, top))
+                counts = [int(count) for count in entry.attrib["rle"].split(",")]
+                outline = RunLengths.checked(counts, (height, width), (left, top), by_rows=True)
                 yield Shape(label, (left, top, left + width, top + height), (outline,))
     except DAMAGED as error:
         raise DataError(

@@ -5,14 +5,16 @@ Letters: P corners, H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .layout import DataError
+
+MAX_CROSSINGS = 1 << 20
+"""Of edges and rows, that are held at once."""
 
 
 @dataclass(frozen=True)
@@ -38,43 +40,67 @@ class Polygon:
         counts = past - first
         if not counts.any():
             return
-        edge = np.repeat(np.arange(len(counts)), counts)
-        row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
-        slope = (lower[edge] - upper[edge])[:, 0] / (lower[edge] - upper[edge])[:, 1]
-        crossing = upper[edge, 0] + (row + 0.5 - upper[edge, 1]) * slope
-        column = np.clip(np.ceil(crossing - 0.5), 0, columns).astype(np.int64)
-        top, left = int(row.min()), int(column.min())
-        height, width = int(row.max()) + 1 - top, int(column.max()) + 1 - left
-        toggles = np.bincount((row - top) * width + column - left, minlength=height * width).reshape(height, width)
-        inside = (np.cumsum(toggles, axis=1) & 1).astype(bool)[:, : columns - left]
-        mask[top : top + height, left : left + inside.shape[1]][inside] = value
+        top, bottom = int(first[counts > 0].min()), int(past[counts > 0].max())
+        toggles = np.zeros((bottom - top, columns + 1), np.int64)
+        ends = np.cumsum(counts)
+        starts = ends - counts
+        for start_edge, end_edge in _runs(ends, MAX_CROSSINGS):  # a file may have many edges that all cross every row
+            some = slice(start_edge, end_edge)
+            edge = np.repeat(np.arange(len(counts))[some], counts[some])
+            row = np.arange(len(edge)) + np.repeat(first[some] - starts[some] + starts[start_edge], counts[some])
+            slope = (lower[edge] - upper[edge])[:, 0] / (lower[edge] - upper[edge])[:, 1]
+            crossing = upper[edge, 0] + (row + 0.5 - upper[edge, 1]) * slope
+            column = np.clip(np.ceil(crossing - 0.5), 0, columns).astype(np.int64)
+            toggles += np.bincount((row - top) * (columns + 1) + column, minlength=toggles.size).reshape(toggles.shape)
+        left, right = (int(place) for place in np.flatnonzero(toggles.any(axis=0))[[0, -1]])
+        inside = (np.cumsum(toggles[:, left : right + 1], axis=1) & 1).astype(bool)[:, : columns - left]
+        mask[top:bottom, left : left + inside.shape[1]][inside] = value
+
+
+def _runs(ends: NDArray[np.int64], size: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of runs of items that together come to about `size`; `ends` are the sums of the items so far."""
+    start = 0
+    while start < len(ends):
+        before = int(ends[start - 1]) if start else 0
+        end = max(int(np.searchsorted(ends, before + size)), start + 1)
+        yield start, end
+        start = end
+
+
+MAX_SIDE = 1 << 20  # pixels: sums of run lengths then stay far below 2^63
+MAX_COUNT_BITS = 60
 
 
 @dataclass(frozen=True)
 class RunLengths:
-    """COCO's run lengths: pixels outside and inside in turns, column by column, of a mask with `size` (height, width), whose
-    upper left corner lies at `place` (x, y) of the image."""
+    """Run lengths: pixels outside and inside in turns, of a mask with `size` (height, width), whose upper left corner lies at
+    `place` (x, y) of the image; column by column as COCO's, or row by row as CVAT's."""
 
     counts: NDArray[np.int64]
     size: tuple[int, int]
     place: tuple[int, int] = (0, 0)
+    by_rows: bool = False
 
     def fill(self, mask: NDArray[np.uint8], value: int, scale: tuple[float, float]) -> None:
         """Sets the pixels inside. Raises DataError if it reaches past the image, or is of an image of another size."""
         (height, width), (x, y) = self.size, self.place
         if scale != (1, 1) or x < 0 or y < 0 or x + width > mask.shape[1] or y + height > mask.shape[0]:
             raise DataError(f"run lengths of {width}x{height} for an image of {mask.shape[1]}x{mask.shape[0]}: get them again")
-        inside = np.repeat(np.arange(len(self.counts)) & 1, self.counts).astype(bool).reshape(width, height).T
+        flat = np.repeat((np.arange(len(self.counts)) & 1).astype(bool), self.counts)
+        inside = flat.reshape(height, width) if self.by_rows else flat.reshape(width, height).T
         mask[y : y + height, x : x + width][inside] = value
 
     @classmethod
-    def checked(cls, counts: Sequence[int], size: Sequence[int], place: tuple[int, int] = (0, 0)) -> RunLengths:
+    def checked(
+        cls, counts: Sequence[int], size: Sequence[int], place: tuple[int, int] = (0, 0), by_rows: bool = False
+    ) -> RunLengths:
         """Raises DataError unless the counts are those of a mask of `size`."""
         height, width = (int(side) for side in size)
         lengths = np.array(counts, np.int64)
-        if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width or min(height, width) < 1:
+        wrong = lengths.ndim != 1 or not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE
+        if wrong or (lengths < 0).any() or (lengths > width * height).any() or lengths.sum() != height * width:
             raise DataError(f"run lengths that sum to {int(lengths.sum())}: must sum to {width} x {height} pixels")
-        return cls(lengths, (height, width), place)
+        return cls(lengths, (height, width), place, by_rows)
 
 
 def coco_counts(text: str) -> list[int]:
@@ -88,22 +114,12 @@ def coco_counts(text: str) -> list[int]:
             value |= (code & 0x1F) << shift
             more = bool(code & 0x20)
             position, shift = position + 1, shift + 5
+            if shift > MAX_COUNT_BITS:
+                raise DataError(f"run lengths with a number of over {MAX_COUNT_BITS} bits: get them again")
             if not more and code & 0x10:
                 value -= 1 << shift
         counts.append(value + counts[-2] if len(counts) > 2 else value)
     return counts
-
-
-def row_counts(counts: Sequence[int], width: int, height: int) -> list[int]:
-    """Run lengths that go row by row as run lengths that go column by column."""
-    ends = list(accumulate(counts))
-    if not ends or ends[-1] != width * height or width * height > 1 << 28:
-        raise DataError(f"run lengths that sum to {ends[-1] if ends else 0}: must sum to {width} x {height} pixels")
-    flat = np.repeat(np.arange(len(counts)) & 1, counts).reshape(height, width).T.ravel()
-    (changes,) = np.nonzero(np.diff(flat))
-    edges = np.concatenate([[0] if flat[0] else [], [0], changes + 1, [flat.size]])
-    lengths: list[int] = np.diff(edges).astype(np.int64).tolist()
-    return lengths
 
 
 Outline = Polygon | RunLengths

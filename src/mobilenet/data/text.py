@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,6 +16,12 @@ DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, Overflow
 """What reading numbers and names out of a damaged file raises."""
 
 PEEK = 1 << 16  # bytes
+ENCODINGS = re.compile(
+    r"utf[-_]?(8|16)|(us-)?ascii|iso[-_]?8859[-_]\d+|latin[-_]?\d|windows-\d+|cp\d+|gb(k|2312|18030)|big5|shift[-_]jis"
+    r"|euc[-_]\w\w|koi8[-_][ru]",
+    re.IGNORECASE,
+)
+"""What an XML file may declare. Python knows encodings besides that take time with the square of the length (punycode)."""
 
 
 def read_text(path: str | os.PathLike[str], limit: str = "max_annotation_bytes") -> str:
@@ -23,6 +30,7 @@ def read_text(path: str | os.PathLike[str], limit: str = "max_annotation_bytes")
     Raises DataError if it cannot be read, is past the limit, or is in another encoding.
     """
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             check_limit(limit, os.fstat(file.fileno()).st_size, f"{path}, bytes", DataError)
             content = file.read()
@@ -30,7 +38,10 @@ def read_text(path: str | os.PathLike[str], limit: str = "max_annotation_bytes")
         raise DataError(f"{path}: cannot be read ({error.strerror}); check it") from error
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     if declared := re.match(rb"<\?xml[^>]{0,200}encoding=[\"']([A-Za-z0-9._-]{1,40})[\"']", content):
-        encoding = declared[1].decode() if declared[1].lower() != b"utf-8" else encoding
+        name = declared[1].decode()
+        if not ENCODINGS.fullmatch(name):
+            raise DataError(f"{path}: is in the encoding {name}; save it as UTF-8")
+        encoding = encoding if name.lower() == "utf-8" else name
     try:
         return content.decode(encoding)
     except (UnicodeError, LookupError) as error:
@@ -76,9 +87,19 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, object]:
         import yaml
     except ImportError as error:
         raise UsageError(f"{path}: reading it needs PyYAML; pip install 'mobilenet[yaml]'") from error
-    text = read_text(path, "max_json_bytes")
+    text, loader = read_text(path, "max_json_bytes"), getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    depth = 0
     try:
-        content = yaml.load(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+        for event in yaml.parse(
+            text, loader
+        ):  # one by one; what `load` does calls itself for each level, and C code has no end to that
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            check_limit("max_json_depth", depth, f"{path}, YAML as deep as this", DataError)
+            if isinstance(event, yaml.AliasEvent):  # a few of them make a text of any length
+                raise DataError(f"{path}: has an alias, *{event.anchor}; write in its place what it stands for")
+        content = yaml.load(text, loader)
+    except DataError:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: is no YAML ({reason:.160}); correct it") from error
@@ -87,11 +108,18 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, object]:
     return content
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """DataError for a pipe, which may wait for ever, and for a device, which may have no end. OSError if there is no file."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise DataError(f"{path}: is no regular file; save it as one")
+
+
 def peek(path: str | os.PathLike[str]) -> str:
     """The beginning of a file as text, "" if there is none: enough to tell one kind of labels from another."""
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             head = file.read(PEEK)
-    except OSError:
+    except (OSError, DataError):
         return ""
     return head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
