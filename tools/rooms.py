@@ -35,6 +35,7 @@ TOWER = [
     "tensorfile",
     "tasks",
     "drawing",
+    "video",
     "images",
     "network",
     "tensors",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     from .tasks.results import Prediction as Prediction
     from .tasks.segmentation import Region as Region, Segmentation as Segmentation
     from .tasks.views import Views as Views
+    from .video.read import Video as Video
     from .zoo.load import fetch as fetch
     from .zoo.published import models as models
 
@@ -53,6 +54,7 @@ HOMES = {
     "Quantized": "quantizing.quantize",
     "Region": "tasks.segmentation",
     "Segmentation": "tasks.segmentation",
+    "Video": "video.read",
     "Views": "tasks.views",
     "convert_weights": "convert.convert",
     "cost": "network.cost",

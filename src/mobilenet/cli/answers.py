@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from ..errors import printable
+from ..images.find import is_folder_video
 from .shell import MAX_QUIET, process_peak, say
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class Table:
     def write(self, entry: Entry) -> None:
         if entry.error is None:
             lines = [f"  {prediction_line(prediction)}" for prediction in entry.predictions] or [self.nothing]
-            click.echo("\n".join([printable(entry.input), *lines]))
+            name = printable(entry.input)
+            if entry.frame is not None:
+                name += f", frame {entry.frame} at {entry.time:.2f} s"
+            click.echo("\n".join([name, *lines]))
 
     def close(self, complete: bool) -> None:
         pass
@@ -115,6 +119,10 @@ class Account:
             kinds = sorted(skipped.items(), key=lambda item: -item[1])
             named = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in kinds[:5])
             parts.append(f"skipped {named}" + (f", {sum(count for _, count in kinds[5:]):,} others" if kinds[5:] else ""))
+            if any(is_folder_video(f"x{suffix}") for suffix in skipped):
+                parts[-1] += " (pip install 'mobilenet[video]' for videos)"
+        if inputs.num_dropped:
+            parts.append(f"{inputs.num_dropped:,} frames dropped")
         text = ", ".join(parts)
         if self.whole.count:
             text += f"; median {self.network.median_ms():.1f} ms network, {self.whole.median_ms():.1f} ms whole"

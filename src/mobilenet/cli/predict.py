@@ -17,9 +17,11 @@ from .predictor import backend_option, device_option, load_predictor
 from .shell import command, json_option, model_option, say
 
 if TYPE_CHECKING:
+    from ..predict.clips import Stepping
     from ..predict.drawn import DrawnFolder
     from ..predict.output import Output
     from ..predict.work import Entry, Job
+    from ..video.window import Window
     from .answers import Sink
 
 FORMATS = ("table", "json", "jsonl", "csv", "parquet")
@@ -38,6 +40,9 @@ SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv
 @click.option(
     "--save", type=click.Path(file_okay=False), help="Folder for copies with the predictions drawn; never one in use."
 )
+@click.option("--every", type=click.IntRange(1), metavar="N", help="Take every N-th frame of videos; by default all.")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Or take at most so many frames of a second.")
+@click.option("--show", is_flag=True, help="Show the frames of videos in a window, with the predictions drawn.")
 @click.option("--top", type=click.IntRange(1), help="How many predictions to print; by default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score to print; by default 0.5 of a detector, else 0.")
 @click.option(
@@ -63,6 +68,9 @@ def predict(
     output: str | None,
     resume: bool,
     save: str | None,
+    every: int | None,
+    fps: float | None,
+    show: bool,
     top: int | None,
     threshold: float | None,
     workers: int | None,
@@ -75,7 +83,7 @@ def predict(
     """Name what images show: labels, boxes or masks.
 
     An INPUT is an image file, a folder, a quoted pattern such as 'photos/*.jpg', an http address, @LIST for a file of names, or
-    - for an image on stdin.
+    - for an image on stdin. With PyAV also a video, camera:0, or a stream such as rtsp://HOST/PATH.
     """
     if not inputs and files_from is None:
         raise click.UsageError("Missing argument 'INPUT...'.")
@@ -84,7 +92,8 @@ def predict(
         raise UsageError("--resume: goes on with a file; give --output too")
     folder = None if save is None else drawn_folder(save, inputs, resume)
     file = None if output is None else open_output(output, kind, resume)
-    listed = Inputs(inputs, files_from, recursive, folder, None if file is None else file.held)
+    stepping = None if every is None and fps is None and not show else steps(every, fps, show)
+    listed = Inputs(inputs, files_from, recursive, folder, None if file is None else file.held, stepping)
     jobs, many = listed.jobs(), True
     if not listed.waits_for_stdin:
         count, jobs = ahead(jobs, MAX_IMAGES_ON_ONE_THREAD + 1)
@@ -102,7 +111,8 @@ def predict(
         folder.make()
     sink: Sink = file or printer(kind, as_json, threshold)
     account = Account(show_rate=file is not None or not sys.stdout.isatty())
-    write_all(entries(Work(predictor, top, threshold, folder), jobs, workers), sink, account, output)
+    window = None if stepping is None else stepping.window
+    write_all(entries(Work(predictor, top, threshold, folder), jobs, workers), sink, account, output, listed, window)
     if not (as_json or account.num_inputs == account.num_failed == 1):  # one failure has said all in its own line
         say(account.summary(predictor, workers, listed))
     if folder is not None and account.whole.count:
@@ -131,6 +141,18 @@ def drawn_folder(save: str, inputs: Sequence[str], resume: bool) -> DrawnFolder:
     return DrawnFolder(save, inputs, resume)
 
 
+def steps(every: int | None, fps: float | None, show: bool) -> Stepping:
+    from ..predict.clips import Stepping, check_steps
+
+    check_steps(every or 1, fps)
+    window = None
+    if show:
+        from ..video.window import Window
+
+        window = Window("mobilenet predict")
+    return Stepping(every or 1, fps, window)
+
+
 def open_output(output: str, kind: str, resume: bool) -> Output:
     from ..predict.output import Output
 
@@ -157,19 +179,32 @@ def entries(work: Work, jobs: Iterator[Job], num_workers: int) -> Generator[Entr
     yield from Ordered(work, jobs, num_workers)
 
 
-def write_all(answers: Generator[Entry, None, None], sink: Sink, account: Account, output: str | None) -> None:
+def write_all(
+    answers: Generator[Entry, None, None],
+    sink: Sink,
+    account: Account,
+    output: str | None,
+    listed: Inputs,
+    window: Window | None,
+) -> None:
     """Writes every entry when it is there. However it ends, what is written is whole, and one line says how much that is."""
     closed = complete = False
     try:
         for entry in answers:
             sink.write(entry)
             account.add(entry)
-        complete = True
+            if window is not None:
+                window.refresh()
+                if not window.is_open:
+                    break
+        else:
+            complete = True
     except BrokenPipeError:
         closed = True
         raise
     finally:
         answers.close()  # waits for the images at work
+        listed.close()
         account.clear()
         if not closed:
             sink.close(complete)

@@ -16,6 +16,16 @@ from .open import REFUSED_FORMATS, ImageError, nearest_path
 MAX_SORTED = 10_000
 """Entries of one folder that are sorted. A larger folder comes in sorted runs of that many, so that it is never held whole."""
 
+FOLDER_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
+    ".webm", ".wmv",
+})  # fmt: skip
+"""Of videos in a folder."""
+VIDEO_SUFFIXES = FOLDER_SUFFIXES | {".m3u8", ".ts"}
+"""Of videos that are named. In a folder, .ts is mostly TypeScript, and .m3u8 a list of files."""
+STREAM_SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "rtp://", "udp://", "tcp://", "srt://", "unix://")
+CAMERA = "camera:"
+
 
 class Lost:
     """An input that names no image, and why."""
@@ -30,11 +40,14 @@ class Search:
     Attributes:
         recursive: whether a folder stands for the images below it too.
         leave_out: whether a folder, found in another one, is left out.
+        videos: whether videos are taken too, if PyAV is installed to read them.
         skipped: how many files of the folders are no images by suffix, for each suffix.
     """
 
-    def __init__(self, recursive: bool = True, leave_out: Callable[[str], bool] = lambda folder: False) -> None:
-        self.recursive, self.leave_out = recursive, leave_out
+    def __init__(
+        self, recursive: bool = True, leave_out: Callable[[str], bool] = lambda folder: False, videos: bool = False
+    ) -> None:
+        self.recursive, self.leave_out, self.videos = recursive, leave_out, videos
         self.skipped: dict[str, int] = {}
 
     def found(self, items: Sequence[str], listed: Iterable[str] = ()) -> Iterator[str | Lost]:
@@ -63,7 +76,9 @@ class Search:
                 yield item
 
     def _expanded(self, item: str) -> Iterator[str | Lost]:
-        if item == "-" or "://" in item or os.path.isfile(item):  # before patterns: 'cat[1].jpg' may be a file
+        if (
+            item == "-" or "://" in item or item.startswith(CAMERA) or os.path.isfile(item)
+        ):  # before patterns: 'cat[1].jpg' may be a file
             yield item
         elif os.path.isdir(item):
             from pathlib import Path
@@ -87,7 +102,7 @@ class Search:
                         if entry.is_dir():
                             if self.recursive and not entry.is_symlink() and not self.leave_out(path):
                                 yield from self._below(path)
-                        elif _is_image(entry.name):
+                        elif self._is_wanted(entry.name):
                             yield path
                         else:
                             suffix = os.path.splitext(entry.name)[1].lower()
@@ -107,8 +122,15 @@ class Search:
                     continue
                 if match.is_dir():
                     yield from self._below(str(match))
-                elif _is_image(match.name):
+                elif self._is_wanted(match.name):
                     yield str(match)
+
+    def _is_wanted(self, name: str) -> bool:
+        """By suffix."""
+        if self.videos and is_folder_video(name):
+            self.videos = can_read_videos()
+            return self.videos
+        return _is_image(name)
 
 
 def find_inputs(
@@ -167,3 +189,29 @@ def _is_image(name: str) -> bool:
         return True
     kind = Image.registered_extensions().get(suffix)
     return kind in Image.OPEN and kind not in REFUSED_FORMATS
+
+
+def is_video(name: str) -> bool:
+    """Whether a name means a video file, a camera or a stream."""
+    return is_camera(name) or name.lower().startswith(STREAM_SCHEMES) or suffix_of(name) in VIDEO_SUFFIXES
+
+
+def is_folder_video(name: str) -> bool:
+    """Whether a file that was found in a folder is a video, by its suffix."""
+    return os.path.splitext(name)[1].lower() in FOLDER_SUFFIXES and not name.startswith(".")
+
+
+def is_camera(name: str) -> bool:
+    return name.startswith((CAMERA, "/dev/video"))
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a path, or of an address without what follows a question mark."""
+    return os.path.splitext(name.partition("?")[0] if "://" in name else name)[1].lower()
+
+
+def can_read_videos() -> bool:
+    """Whether PyAV is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("av") is not None

@@ -29,11 +29,14 @@ SCHEMES = ("http://", "https://", "file://")
 
 
 class Opened(NamedTuple):
-    """An opened image (RGB, upright), the path or URL it came from, and what to keep of the source to open it again."""
+    """An opened image (RGB, upright), the path or URL it came from, and what to keep of the source to open it again; of a
+    video, the frame's number and time."""
 
     image: Decoded
     path: str | None
     source: Source | None
+    frame: int | None = None
+    time: float | None = None
 
 
 def open_source(source: Source, needed: Callable[[Size], Size] | None = None) -> Opened:

@@ -11,12 +11,14 @@ from hashlib import blake2b
 
 from ..errors import MobilenetError, UsageError, printable
 from ..files import WriteError
-from .rows import CSV_HEADER, RowError, may_be_cut, read_row, to_text
+from .rows import CSV_HEADER, Row, RowError, may_be_cut, read_row, to_text
 from .work import Entry
 
 
 class Held:
     """The inputs that an output holds: 16 bytes of a hash for each, about 80 bytes of memory.
+
+    A video is held frame by frame, up to its last one here; it is held as a whole only if it could not be read to its end.
 
     Attributes:
         num_failed: how many of them are failures.
@@ -24,16 +26,29 @@ class Held:
 
     def __init__(self) -> None:
         self.digests, self.num_failed = set[bytes](), 0
+        self.frames = dict[bytes, int]()
 
-    def add(self, name: str, failed: bool) -> None:
-        self.digests.add(digest(name))
+    def add(self, name: str, failed: bool, frame: int | None = None) -> None:
+        if frame is None:
+            self.digests.add(digest(name))
+        else:
+            key = digest(name)
+            self.frames[key] = max(frame, self.frames.get(key, -1))
         self.num_failed += failed
+
+    def holds(self, row: Row) -> bool:
+        """Whether it holds the answer that a row stands for."""
+        return row.input in self if row.frame is None else row.frame <= self.last_frame(row.input)
+
+    def last_frame(self, name: str) -> int:
+        """The number of the last frame of a video that is held, or -1."""
+        return self.frames.get(digest(name), -1)
 
     def __contains__(self, name: str) -> bool:
         return digest(name) in self.digests
 
     def __len__(self) -> int:
-        return len(self.digests)
+        return len(self.digests) + len(self.frames)
 
 
 def digest(name: str) -> bytes:
@@ -113,7 +128,7 @@ class LineFile:
                 num_left = (num_left or row.num_lines) - 1
                 if not num_left:
                     good = offset
-                    held.add(row.input, row.failed)
+                    held.add(row.input, row.failed, row.frame)
         return good
 
     def _no_answers(self, number: int) -> MobilenetError:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..errors import MobilenetError, UsageError
 from ..files import WriteError
 from .held import Held, LineFile, refuse_existing
-from .rows import RowError, read_row, row_of
+from .rows import Row, RowError, read_row, row_of
 from .work import Entry
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Output:
         if not resume:
             refuse_existing({path, self.growing})
         if self.whole and os.path.exists(path):
-            for name, failed in read_whole(path, kind):
-                self.held.add(name, failed)
+            for row in read_whole(path, kind):
+                self.held.add(row.input, row.failed, row.frame)
             drop_if_merged(self.growing, self.held)
         self.lines = LineFile(self.growing, "jsonl" if self.whole else kind, self.held)
 
@@ -79,26 +79,25 @@ def drop_if_merged(growing: str, held: Held) -> None:
     with suppress(FileNotFoundError), open(growing, "rb") as file:
         first = file.readline()
         with suppress(RowError):  # LineFile says what it is
-            if first.endswith(b"\n") and read_row("jsonl", first).input in held:
+            if first.endswith(b"\n") and held.holds(read_row("jsonl", first)):
                 os.unlink(growing)
 
 
-def read_whole(path: str, kind: str) -> Iterator[tuple[str, bool]]:
-    """(input, whether it is a failure) of every answer in a JSON array or Parquet file that was made here."""
+def read_whole(path: str, kind: str) -> Iterator[Row]:
+    """Every answer in a JSON array or Parquet file that was made here."""
     try:
         if kind == "json":
             for entry in json_entries(path):
-                row = row_of(entry)
-                yield row.input, row.failed
+                yield row_of(entry)
         else:
             import pyarrow.parquet as parquet
 
             with parquet.ParquetFile(path) as file:
                 if not file.schema_arrow.equals(parquet_schema()):
                     raise ValueError("other columns")
-                for batch in file.iter_batches(ROWS, columns=["input", "error"]):
+                for batch in file.iter_batches(ROWS, columns=["input", "error", "frame"]):
                     for entry in batch.to_pylist():
-                        yield entry["input"], entry["error"] is not None
+                        yield Row(entry["input"], 1, entry["error"] is not None, entry["frame"])
     except Exception as error:  # pyarrow raises errors of its own kinds too
         raise MobilenetError(f"{path}: no answers of mobilenet predict as {kind}; give --output another name") from error
 
@@ -177,9 +176,9 @@ def parquet_schema() -> pa.Schema:
         ]
     )
     texts = [(name, pyarrow.string()) for name in ("mask", "error")]
-    return pyarrow.schema(
-        [("input", pyarrow.string()), ("task", pyarrow.string()), ("predictions", pyarrow.list_(prediction)), *texts]
-    )
+    places = [("frame", pyarrow.int64()), ("time", pyarrow.float64())]
+    names = [("input", pyarrow.string()), ("task", pyarrow.string())]
+    return pyarrow.schema([*names, ("predictions", pyarrow.list_(prediction)), *texts, *places])
 
 
 def import_pyarrow() -> Any:

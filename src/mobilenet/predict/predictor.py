@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
 from ..errors import UsageError, short_repr
+from ..images.find import is_video
 from ..images.open import ImageError, open_image
 from ..images.reduced import open_reduced
 from ..modelfile import ModelFile, ModelFileError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..tasks.detection import DetectionDecoder
     from ..tasks.results import Result
     from ..tasks.segmentation import Segmentation
+    from ..video.read import Video
     from .embedding import Embedder
     from .info import Info
     from .origin import Loaded
@@ -110,7 +112,8 @@ class Predictor(Generic[R_co]):
         Args:
             image: a path or URL; the bytes of an image file, or an open file; a Pillow image; a numpy array or a torch tensor
                 of shape (H, W), (H, W, C) or (C, H, W). Or several: a list, a generator or any other iterable of these, a
-                folder, a pattern such as ``"photos/*.jpg"``, or an array of shape (N, H, W, C) or (N, C, H, W).
+                folder, a pattern such as ``"photos/*.jpg"``, or an array of shape (N, H, W, C) or (N, C, H, W). Or a video,
+                a camera or a stream, see `video`.
                 Boxes and masks are in the image's own pixels. A type checker takes every text and every array for one image;
                 use `stream` where it should know better.
             threshold: the least score, 0 to 1. A detector finds no others, which takes less time; other results show no others.
@@ -121,6 +124,8 @@ class Predictor(Generic[R_co]):
             OutputError: the network's outputs for it hold NaN or infinity.
             UsageError: a threshold or top out of range.
         """
+        if isinstance(image, (str, os.PathLike)) and is_video(os.fsdecode(image)):
+            return self.stream(image, threshold=threshold, top=top)
         if not (isinstance(image, (str, os.PathLike)) and os.path.isfile(image)):
             from ..images.sources import as_many
 
@@ -130,7 +135,7 @@ class Predictor(Generic[R_co]):
 
     def stream(
         self,
-        images: Source | Iterable[Source],
+        images: Source | Iterable[Source] | Video,
         *,
         threshold: float | None = None,
         top: int | None = None,
@@ -148,9 +153,9 @@ class Predictor(Generic[R_co]):
         """
         check_settings(threshold, top)
         from ..images.sources import as_many
-        from .stream import opened_ahead
+        from .stream import is_video_source, opened_ahead
 
-        many = as_many(images)
+        many = None if is_video_source(images) else as_many(images)
         sources = [cast("Source", images)] if many is None else many
 
         def results() -> Iterator[R_co]:
@@ -164,10 +169,37 @@ class Predictor(Generic[R_co]):
 
         return results()
 
+    def video(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        every: int = 1,
+        fps: float | None = None,
+        live: bool | None = None,
+        threshold: float | None = None,
+        top: int | None = None,
+        report: Report | None = None,
+    ) -> Iterator[R_co]:
+        """The results of the frames of a video, a camera or a stream, with `frame` and `time`. Needs the extra ``[video]``.
+
+        Args:
+            source, every, fps, live: see `video.read.Video`, which may also be given to a call and to `stream`.
+            threshold, top: as for a call.
+            report: is called with the error of a frame that has no result, and the others go on; by default it is raised.
+
+        Raises:
+            ImageError: the video cannot be opened; after the results before it, if it is damaged on the way.
+            UsageError: `every` or `fps` is out of range; PyAV is not installed.
+        """
+        from ..video.read import Video
+
+        video = Video(os.fsdecode(source), every, fps, live)
+        return self.stream(video, threshold=threshold, top=top, report=report)
+
     def _one(self, source: Source, threshold: float | None, top: int | None) -> R_co:
         check_settings(threshold, top)
         if isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
-            return self._answer(self.open(source), os.fsdecode(source), None, threshold, top)
+            return self._answer(self.open(source), os.fsdecode(source), None, None, None, threshold, top)
         from ..images.sources import open_source
 
         return self._answer(*open_source(source, self._needed if self.fast_decoding else None), threshold, top)
@@ -177,10 +209,18 @@ class Predictor(Generic[R_co]):
         return open_reduced(path, self._needed) if self.fast_decoding else open_image(path)
 
     def _answer(
-        self, image: Decoded, path: str | None, source: Source | None, threshold: float | None, top: int | None
+        self,
+        image: Decoded,
+        path: str | None,
+        source: Source | None,
+        frame: int | None,
+        time: float | None,
+        threshold: float | None,
+        top: int | None,
     ) -> R_co:
         try:
-            return replace(self.predict(image, threshold=threshold, top=top), path=path, image=source)
+            result = self.predict(image, threshold=threshold, top=top)
+            return replace(result, path=path, image=source, frame=frame, time=time)
         except OutputError as error:
             if path is None:
                 raise

@@ -13,8 +13,12 @@ from .work import Entry
 FORMULA = ("=", "+", "-", "@")
 """What a spreadsheet takes for the beginning of a formula, which may run programs and send what other cells hold."""
 
-COLUMNS = ("input", "task", "predictions", "label", "index", "id", "score", "x0", "y0", "x1", "y1", "share", "mask", "error")
-"""Of CSV: one line for each prediction, and one for an image that has none. `predictions` is their number for the image."""
+COLUMNS = (
+    "input", "task", "predictions", "label", "index", "id", "score", "x0", "y0", "x1", "y1", "share", "mask", "error",
+    "frame", "time",
+)  # fmt: skip
+"""Of CSV: one line for each prediction, and one for an image without. `predictions` is their number for the image, `frame`
+and `time` are of videos only."""
 
 
 class RowError(MobilenetError):
@@ -22,11 +26,13 @@ class RowError(MobilenetError):
 
 
 class Row(NamedTuple):
-    """What matters of a line that was read again: the input, of how many lines it is one, and whether it is a failure."""
+    """What matters of a line that was read again: the input, of how many lines it is one, whether it is a failure, and which
+    frame of a video."""
 
     input: str
     num_lines: int
     failed: bool
+    frame: int | None = None
 
 
 def json_line(entry: Entry) -> str:
@@ -40,7 +46,8 @@ def csv_lines(entry: Entry) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     shared = [as_cell(entry.input), entry.task, str(len(entry.predictions))]
-    end = [as_cell(entry.mask or ""), as_cell(entry.error or "")]
+    place = ["" if value is None else repr(value) for value in (entry.frame, entry.time)]
+    end = [as_cell(entry.mask or ""), as_cell(entry.error or ""), *place]
     if not entry.predictions:
         writer.writerow([*shared, *[""] * 9, *end])
     for prediction in entry.predictions:
@@ -63,7 +70,10 @@ def row_of(entry: Any) -> Row:
     name = entry["input"]
     if not isinstance(name, str):
         raise TypeError("an input is a text")
-    return Row(name, 1, "error" in entry)
+    frame = entry.get("frame")
+    if not (frame is None or isinstance(frame, int)):
+        raise TypeError("a frame is a number")
+    return Row(name, 1, "error" in entry, frame)
 
 
 def as_cell(text: str) -> str:
@@ -88,7 +98,12 @@ def read_row(kind: str, line: bytes) -> Row:
             return row_of(json.loads(text))
         (values,) = csv.reader([text], strict=True)
         row = dict(zip(COLUMNS, values, strict=True))
-        return Row(from_cell(row["input"]), max(int(row["predictions"]), 1), bool(row["error"]))
+        return Row(
+            from_cell(row["input"]),
+            max(int(row["predictions"]), 1),
+            bool(row["error"]),
+            int(row["frame"]) if row["frame"] else None,
+        )
     except (ValueError, KeyError, TypeError, csv.Error, RecursionError) as error:
         raise RowError(f"{line[:40]!r}: no answer of mobilenet predict") from error
 

@@ -6,22 +6,29 @@ import os
 import time
 from _thread import get_ident
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING, overload
+from typing import IO, TYPE_CHECKING, Any, overload
 
 from ..errors import UsageError
-from ..images.find import Lost, Search
+from ..images.find import Lost, Search, is_video
 from ..images.open import ImageError, open_image
 from ..images.reduced import Reduced
 from ..tasks.results import OutputError
-from ..values import Value
+from ..values import Value, replace
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from PIL import Image
+
     from ..images.preprocessing import Decoded
     from ..network.layers import Resolution
     from ..runtimes.backends import Runtime
-    from ..tasks.results import Prediction
+    from ..tasks.results import Prediction, Result
     from ..tensors import Array, Plain
+    from ..video.read import Frame
+    from .clips import Clip, Stepping
     from .drawn import DrawnFolder
     from .held import Held
     from .predictor import Predictor
@@ -31,13 +38,23 @@ MAX_NAME = 2**16
 """Bytes of a name in a list, with its line's end; paths have 4,096 at most, addresses some thousands."""
 
 
-class Job:
-    """An input: its name, why it names no image (or None), and the name of its drawn copy (or None)."""
+MAX_CLOSING_SECONDS = 20.0
 
-    __slots__ = ("copy", "error", "name")
+
+class Job:
+    """An input: its name, why it names no image (or None), and the name of its drawn copy (or None).
+
+    Attributes:
+        clip, frame, turn, sound: of a frame, the video that it belongs to, see `clips.Clip`.
+    """
+
+    __slots__ = ("clip", "copy", "error", "frame", "name", "sound", "turn")
 
     def __init__(self, name: str, error: ImageError | None, copy: str | None) -> None:
         self.name, self.error, self.copy = name, error, copy
+        self.clip: Clip | None = None
+        self.frame: Frame | None = None
+        self.turn, self.sound = 0, list[Any]()
 
 
 class Entry(Value):
@@ -51,6 +68,7 @@ class Entry(Value):
         error: why the input has no predictions, in one line; None if it has.
         network: seconds in the network.
         whole: seconds from opening the image to the answer, drawing included.
+        frame, time: of a video, the number of the frame from 0, and its seconds from the beginning.
     """
 
     input: str
@@ -60,10 +78,15 @@ class Entry(Value):
     error: str | None = None
     network: float = 0.0
     whole: float = 0.0
+    frame: int | None = None
+    time: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``mobilenet predict --json``; of a failure ``{"input", "task", "error"}``."""
-        entry: dict[str, object] = {"input": self.input, "task": self.task}
+        entry: dict[str, object] = {"input": self.input}
+        if self.frame is not None:
+            entry |= {"frame": self.frame, "time": self.time}
+        entry["task"] = self.task
         if self.error is not None:
             return {**entry, "error": self.error}
         entry["predictions"] = [prediction.to_dict() for prediction in self.predictions]
@@ -79,10 +102,12 @@ class Inputs:
         recursive: whether folders stand for the images below them too.
         folder: of drawn copies; what is in it is no input.
         held: inputs that are passed over, because the output has them.
+        stepping: which frames of videos are taken.
 
     Attributes:
         search: says what was skipped.
         num_held: how many inputs were passed over.
+        num_dropped: how many frames of cameras and streams came while another was at work.
 
     Raises:
         UsageError: a file of names cannot be opened, or two inputs read stdin.
@@ -95,6 +120,7 @@ class Inputs:
         recursive: bool,
         folder: DrawnFolder | None = None,
         held: Held | None = None,
+        stepping: Stepping | None = None,
     ) -> None:
         lists = [] if files_from is None else [files_from]
         self.items = list[str]()
@@ -107,17 +133,66 @@ class Inputs:
             raise UsageError("stdin can be read only once; give one of the inputs as a file")
         self.waits_for_stdin = STDIN in lists
         self.lists = [open_list(name) for name in lists]
-        self.folder, self.held, self.num_held = folder, held, 0
-        self.search = Search(recursive, (lambda name: False) if folder is None else folder.is_own)
+        self.folder, self.held, self.num_held, self.num_dropped = folder, held, 0, 0
+        self.stepping = stepping
+        self.listed: Generator[Job, None, None] | None = None
+        self.clips: list[Clip] = []  # those at work
+        self.search = Search(recursive, (lambda name: False) if folder is None else folder.is_own, videos=True)
 
     def jobs(self) -> Iterator[Job]:
+        self.listed = self._jobs()
+        return self.listed
+
+    def _jobs(self) -> Generator[Job, None, None]:
         names = chain.from_iterable(map(names_in, self.lists)) if self.lists else ()
         for found in self.search.found(self.items, names):
             name, error = (found.name, found.error) if isinstance(found, Lost) else (found, None)
             if self.held is not None and name in self.held:
                 self.num_held += 1
-                continue
-            yield Job(name, error, None if self.folder is None or error is not None else self.folder.claim(name))
+            elif error is None and is_video(name):
+                yield from self.frames_of(name)
+            else:
+                yield Job(name, error, None if self.folder is None or error is not None else self.folder.claim(name))
+
+    def frames_of(self, name: str) -> Iterator[Job]:
+        """The frames of a video as jobs. If it cannot be opened or read to its end, the last job says why."""
+        from .clips import Clip, Stepping, target_name
+
+        copy = None if self.folder is None else self.folder.claim(target_name(name))
+        clip = None
+        try:
+            target = None if self.folder is None or copy is None else os.path.join(self.folder.path, copy)
+            after = -1 if self.held is None else self.held.last_frame(name)
+            clip = Clip(name, self.stepping or Stepping(), target, after)
+            self.clips = [*(each for each in self.clips if each.is_open), clip]
+            with closing(clip.frames()) as frames:
+                for frame, turn, sound in frames:
+                    job = Job(name, None, None)
+                    job.clip, job.frame, job.turn, job.sound = clip, frame, turn, sound
+                    yield job
+        except ImageError as error:
+            yield Job(name, error, None)
+        finally:
+            if clip is not None:
+                self.num_dropped += clip.video.num_dropped
+            if self.folder is not None and copy is not None:
+                self.folder.release(copy)
+
+    def close(self) -> None:
+        """Ends the videos at work, so that what is written of them can be played. A thread that waits for a camera's next frame
+        is told to stop."""
+        end = time.monotonic() + MAX_CLOSING_SECONDS
+        while self.listed is not None and time.monotonic() < end:
+            try:
+                self.listed.close()
+                break
+            except ValueError:  # a thread is in it
+                for clip in self.clips:
+                    clip.reading.stopped = True
+                time.sleep(0.01)
+        for clip in self.clips:
+            if clip.is_open:
+                clip.finish()
 
 
 def open_list(name: str) -> IO[bytes]:
@@ -182,25 +257,48 @@ class Work:
         self.runtime = predictor.runtime = Timed(predictor.runtime)
 
     def __call__(self, job: Job) -> Entry:
+        if job.clip is None or job.frame is None:
+            return self.answer(job)[0]
+        drawn: Image.Image | None = None
+        try:
+            entry, drawn = self.answer(job)
+        finally:
+            error = job.clip.hand_over(job.turn, drawn or job.frame.image, job.frame.pts, job.sound)
+        return entry if error is None else replace(entry, error=str(error))
+
+    def answer(self, job: Job) -> tuple[Entry, Image.Image | None]:
+        """The entry of a job; of a frame also what it looks like in the annotated video."""
+        number, at, drawn = None, None, None
+        if job.frame is not None:
+            drawn, number, at = job.frame.image, job.frame.number, round(job.frame.time, 6)
         start, before = time.perf_counter(), self.runtime.spent()
         try:
             if job.error is not None:
                 raise job.error
-            image = opened(job.name, self.predictor)
+            image = drawn or opened(job.name, self.predictor)
             result = self.predictor.predict(image, threshold=self.threshold, top=self.top)
             predictions, mask = result.top(self.top, self.threshold), None
-            if self.folder is not None and job.copy is not None:
+            if drawn is not None and job.clip is not None and job.clip.is_drawn:
+                drawn = draw_on(drawn, result, predictions)
+            elif self.folder is not None and job.copy is not None:
                 whole = open_image(job.name) if isinstance(image, Reduced) else image
                 mask = self.folder.write(job.copy, whole, result, predictions)
         except ImageError as error:
-            return Entry(job.name, self.task, error=str(error))
+            return Entry(job.name, self.task, error=str(error), frame=number, time=at), drawn
         except OutputError as error:
-            return Entry(job.name, self.task, error=str(OutputError(error.name, job.name)))
+            return Entry(job.name, self.task, error=str(OutputError(error.name, job.name)), frame=number, time=at), drawn
         finally:
             if self.folder is not None and job.copy is not None:
                 self.folder.release(job.copy)
         now = time.perf_counter()
-        return Entry(job.name, self.task, predictions, mask, None, self.runtime.spent() - before, now - start)
+        seconds = self.runtime.spent() - before, now - start
+        return Entry(job.name, self.task, predictions, mask, None, *seconds, number, at), drawn
+
+
+def draw_on(image: Image.Image, result: Result, predictions: Sequence[Prediction]) -> Image.Image:
+    from ..drawing.draw import draw
+
+    return draw(image, result, predictions)
 
 
 def opened(name: str, predictor: Predictor) -> Decoded:

@@ -31,11 +31,13 @@ def to_df(results: Iterable[Answer], library: Literal["pandas", "polars"] | None
     """The predictions of results of one task as a data frame, a row for each; see `results.Answer.to_df`."""
     results = list(results)
     names = ("input", "label", "index", "id", "score", *(COLUMNS[results[0].task] if results else ()))
+    if any(result.frame is not None for result in results):
+        names = (names[0], "frame", "time", *names[1:])
     table: dict[str, list[object]] = {name: [] for name in names}
     for result in results:
         for prediction in result:
             found = prediction.to_dict()
-            entry: dict[str, object] = {"input": result.path, "id": None, **found}
+            entry: dict[str, object] = {"input": result.path, "frame": result.frame, "time": result.time, "id": None, **found}
             entry.update(zip(COLUMNS["detection"], found.get("box", ()), strict=False))
             for name, column in table.items():
                 column.append(entry[name])

@@ -105,14 +105,15 @@ def _rounded(value: object) -> str:
 class Answer(Value, ABC):
     """What the results of all tasks have; each is a sequence of predictions.
 
-    Two results are equal if they are of one type with equal labels and numbers, whatever the path of the image and what is
-    shown. They hold arrays, so they have no hash. A pickled result keeps its path, but not the image.
+    Two results are equal if they are of one type with equal labels and numbers, whatever the path of the image, the frame, and
+    what is shown. They hold arrays, so they have no hash. A pickled result keeps its path, but not the image.
 
     Attributes:
         label_ids: (K,) an id for each label, or empty: ImageNet's WordNet ids, COCO's category ids.
         size: width and height of the image in pixels, or None if unknown.
         path: of the image's file, or its URL; None if the image came from memory.
         image: what the predictor was given, if that was no path: `plot` draws on it.
+        frame, time: of a video, the number of the frame from 0, and its seconds from the beginning.
         max_shown: the largest number of predictions that are shown, or None for all.
         threshold: the least score of the predictions that are shown, 0 to 1.
     """
@@ -121,6 +122,8 @@ class Answer(Value, ABC):
     size: tuple[int, int] | None = field(default=None, kw_only=True)
     path: str | None = field(default=None, kw_only=True)
     image: Source | None = field(default=None, kw_only=True)
+    frame: int | None = field(default=None, kw_only=True)
+    time: float | None = field(default=None, kw_only=True)
     max_shown: int | None = field(default=None, kw_only=True)
     threshold: float = field(default=0.0, kw_only=True)
 
@@ -173,7 +176,8 @@ class Answer(Value, ABC):
     def to_dict(self) -> dict[str, object]:
         """As an entry of ``mobilenet predict --json``, with the image's size (width, height), as JSON types."""
         size = None if self.size is None else list(self.size)
-        return {"input": self.path, "task": self.task, "size": size, "predictions": [each.to_dict() for each in self]}
+        place = {} if self.frame is None else {"frame": self.frame, "time": self.time}
+        return {"input": self.path, **place, "task": self.task, "size": size, "predictions": [each.to_dict() for each in self]}
 
     def to_json(self, indent: int | None = None) -> str:
         """`to_dict` as a JSON text."""
@@ -230,7 +234,7 @@ class Answer(Value, ABC):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        names = self.field_options.keys() - {"path", "image", "max_shown", "threshold"}
+        names = self.field_options.keys() - {"path", "image", "frame", "time", "max_shown", "threshold"}
         return all(_comparable(self.__dict__[name]) == _comparable(other.__dict__[name]) for name in names)
 
     __hash__ = None  # type: ignore[assignment]

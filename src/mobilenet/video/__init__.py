@@ -1,0 +1,1 @@
+"""Videos, cameras and streams: frames in, annotated videos out. Needs the extra ``[video]``, PyAV."""
