@@ -223,6 +223,7 @@ def test_the_declared_dependencies_are_those_imported():
         if path.relative_to(PACKAGE).parts[0] not in TORCH:
             third_party |= {name.partition(".")[0] for name, _ in rooms.imported(path)}
     optional = {
+        "av",
         "h5py",
         "matplotlib",
         "faster_coco_eval",

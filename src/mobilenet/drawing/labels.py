@@ -26,7 +26,7 @@ def draw_classification(image: Image.Image, lines: Sequence[str]) -> Image.Image
     min_size = max(max_size // 2, MIN_TEXT)
     for size in range(max_size, min_size - 1, -max(max_size // 20, 1)):
         rows = [Line(text, size) for text in texts]
-        margin = max(size // 3, 1)
+        margin = max(size // 4, 1)
         room, height = canvas.width - 2 * margin, canvas.height - 2 * margin
         if all(row.width <= room for row in rows) and sum(row.height for row in rows) <= height:
             break

@@ -8,7 +8,7 @@ from _thread import get_ident
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING, Any, overload
+from typing import IO, TYPE_CHECKING, overload
 
 from ..errors import UsageError
 from ..images.find import Lost, Search, is_video
@@ -20,6 +20,7 @@ from ..values import Value, replace
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from av import Packet
     from PIL import Image
 
     from ..images.preprocessing import Decoded
@@ -54,7 +55,8 @@ class Job:
         self.name, self.error, self.copy = name, error, copy
         self.clip: Clip | None = None
         self.frame: Frame | None = None
-        self.turn, self.sound = 0, list[Any]()
+        self.turn = 0
+        self.sound: list[Packet] = []
 
 
 class Entry(Value):

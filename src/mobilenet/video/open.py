@@ -53,7 +53,7 @@ def open_video(name: str) -> tuple[InputContainer, VideoStream]:
     """
     av = import_av()
     try:
-        container: InputContainer = _open(av, name)
+        container = _open(name)
     except av.error.FFmpegError as error:
         raise VideoError(f"{name!r}: {reason_of(error)}; {_remedy(name)}") from error
     try:
@@ -74,8 +74,9 @@ def open_video(name: str) -> tuple[InputContainer, VideoStream]:
     return container, stream
 
 
-def _open(av: Any, name: str) -> Any:
-    """Several processors' worth of protocols and formats; a plain file is read as a plain file only."""
+def _open(name: str) -> InputContainer:
+    """A plain file is read as a plain file only, whatever formats and protocols there are."""
+    av = import_av()
     if is_camera(name):
         number = name.removeprefix(CAMERA)
         if sys.platform.startswith("linux"):
