@@ -91,8 +91,8 @@ def fuzz(name: str, seconds: int, seed: int, portable: bool, blind: bool) -> Res
     before, units = set(failures.iterdir()), len(list(found.iterdir()))
     folders = [found, seed_folder(name), *(f for f in (FUZZ / "corpus" / name, FUZZ / "regressions" / name) if f.is_dir())]
     program = [native(portable) / f"fuzz_{name}"] if name in NATIVE else [sys.executable, FUZZ / "drive.py", name, WORK]
-    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", "-timeout=60", "-report_slow_units=100", "-rss_limit_mb=2500",
-               f"-max_len={MAX_BYTES}", f"-artifact_prefix={failures}/"]  # fmt: skip
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", "-timeout=60", "-report_slow_units=100",
+               "-rss_limit_mb=2500", f"-max_len={MAX_BYTES}", f"-artifact_prefix={failures}/"]  # fmt: skip
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"}
     command = [str(part) for part in (*program, *options, *folders)]
     if blind:
