@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import tarfile
@@ -41,6 +42,12 @@ def image_seeds() -> Iterator[bytes]:
     yield image_bytes("JPEG", exif=exif.tobytes())
     if features.check("webp"):
         yield image_bytes("WEBP")
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        file = io.BytesIO()
+        pillow_heif.from_pillow(Image.linear_gradient("L").resize((16, 12)).convert("RGB")).save(file)
+        yield file.getvalue()
 
 
 # Data sets --------------------------------------------------------------------------------------------------------------

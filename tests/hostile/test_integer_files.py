@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import pytest
 from PIL import Image
 from support.grid import gridded
 from support.hostile import assert_refusal, outcomes
+from support.models import detector, toy
 
+import mobilenet
 from mobilenet import modelfile
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import MULTIPLIER, SCALE, ModelFile
 from mobilenet.network.mobilenet import mobilenet_v2
+from mobilenet.tasks.results import OutputError
 from mobilenet.tensorfile import read_safetensors, to_safetensors
+from mobilenet.values import replace
 
 EXPAND, PROJECT, CLASSIFIER = "layer_3.expand.conv.weight", "layer_4.project.conv.weight", "classifier.weight"
 
@@ -144,3 +149,17 @@ def test_every_changed_byte_is_seen(good, tmp_path):
             refusal = str(error)
         assert not refusal or str(path) in refusal
     assert 0 < loaded < 60
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("make", [toy, detector])
+def test_scales_that_overflow(make, backend, tmp_path):
+    """Finite scales may still make outputs that are not: one error for the image, no warning of numpy."""
+    Image.linear_gradient("L").resize((48, 40)).convert("RGB").save(tmp_path / "i.png")
+    model = mobilenet.quantize(make(), tmp_path / "i.png").model
+    scales = {name: np.full_like(values, 3e38) for name, values in model.quantization.scales.items()}
+    modelfile.write(
+        replace(model, quantization=dataclasses.replace(model.quantization, scales=scales)), tmp_path / "m.safetensors"
+    )
+    with pytest.raises(OutputError, match="holds NaN or infinity: the weights overflow on this image"):
+        mobilenet.load(tmp_path / "m.safetensors", backend=backend)(tmp_path / "i.png")

@@ -92,6 +92,7 @@ class GridReference:
         """Bytes of activations for one image if layers run one after the other; this runtime plans no memory."""
         return cost(self.network, resolution, "int8").layerwise_bytes
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is no number in an output is an error of its own
     def __call__(self, images: Plain) -> dict[str, Floats]:
         """Each output as real numbers: a sum times its scale, or a byte minus its zero point times its scale, in float32."""
         images = np.asarray(images)

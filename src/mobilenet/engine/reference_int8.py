@@ -90,6 +90,7 @@ class Int8Reference:
         """Bytes of activations for one image if layers run one after the other; this runtime plans no memory."""
         return cost(self.network, resolution).layerwise_bytes
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is no number in an output is an error of its own
     def __call__(self, images: Plain) -> dict[str, Floats]:
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
