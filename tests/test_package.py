@@ -224,6 +224,8 @@ def test_the_declared_dependencies_are_those_imported():
             third_party |= {name.partition(".")[0] for name, _ in rooms.imported(path)}
     optional = {
         "av",
+        "ai_edge_litert",
+        "nncf",
         "h5py",
         "matplotlib",
         "faster_coco_eval",

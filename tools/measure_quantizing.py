@@ -1,10 +1,10 @@
-"""Quantizes the float models with several settings on several draws of calibration images, scores each result on images that
-none of them saw, and appends a row for each to results/quantizing.jsonl.
+"""Quantizes float models by several draws of calibration images, and scores each result on images that none of them saw.
+
+Appends a row for each to results/quantizing.jsonl.
 
     python tools/measure_quantizing.py FOLDER [MODEL ...]
 
-FOLDER holds ``imagenette160``, ``imagenet100``, ``coco`` and ``voc2012``. The settings were once chosen on images that also
-scored them. On images that they were not chosen on, the simpler one should win if both are as good.
+FOLDER holds ``imagenette160``, ``imagenet100``, ``coco``, ``voc2012`` and ``voc_boxes``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from __future__ import annotations
 import random
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +20,17 @@ import numpy as np
 
 from mobilenet.bench import history
 from mobilenet.modelfile import ModelFile
+from mobilenet.network.mobilenet import mobilenet_v2
 from mobilenet.predict.evaluate import records_for, score_of, scored_truth
 from mobilenet.predict.predictor import Predictor
-from mobilenet.quantizing import equalize, observe
 from mobilenet.quantizing.quantize import quantize
 from mobilenet.runtimes.backends import Runtime, choose
+from mobilenet.values import replace
 from mobilenet.zoo.load import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 DRAWS = 3
-SETTINGS = {"usual range": (True, False), "headroom": (True, False)}
-"""Equalize a trunk by the range of nearly all values, not of all; let a ReLU6 saturate at 1.5 times the largest value seen, not
-at that value."""
-
-
-@contextmanager
-def settings(usual: bool, headroom: bool) -> Iterator[None]:
-    shipped = observe.MARGIN, equalize.HEADROOM
-    observe.MARGIN, equalize.HEADROOM = shipped[0] if usual else 1e9, shipped[1] if headroom else 1.0
-    try:
-        yield
-    finally:
-        observe.MARGIN, equalize.HEADROOM = shipped
+RANDOM = "mobilenet_v2 0.35, random weights"
 
 
 class Recorder:
@@ -54,14 +42,8 @@ class Recorder:
 
     def __call__(self, images: Any) -> Mapping[str, Any]:
         outputs = self.runtime(images)
-        self.outputs.append(
-            np.concatenate(
-                [
-                    np.asarray(value).ravel()[:: 7 if len(outputs) > 1 or np.asarray(value).ndim > 2 else 1]
-                    for value in outputs.values()
-                ]
-            )
-        )
+        values = [np.asarray(value).ravel() for value in outputs.values()]
+        self.outputs.append(np.concatenate([value[:: 7 if value.size > 10_000 else 1] for value in values]))  # some of many
         return outputs
 
     def planned_bytes(self, resolution: Any) -> int:
@@ -97,18 +79,20 @@ def subset(source: Path, count: int, folder: Path) -> Path:
 def cases(data: Path, scratch: Path) -> dict[str, tuple[dict[str, list[Path]], dict[str, Path]]]:
     """By model: draws of calibration images, and labeled images to score on."""
     imagenette = subset(data / "imagenette160" / "val", 500, scratch / "imagenette")
+    imagenette_train = sorted((data / "imagenette160" / "train").glob("*/*"))
     train = (data / "voc2012" / "ImageSets" / "Segmentation" / "train.txt").read_text().split()
     return {
         "imagenet": (
-            draws(sorted((data / "imagenette160" / "train").glob("*/*")), 64),
+            draws(imagenette_train, 64),
             {"imagenet100": data / "imagenet100", "imagenette160 val, 500": imagenette},
         ),
+        RANDOM: (draws(imagenette_train, 64), {"imagenet100": data / "imagenet100"}),
         "coco": (draws(sorted((data / "coco" / "train2017").iterdir()), 64), {"coco val2017": data / "coco"}),
         "voc-small": (
             draws([data / "voc2012" / "JPEGImages" / f"{name}.jpg" for name in train], 64),
             {"voc2012 val": data / "voc2012"},
         ),
-        "voc-small by voc_boxes": (  # neither calibrated nor scored on what the settings were chosen on
+        "voc-small by voc_boxes": (
             draws(sorted((data / "voc_boxes" / "images" / "train").iterdir()), 64),
             {"voc2012 train": scored_as_val(data / "voc2012", train, scratch / "voc2012")},
         ),
@@ -131,20 +115,30 @@ def main() -> None:
         for name, (calibrations, labeled) in cases(data, Path(scratch)).items():
             if names and name not in names:
                 continue
-            model = load_model(name.split()[0])
+            model = model_of(name)
             floats = {title: scored(model, folder) for title, folder in labeled.items()}
             for draw, images in calibrations.items():
-                for usual in SETTINGS["usual range"]:
-                    for headroom in SETTINGS["headroom"]:
-                        with settings(usual, headroom):
-                            integers = quantize(model, [str(path) for path in images], threads=1).model
-                        for title, folder in labeled.items():
-                            history.append(ROOT, "quantizing", [{
-                                **history.origin(ROOT), "model": name.split()[0], "draw": draw, "calibrated": len(images),
-                                "usual_range": usual, "headroom": headroom, "data": title,
-                                **compared(floats[title], scored(integers, folder), model.network.task),
-                            }])  # fmt: skip
-                        print(name, draw, usual, headroom, flush=True)
+                integers = quantize(model, [str(path) for path in images], threads=1).model
+                for title, folder in labeled.items():
+                    row = {
+                        **history.origin(ROOT), "model": name.split(" by ")[0], "draw": draw, "calibrated": len(images),
+                        "data": title, **compared(floats[title], scored(integers, folder), model.network.task),
+                    }  # fmt: skip
+                    history.append(ROOT, "quantizing", [row])
+                print(name, draw, flush=True)
+
+
+def model_of(name: str) -> ModelFile:
+    """A published model, or a narrow network with random weights and the labels of one."""
+    if name != RANDOM:
+        return load_model(name.split(maxsplit=1)[0])
+    import torch
+
+    from mobilenet import nn
+
+    torch.manual_seed(0)
+    network, like = mobilenet_v2(0.35), load_model("imagenet")
+    return replace(like, network=network, tensors=nn.module(network).arrays(), metrics={}, provenance={})
 
 
 def compared(

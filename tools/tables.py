@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import integer_tables
 import trust_tables
 from markdown_table import markdown
 
@@ -283,12 +284,21 @@ def fast_decoding() -> str:
 
 
 FUNCTIONS = (
+    *integer_tables.FUNCTIONS,
     *trust_tables.FUNCTIONS,
     bench, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
     training, training_speed, vision, whole,
 )  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
-FILES = ("README.md", "docs/benchmarks.md", "docs/engine.md", "docs/fuzzing.md", "docs/training.md", "docs/trust.md")
+FILES = (
+    "README.md",
+    "docs/benchmarks.md",
+    "docs/engine.md",
+    "docs/fuzzing.md",
+    "docs/how-to/quantize.md",
+    "docs/training.md",
+    "docs/trust.md",
+)
 
 
 def filled(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from mobilenet import modelfile
 from mobilenet.network.mobilenet import mobilenet_v2
 
 pytest.importorskip("mobilenet._core", reason="the native core is not built")
-from mobilenet.bench import measure as benching, roofline
+from mobilenet.bench import measure as benching, peers, roofline
 from mobilenet.runtimes.backends import planned_bytes
 
 NETWORK = mobilenet_v2(0.35, resolution=33, classes=10)
@@ -51,7 +52,8 @@ def test_rows():
 @pytest.mark.parametrize(("resolution", "threads"), [(224, 1), (224, 2), (700, 1)])
 def test_growth_is_what_was_planned(resolution, threads):
     network = mobilenet_v2(1.0, resolution=resolution)
-    growth = benching.growth("native", network, random_tensors(network), threads)
+    loader = partial(peers.load, "native", network, random_tensors(network), threads)
+    growth = benching.growth("native", loader, network.resolution)
     assert growth is not None
     assert 0.85 <= growth / planned_bytes(network, threads) <= 1.15
 
@@ -92,7 +94,10 @@ def test_command(tmp_path, monkeypatch):
     row = json.loads((tmp_path / "results" / "bench.jsonl").read_text())
     assert row["model"] == str(model)
     assert row.keys() > KEYS
-    assert "--precision int8" in run("bench", "--precision", "int8", status=2)[1]
+    assert "no bf16 yet" in run("bench", "--precision", "bf16", status=2)[1]
+    assert "must be fp32 or int8" in run("bench", "--precision", "int4", status=2)[1]
+    assert "only integers need images" in run("bench", "--calibration", tmp_path, status=2)[1]
+    assert "--calibration IMAGES" in run("bench", "--model", model, "--precision", "int8", status=2)[1]
     assert "nearest: openvino" in run(*common[:-1], "openvin", status=2)[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,8 @@ def engine_origin(checkout: Path, model: str) -> Row:
     """What a row about the engine begins with: its `origin`, the architecture, the instruction set and the model."""
     from .. import _core
 
-    return {**origin(checkout), "machine": platform.machine(), "isa": _core.isa(), "model": model}
+    isa = _core.isa(os.environ.get("MOBILENET_ISA", ""))
+    return {**origin(checkout), "machine": platform.machine(), "isa": isa, "model": model}
 
 
 def processor() -> str:

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -30,7 +31,9 @@ from .peers import Run, load, unavailable
 
 if TYPE_CHECKING:
     from ..tensors import Floats
+    from .integers import IntegerTime
 
+K = TypeVar("K")
 MIN_ROUNDS = 10
 PAUSE = 0.003  # seconds before each runtime's turn on several threads: lets the others' workers stop spinning
 
@@ -101,16 +104,16 @@ def bench(
             median_ms=1e3 * statistics.median(values),
             min_ms=1e3 * min(values),
             p90_ms=1e3 * float(np.percentile(values, 90)),
-            peak_rss_delta_bytes=growth(name, network, tensors, threads) if memory else None,
+            peak_rss_delta_bytes=growth(name, partial(load, name, network, dict(tensors), threads), size) if memory else None,
             max_abs_error=errors[name],
         )
         for name, values in times.items()
     ]
 
 
-def interleaved(runs: Mapping[str, Run], image: Floats, seconds: float, threads: int) -> dict[str, list[float]]:
+def interleaved(runs: Mapping[K, Run], image: Floats, seconds: float, threads: int) -> dict[K, list[float]]:
     """Seconds of each call, taken in turns, so that all meet the same noise. Each turn warms up with one call."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[K, list[float]] = {name: [] for name in runs}
     while min(map(len, times.values())) < MIN_ROUNDS or sum(map(sum, times.values())) < seconds * len(runs):
         for name, run in runs.items():
             if threads > 1:
@@ -122,13 +125,16 @@ def interleaved(runs: Mapping[str, Run], image: Floats, seconds: float, threads:
     return times
 
 
-def growth(name: str, network: Network, tensors: Mapping[str, Floats], threads: int) -> int | None:
-    """Bytes by which a fresh process grows at most while the runtime, once loaded, runs images; None outside Linux."""
+def growth(name: str, loader: Callable[[], Run], size: tuple[int, int]) -> int | None:
+    """Bytes by which a fresh process grows at most while the runtime that `loader` makes, once loaded, runs images of `size`.
+
+    None outside Linux. `loader` is pickled.
+    """
     if not Path("/proc/self/clear_refs").exists():
         return None
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job"
-        job.write_bytes(pickle.dumps((name, network, dict(tensors), threads)))
+        job.write_bytes(pickle.dumps((loader, size)))
         result = subprocess.run([sys.executable, "-m", __name__, str(job)], capture_output=True, text=True, check=False)
     if result.returncode:
         raise BenchError(f"engine {name!r} failed in its own process: {result.stderr.strip().splitlines()[-1:]}")
@@ -137,9 +143,9 @@ def growth(name: str, network: Network, tensors: Mapping[str, Floats], threads: 
 
 def grow(job: Path) -> int:
     """In the child process: the bytes that `growth` returns."""
-    name, network, tensors, threads = pickle.loads(job.read_bytes())
-    run = load(name, network, tensors, threads)
-    image = np.ones((1, 3, *network.resolution), np.float32)
+    loader, size = pickle.loads(job.read_bytes())
+    run = loader()
+    image = np.ones((1, 3, *size), np.float32)
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)  # memory that loading freed would hide the growth
     before = status_bytes("VmRSS")
@@ -156,7 +162,7 @@ def status_bytes(field: str) -> int:
     raise OSError(f"the system does not report {field}")
 
 
-def save_figure(rows: Sequence[EngineTime], path: Path) -> None:
+def save_figure(rows: Sequence[EngineTime | IntegerTime], path: Path) -> None:
     """Draws latency against memory (.png, .svg or .pdf); see `charts.chart` for what it raises."""
     growths = [(row.peak_rss_delta_bytes or 0) / 2**20 for row in rows]
     height, width = rows[0].resolution
@@ -164,9 +170,10 @@ def save_figure(rows: Sequence[EngineTime], path: Path) -> None:
     with chart(path, 7, 5) as figure:
         axes = figure.subplots()
         for row, growth in zip(rows, growths, strict=True):
+            named = () if isinstance(row, EngineTime) else (row.file,)
             errors = [[row.median_ms - row.min_ms], [row.p90_ms - row.median_ms]]
             axes.errorbar(growth, row.median_ms, errors, fmt="o", capsize=4)
-            axes.annotate(row.engine, (growth, row.median_ms), xytext=(8, 8), textcoords="offset points")
+            axes.annotate(" ".join((row.engine, *named)), (growth, row.median_ms), xytext=(8, 8), textcoords="offset points")
         axes.set_title(f"{height} x {width} pixels, {threads}, {rows[0].precision}")
         axes.set_xlabel("growth of the process while it runs, MiB")
         axes.set_ylabel("one image, ms: minimum, median, 90th percentile")

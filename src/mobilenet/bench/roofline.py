@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..network.layers import Linear, Network, Resolution, checked_resolution
+from ..errors import UsageError
+from ..network.grid import GridQuantization
+from ..network.layers import Linear, Network, Resolution
 
 if TYPE_CHECKING:
+    from ..engine.native import Native
     from ..engine.plan.fuse import Unit
     from ..engine.plan.steps import Plan
+    from ..modelfile import ModelFile
     from ..tensors import Floats
 
 
@@ -42,19 +47,45 @@ def layer_times(
     from ..engine.native import Native
     from ..engine.plan.fuse import fuse
 
-    size = checked_resolution(resolution) if resolution is not None else network.resolution
-    network = network.at(size)
-    engine, shapes, units = Native(network, tensors), network.shapes(), fuse(network)
+    network = network if resolution is None else network.at(resolution)
     weights = 4 * sum(np.asarray(tensors[name]).size for name in network.parameters())
-    products, memory = product_rate(), memory_rate(weights)
+    rates = product_rate(), memory_rate(weights)
+    return timed(Native(network, tensors), fuse(network), network, rates, 4, rounds)
+
+
+def layer_times_of_integers(model: ModelFile, resolution: Resolution | None = None, rounds: int = 50) -> list[LayerTime]:
+    """The same of an integer model, beside the best rate of this machine's own dot products of bytes.
+
+    UsageError for an integer model that the engine does not run.
+    """
+    from ..engine.native import Native
+    from ..engine.plan.fuse import fuse
+    from ..engine.plan.integers import Integers
+
+    network = model.network if resolution is None else model.network.at(resolution)
+    if not isinstance(model.quantization, GridQuantization):
+        raise UsageError("--layers: only integers of our own can be timed layer by layer; leave --layers out")
+    rates = (
+        integer_product_rate(),
+        integer_memory_rate(sum(np.asarray(model.tensors[name]).nbytes for name in network.tensors())),
+    )
+    engine = Native(network, model.tensors, 1, None, model.quantization)
+    return timed(engine, fuse(network, Integers(network, model.quantization)), network, rates, 1, rounds)
+
+
+def timed(
+    engine: Native, units: tuple[Unit, ...], network: Network, rates: tuple[float, float], itemsize: int, rounds: int
+) -> list[LayerTime]:
+    """`rates`: multiply-adds and bytes a second at their best; `itemsize`: bytes of an activation and of a weight."""
+    size, shapes, (products, memory) = network.resolution, network.shapes(), rates
     image = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
     plan = engine.plan(size)
     times = np.zeros((rounds, len(plan.labels)))
     for row in times:
         engine.run(image, row)
     madds = [sum(x.madds([shapes[name] for name in x.inputs]) for x in unit.layers) for unit in units] + [0]
-    moved = [moved_bytes(unit, network, plan) for unit in units]
-    moved.append(8 * sum(shape.elements for _, shape in plan.outputs))
+    moved = [moved_bytes(unit, network, plan, itemsize) for unit in units]
+    moved.append((itemsize + 4) * sum(shape.elements for _, shape in plan.outputs))
     rows = []
     for name, t, count, size_ in zip(plan.labels, np.median(times, axis=0), madds, moved, strict=True):
         least = {"products": count / products, "memory": size_ / memory}
@@ -63,14 +94,14 @@ def layer_times(
     return rows
 
 
-def moved_bytes(unit: Unit, network: Network, plan: Plan) -> int:
+def moved_bytes(unit: Unit, network: Network, plan: Plan, itemsize: int) -> int:
     """Bytes that a unit moves to and from memory: its weights, and those of its tensors that exist whole."""
     from ..engine.plan.fuse import sources
 
     shapes, whole = network.shapes(plan.resolution), {"input", *(buffer.name for buffer in plan.buffers)}
     tensors = sum(shapes[name].elements for name in (*sources(unit), unit.target) if name in whole)
     weights = sum(int(np.prod(shape)) for layer in unit.layers for _, shape in layer.parameters())
-    return 4 * (tensors + weights)
+    return itemsize * (tensors + weights)  # an integer channel's bias and multiplier are few bytes beside its weights
 
 
 def product_rate(seconds: float = 0.2) -> float:
@@ -86,22 +117,47 @@ def memory_rate(size: int, seconds: float = 0.2) -> float:
     return 4 * inputs * outputs / least_time(1, inputs, outputs, 1, seconds)
 
 
-def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: float) -> float:
+def integer_product_rate(seconds: float = 0.2) -> float:
+    """Multiply-adds of bytes a second at their best: as deep a product as the first-level cache holds."""
+    pixels, inputs, outputs, repeats = 64, 256, 64, 400
+    return repeats * pixels * inputs * outputs / least_time(pixels, inputs, outputs, repeats, seconds, integers=True)
+
+
+def integer_memory_rate(size: int, seconds: float = 0.2) -> float:
+    """Bytes a second at which the engine reads `size` bytes of integer weights."""
+    inputs = 1024
+    outputs = max(size // inputs, 64)
+    return inputs * outputs / least_time(1, inputs, outputs, 1, seconds, integers=True)
+
+
+def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: float, integers: bool = False) -> float:
     """The least seconds that `repeats` of one product took, tried for `seconds`."""
     from .. import _core
     from ..engine.native import compile_plan
-    from ..engine.plan.layout import F32
+    from ..engine.plan.layout import F32, U8
     from ..engine.plan.memory import Buffer, place
     from ..engine.plan.steps import Plan, ProductStep, Style, Window
 
     layer = Linear("product", ("source",), inputs, outputs)
-    weights = _core.ProductWeights(np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), F32.expand_panel)
-    buffers, size = place(
-        [Buffer(name, F32, channels, 1, pixels, 1) for name, channels in (("source", inputs), ("target", outputs))], 0
-    )
-    step = ProductStep(0, layer, Window(), "source", "target", None, (0, 1), (0, weights.panels))
-    plan = Plan((1, 1), 1, Style(), F32, ("product",), buffers, (((step,) * repeats,),), (), 0, (), size)
-    program = compile_plan(plan, {"product": weights}, "")
+    weights: _core.Weights
+    isa = _core.isa(os.environ.get("MOBILENET_ISA", ""))
+    if integers:
+        layout, multiplier = U8, np.full(outputs, 2**10, np.int32)
+        weights = _core.IntegerProductWeights(
+            np.ones((outputs, inputs), np.int8), np.ones(outputs, np.int32), multiplier, None, 0, 0, 0, 255, False, isa
+        )
+        panels = layout.blocks(outputs)
+    else:
+        layout = F32
+        weights = _core.ProductWeights(
+            np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), F32.expand_panel, isa
+        )
+        panels = weights.panels
+    buffers, size = place([Buffer(name, layout, channels, 1, pixels, 1) for name, channels in
+                           (("source", inputs), ("target", outputs))], 0)  # fmt: skip
+    step = ProductStep(0, layer, Window(), "source", "target", None, (0, 1), (0, panels))
+    plan = Plan((1, 1), 1, Style(), layout, ("product",), buffers, (((step,) * repeats,),), (), 0, (), size)
+    program = compile_plan(plan, {"product": weights}, isa)
     runner, image, best = _core.Runner(1), np.zeros((1, 3, 1, 1), np.float32), float("inf")
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:

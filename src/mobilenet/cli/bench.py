@@ -11,12 +11,12 @@ import click
 
 from ..bench import measure
 from ..bench.peers import PEERS, unavailable
-from ..bench.roofline import layer_times
+from ..bench.roofline import layer_times, layer_times_of_integers
 from ..errors import UsageError
 from ..runtimes.backends import default_threads
 from ..zoo.load import load_model
 from .shell import command, json_option, model_option, resolution_option, say, threads_option
-from .tables import bench_table, layer_table, whole_table
+from .tables import bench_table, integer_table, layer_table, whole_table
 
 if TYPE_CHECKING:
     from ..network.layers import Resolution
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @model_option
 @resolution_option
 @threads_option
-@click.option("--precision", default="fp32", show_default=True, help="fp32; the engine has no other yet.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, or int8: integers beside those of other runtimes.")
+@click.option("--calibration", help="For int8: images from which integers are made, as for quantize.")
 @click.option(
     "--against", help=f"Other runtimes, separated by commas: {', '.join(PEERS)}; by default those that are installed."
 )
@@ -42,6 +43,7 @@ def bench(
     resolution: Resolution | None,
     threads: int | None,
     precision: str,
+    calibration: str | None,
     against: str | None,
     seconds: float,
     layers: bool,
@@ -57,10 +59,12 @@ def bench(
     """
     if photo is not None and not whole:
         raise UsageError(f"--photo {photo}: only --whole takes one; add it, or leave the photo out")
-    if precision != "fp32":
-        raise UsageError(f"--precision {precision}: the engine runs fp32 only so far; leave it out")
+    check_precision(precision, calibration, whole)
     if whole:
         bench_whole(model, photo or Path("photos/coffee.jpg"), threads or 1, seconds, as_json, record)
+        return
+    if precision == "int8":
+        bench_int8(model, calibration, resolution, threads, against, seconds, layers, as_json, save, record)
         return
     names = against.split(",") if against else PEERS
     if reason := unavailable("native"):
@@ -80,6 +84,52 @@ def bench(
     if record:
         say(f"appended to {measure.append_rows(rows, model, Path.cwd())}")
     click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else bench_table(rows))
+
+
+def check_precision(precision: str, calibration: str | None, whole: bool) -> None:
+    """UsageError for a precision that the engine does not have, or that --whole does not time."""
+    if precision == "bf16":
+        raise UsageError("--precision bf16: the engine has no bf16 yet; choose fp32 or int8")
+    if precision not in ("fp32", "int8"):
+        raise UsageError(f"--precision {precision}: must be fp32 or int8")
+    if calibration is not None and precision != "int8":
+        raise UsageError(f"--calibration {calibration}: only integers need images; add --precision int8, or leave it out")
+    if whole and precision != "fp32":
+        raise UsageError(f"--precision {precision} with --whole: it runs the model as it is; leave the precision out")
+
+
+def bench_int8(
+    model: str,
+    calibration: str | None,
+    resolution: Resolution | None,
+    threads: int | None,
+    against: str | None,
+    seconds: float,
+    layers: bool,
+    as_json: bool,
+    save: Path | None,
+    record: bool,
+) -> None:
+    """``bench --precision int8``."""
+    from ..bench import integer_peers, integers
+
+    content = load_model(model, say)
+    if layers:
+        times = layer_times_of_integers(integers.in_integers(model, content, calibration), resolution)
+        click.echo(json.dumps([asdict(row) for row in times], indent=2) if as_json else layer_table(times))
+        return
+    names = against.split(",") if against else list(integer_peers.RUNTIMES)
+    reasons = {name: integer_peers.unavailable(name) for name in names}
+    for reason in filter(None, reasons.values()):
+        say(f"skipped {reason}")
+    peers = [name for name, reason in reasons.items() if reason is None]
+    threads = threads or default_threads()
+    rows = integers.bench_integers(model, content, calibration, resolution, threads, peers, seconds, say=say)
+    if save is not None:
+        measure.save_figure(rows, save)
+    if record:
+        say(f"appended to {integers.append_rows(rows, model, Path.cwd())}")
+    click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else integer_table(rows))
 
 
 def bench_whole(model: str, photo: Path, threads: int, seconds: float, as_json: bool, record: bool) -> None:

@@ -12,13 +12,14 @@ import click
 
 from .. import modelfile
 from ..network import catalog, cost as ledgers
-from ..runtimes.backends import planned_bytes
+from ..runtimes.backends import own_integers, planned_bytes
 from ..zoo.load import load_model
 from ..zoo.published import models
 from .shell import command, json_option, parse_settings, resolution_option, say, set_option
 from .tables import ledger_table
 
 if TYPE_CHECKING:
+    from ..network.grid import GridQuantization
     from ..network.layers import Network, Resolution
 
 
@@ -51,19 +52,20 @@ def cost(
     settings = {**{key: value for key, value in options.items() if value is not None}, **settings}
     if settings.get("classes") == 0:
         settings["classes"] = None
-    network, stored = network_of(arch_or_file, settings)
+    network, stored, integers = network_of(arch_or_file, settings)
     chosen: Any = stored if precision is None else precision
     ledger = ledgers.cost(network, resolution, chosen)
-    if chosen == "fp32":
-        ledger = replace(ledger, planned_bytes=planned_bytes(ledger.network))
+    if chosen == "fp32" or (chosen == "int8" and integers is not None):
+        planned = planned_bytes(ledger.network, quantization=integers if chosen == "int8" else None)
+        ledger = replace(ledger, planned_bytes=planned)
     if save is not None:
         ledgers.save_figure(ledger, save)
     click.echo(json.dumps(ledger.to_json(), indent=2) if as_json else ledger_table(ledger))
 
 
-def network_of(arch_or_file: str, settings: dict[str, object]) -> tuple[Network, ledgers.Precision]:
+def network_of(arch_or_file: str, settings: dict[str, object]) -> tuple[Network, ledgers.Precision, GridQuantization | None]:
     """An architecture's network with `settings`, or that of a model file or known model with `settings` in place of its own;
-    and the numbers it computes in.
+    the numbers it computes in; and the quantization of integers of our own, by which the engine plans, if no setting changed.
     """
     model = None
     if arch_or_file in models():
@@ -71,5 +73,6 @@ def network_of(arch_or_file: str, settings: dict[str, object]) -> tuple[Network,
     elif arch_or_file not in catalog.ARCHITECTURES and os.path.isfile(arch_or_file):
         model = modelfile.read(arch_or_file)
     if model is None:
-        return catalog.build(arch_or_file, **settings), "fp32"
-    return catalog.from_description({**model.network.description, **settings}), "int8" if model.quantization else "fp32"
+        return catalog.build(arch_or_file, **settings), "fp32", None
+    network = catalog.from_description({**model.network.description, **settings})
+    return network, "int8" if model.quantization else "fp32", None if settings else own_integers(model)

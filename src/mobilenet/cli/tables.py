@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import printable
 
 if TYPE_CHECKING:
+    from ..bench.integers import IntegerTime
     from ..bench.measure import EngineTime
     from ..bench.roofline import LayerTime
     from ..bench.whole import WholeTime
@@ -63,6 +64,22 @@ def bench_table(rows: Sequence[EngineTime]) -> str:
     ]
     header = ("engine", "median ms", "least ms", "90 % ms", "growth MiB", "largest error")
     return table(lines, header, ("left", *["right"] * 5))
+
+
+def integer_table(rows: Sequence[IntegerTime]) -> str:
+    def mebibytes(size: int | None) -> str:
+        return "" if size is None else f"{size / 2**20:.2f}"
+
+    lines = [
+        (row.engine, row.file, f"{row.median_ms:.2f}", f"{row.min_ms:.2f}", f"{row.p90_ms:.2f}",
+         mebibytes(row.peak_rss_delta_bytes), mebibytes(row.planned_bytes),
+         "" if row.max_abs_error is None else f"{row.max_abs_error:.2g}",
+         "" if row.agreement is None else f"{row.agreement:.1%}")
+        for row in rows
+    ]  # fmt: skip
+    header = ("engine", "file", "median ms", "least ms", "90 % ms", "growth MiB", "planned MiB", "from floats", "same answers")
+    compared = f"compared on {rows[0].images} images that did not calibrate" if rows[0].images else "compared on noise"
+    return f"{table(lines, header, ('left', 'left', *['right'] * 7))}\n\n{compared}"
 
 
 def whole_table(rows: Sequence[WholeTime]) -> str:

@@ -22,10 +22,12 @@ from .onnx import Graph
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..tensors import Array
+
 
 def to_qdq(
     network: Network,
-    tensors: Mapping[str, NDArray[Any]],
+    tensors: Mapping[str, Array],
     quantization: GridQuantization,
     resolution: Resolution | None = None,
     batch: int | None = 1,
@@ -52,7 +54,7 @@ class _Writer:
     def __init__(
         self,
         network: Network,
-        tensors: Mapping[str, NDArray[Any]],
+        tensors: Mapping[str, Array],
         quantization: GridQuantization,
         graph: Graph,
         round_shortcuts: bool,
@@ -147,7 +149,7 @@ class _Writer:
             self.integers(f"{stem}.bias", bias.astype(np.int32), scale * source),
         ]
 
-    def integers(self, name: str, values: NDArray[Any], scale: NDArray[np.float64]) -> str:
+    def integers(self, name: str, values: Array, scale: NDArray[np.float64]) -> str:
         graph = self.graph
         inputs = [
             graph.constant(f"{name}/integers", values),

@@ -41,7 +41,7 @@ from .blocks import ConvNorm
 from .network import TorchNetwork, fresh_part
 
 if TYPE_CHECKING:
-    from ..tensors import Floats
+    from ..tensors import Array, Floats
 
 LIMIT = 127
 """The largest magnitude of a weight."""
@@ -215,7 +215,7 @@ class IntegerNetwork(TorchNetwork):
             lambda: self.quantization.residual_multipliers(weight, *pair).astype(np.float32)[:, None, None],
         )
 
-    def constant(self, name: str, make: Callable[[], NDArray[Any]]) -> Tensor:
+    def constant(self, name: str, make: Callable[[], Array]) -> Tensor:
         """An array as a tensor where the parameters are, made once."""
         device = next(self.parameters()).device
         if (name, device) not in self.constants:
@@ -224,9 +224,9 @@ class IntegerNetwork(TorchNetwork):
 
     # The model file --------------------------------------------------------------------------------------------------
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Array]:
         """Weights int8 and biases int32 as a model file has them: biases with the inputs' zero points folded in."""
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, Array] = {}
         for layer, stem in weighted(self.network):
             arrays[f"{stem}.weight"], arrays[f"{stem}.bias"] = self.layer_arrays(layer)
         return {name: arrays[name] for name in self.network.tensors()}

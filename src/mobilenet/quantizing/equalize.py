@@ -25,8 +25,6 @@ ROUNDS = 10
 """Of improving the factors: each round moves the steps that the next one takes for given."""
 MAX_GROWTH = 64.0
 """Of a channel's range: a channel that is nearly always 0 is noise, and stays small."""
-HEADROOM = 1.5
-"""How far above the largest value seen a ReLU6 may saturate."""
 
 
 @dataclass
@@ -106,14 +104,13 @@ def balanced(draft: Draft, group: Group, observed: dict[str, Observed]) -> Reals
     """
     seen = [observed[name] for name in group.tensors if name in observed]
     limited = any(writer.activation == "relu6" for writer in group.writers)
-    pairs = [(one.low, one.high) if limited else one.usual_range() for one in seen]
-    low, high = (pick([pair[side] for pair in pairs], axis=0) for side, pick in enumerate((np.min, np.max)))
+    low, high = np.min([one.low for one in seen], axis=0), np.max([one.high for one in seen], axis=0)
     square = np.mean([one.square for one in seen], axis=0)
     ranges = np.maximum(np.maximum(high, 0) - np.minimum(low, 0), 1e-12)
     most = ranges.max()
     if limited:
         most = min(most, 6.0)
-    highest = np.clip(most / (ranges * (HEADROOM if limited else 1)), 1, MAX_GROWTH)
+    highest = np.clip(most / ranges, 1, MAX_GROWTH)
     lowest = 1.0 if limited else 1 / MAX_GROWTH
     candidates = [highest**exponent for exponent in EXPONENTS]
 

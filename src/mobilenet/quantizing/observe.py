@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 PLACES = 32
 """Pixels of each image whose values are kept as samples."""
 
-RARE, MARGIN = 0.002, 1.2
-"""The share of samples beyond a channel's usual range on either side, before the range is widened by the margin."""
-
 
 @dataclass
 class Observed:
@@ -38,11 +35,6 @@ class Observed:
     square: Reals
     means: Reals
     samples: Floats
-
-    def usual_range(self) -> tuple[Reals, Reals]:
-        """(C,) from where to where nearly all values of each channel lie: a rare one far outside may saturate."""
-        low, high = np.quantile(self.samples, (RARE, 1 - RARE), axis=0) * MARGIN
-        return np.maximum(self.low, np.minimum(low, 0)), np.minimum(self.high, np.maximum(high, 0))
 
     def scaled(self, factors: Reals) -> Observed:
         """The same tensor with channel c multiplied by factors[c], all above 0."""

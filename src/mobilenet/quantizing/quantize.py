@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import modelfile
 from ..images.find import find_inputs
@@ -29,7 +28,7 @@ from .ranges import ranges
 from .report import Report, layer_noise
 
 if TYPE_CHECKING:
-    from ..tensors import Floats
+    from ..tensors import Array, Floats
 
     Watch = Callable[[Sequence[Any], str], Iterable[Any]]
     Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -104,7 +103,7 @@ def quantize(
 
 def integers_of(
     draft: Draft, inputs: Iterable[Floats], pixels: Pixels, threads: int | None = None
-) -> tuple[dict[str, NDArray[Any]], GridQuantization]:
+) -> tuple[dict[str, Array], GridQuantization]:
     """The tensors and the quantization of a model file, from (1, 3, H, W) inputs. Equalizes `draft` in place."""
     observed = equalize(draft, observe(draft, inputs, threads))
     return assemble(draft, ranges(draft, observed, pixels), observed, pixels)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from ...images.preprocessing import Preprocessing
 from ...network.grid import Pixels
@@ -17,9 +18,12 @@ from ...quantizing.quantize import integers_of
 from ..input import Dataset
 from ..recipes.recipe import Recipe
 
+if TYPE_CHECKING:
+    from ...tensors import Floats
+
 
 def learning_integers(
-    fabric: Fabric, net: TorchNetwork, training: Dataset, recipe: Recipe, state: Mapping[str, Any] | None
+    fabric: Fabric, net: TorchNetwork, training: Dataset, recipe: Recipe, state: Mapping[str, Tensor] | None
 ) -> IntegerNetwork:
     """The float network `net` as integers that learn, or those of a checkpoint's `state`.
 
@@ -57,7 +61,7 @@ def integer_network(fabric: Fabric, net: TorchNetwork, training: Dataset, recipe
     return IntegerNetwork.of(network, weights, quantization, net.dropout)
 
 
-def images(training: Dataset, preprocessing: Preprocessing, count: int) -> list[Any]:
+def images(training: Dataset, preprocessing: Preprocessing, count: int) -> list[Floats]:
     """At most `count` training images, evenly spread, as the network's inputs (1, 3, H, W)."""
     count = min(count, len(training))
     places = [number * len(training) // count for number in range(count)]
