@@ -30,7 +30,7 @@ def seeds() -> Iterator[bytes]:
     ]
     for network in networks:
         for threads in (1, 2, 3):
-            for style in (Style(), Style(1, 0, 0, 0), Style(whole=0, stream=None)):
+            for style in (Style(), Style(1, 0, 0, 0), Style(whole=0, stream=1)):
                 yield program(make_plan(network, network.resolution, threads, style))
     for network in large:
         for style in (Style(), Style(1, 0, 0, 0)):
