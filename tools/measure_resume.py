@@ -1,6 +1,7 @@
-"""Kills ``mobilenet predict --resume`` with -9 three times at random, then checks that every input is in the output once.
+"""Kills ``mobilenet predict --resume`` with -9 three times at random, then checks that every input is in the output once, and
+adds a row to results/resume.jsonl.
 
-python tools/measure_resume.py --images 100000 --corrupt 50
+    python tools/measure_resume.py --images 100000 --corrupt 50
 """
 
 from __future__ import annotations
@@ -16,15 +17,20 @@ from pathlib import Path
 
 from PIL import Image
 
+from mobilenet.bench import history
+
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--corrupt", type=int, default=50)
     parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--model", default="imagenet")
+    parser.add_argument("--model", default="imagenet", help="its name or file")
+    parser.add_argument("--dry", action="store_true", help="only print the row")
     options = parser.parse_args()
-    chance = random.Random(0)
+    chance, killed_after = random.Random(0), list[int]()
     with tempfile.TemporaryDirectory() as name:
         folder, output = Path(name) / "images", Path(name) / "answers.jsonl"
         bad = set(chance.sample(range(options.images), options.corrupt))
@@ -38,7 +44,8 @@ def main() -> None:
                 time.sleep(0.05)
             process.kill()
             process.wait()
-            print(f"killed after {count(output):,} lines", flush=True)
+            killed_after.append(count(output))
+            print(f"killed after {killed_after[-1]:,} lines", flush=True)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         entries = [json.loads(line) for line in output.read_text().splitlines()]
     assert done.returncode in (0, 1), done.stderr
@@ -47,6 +54,9 @@ def main() -> None:
     assert {int(name[:7]) for name, entry in zip(names, entries, strict=True) if "error" in entry} == bad
     seconds = time.perf_counter() - start
     print(f"{len(names):,} inputs, each once, {len(bad)} of them failures, {options.kills} kills, {seconds:.0f} s")
+    row = {**history.origin(ROOT), "images": len(names), "failures": len(bad), "killed_after": killed_after, "each_once": True}
+    if not options.dry:
+        history.append(ROOT, "resume", [{**row, "model": Path(options.model).name, "seconds": round(seconds)}])
 
 
 def write_images(folder: Path, number: int, bad: set[int]) -> None:

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +23,7 @@ from support.weights import random_tensors
 
 import mobilenet
 from mobilenet import modelfile
+from mobilenet.cli import shell, tables
 from mobilenet.cli.main import COMMANDS, main
 from mobilenet.convert.libraries import LAYOUTS
 from mobilenet.images.masks import read_mask
@@ -51,7 +53,7 @@ def test_predict_json(model, folder):
     answers = json.loads(out)
     assert [answer["input"] for answer in answers] == [str(folder / n) for n in ("deeper/one.png", "one.png", "two.jpg")]
     for answer in answers:
-        assert answer.keys() == {"input", "task", "predictions"}
+        assert answer.keys() == {"input", "task", "predictions", "backend"}
         assert answer["task"] == "classification"
         assert len(answer["predictions"]) == 2
         for prediction in answer["predictions"]:
@@ -79,7 +81,7 @@ def test_predict_table_threshold_and_globs(model, folder):
     out, err = run("predict", f"{folder}/*.png", "--model", model)
     assert str(folder / "one.png") in out
     assert "two.jpg" not in out
-    assert err.startswith("1 of 1 images; median ")
+    assert err.startswith("1 of 1 images; first run ")
     assert "MiB" in err
     out, _ = run("predict", folder / "one.png", "--model", model, "--json", "--threshold", 1)
     assert json.loads(out)[0]["predictions"] == []
@@ -107,7 +109,7 @@ def test_predict_boxes(folder, tmp_path):
     common = ("predict", folder, "--model", tmp_path / "d.safetensors")
     answers = json.loads(run(*common, "--json", "--threshold", 0.01)[0])
     assert [answer["task"] for answer in answers] == ["detection"] * 3
-    assert all(answer.keys() == {"input", "task", "predictions"} for answer in answers)
+    assert all(answer.keys() == {"input", "task", "predictions", "backend"} for answer in answers)
     predictions = [prediction for answer in answers for prediction in answer["predictions"]]
     assert predictions
     for prediction in predictions:
@@ -179,7 +181,7 @@ def test_predict_masks(folder, tmp_path):
         "one-2.mask.png", "one-2.png", "one.mask.png", "one.png", "two.jpg", "two.mask.png"
     ]  # fmt: skip
     for answer in answers:
-        assert answer.keys() == {"input", "task", "predictions", "mask"}
+        assert answer.keys() == {"input", "task", "predictions", "mask", "backend"}
         assert answer["task"] == "segmentation"
         mask = read_mask(Path(answer["mask"]))
         assert mask.shape == (40, 60)
@@ -387,7 +389,7 @@ def test_what_ran_and_its_memory(model, folder):
     assert f"ms whole (native); activations {planned_bytes(toy().network) / 2**20:.2f} MiB" in err
     assert "(reference)" in run("predict", folder, "--model", model, "--backend", "reference", "--threads", 1)[1]
     _, err = run("predict", folder, "--model", model, "--memory-budget", 100, "--threads", 1, status=2)
-    assert "memory_budget 100: mobilenet_v1 on 32 x 32 pixels and 1 thread(s) needs at least" in err
+    assert "memory_budget 100: mobilenet_v1 on 32 x 32 pixels and 1 thread needs at least" in err
     _, err = run("predict", folder, "--model", model, "--backend", "reference", "--memory-budget", 100, status=2)
     assert "the numpy reference plans no memory" in err
 
@@ -428,3 +430,31 @@ def test_the_collection_at_exit_is_skipped_only_without_torch(with_torch, monkey
     monkeypatch.setitem(sys.modules, "torch", sys) if with_torch else monkeypatch.delitem(sys.modules, "torch", raising=False)
     __main__.skip_last_collection()
     assert bool(frozen) is not with_torch
+
+
+def test_tables_keep_their_indentation_and_fit_the_terminal(monkeypatch):
+    rows, align = [("a" * 60, "1"), ("  b", "2"), ("c " * 20, "3")], ("left", "right")
+    wide = tables.table(rows, (), align)
+    assert "\n  b " in wide
+    assert max(map(len, wide.splitlines())) == 63
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = tables.table(rows, ("name", "number"), align)
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert narrow.count("a") == 60 + 1  # and one of "name"
+    monkeypatch.setenv("COLUMNS", "200")
+    assert tables.table(rows, (), align) == wide
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("2000000", 2_000_000), ("2MB", 2_000_000), ("1.5 MiB", 1_572_864), ("800k", 800_000), ("1g", 10**9), ("2KiB", 2048)],
+)
+def test_numbers_of_bytes(text, number):
+    assert shell.parse_bytes(None, None, text) == number
+
+
+@pytest.mark.parametrize("text", ["", "MB", "0", "-1MB", "nan", "1e400", "1XB", "1i", "1 000"])
+def test_what_is_no_number_of_bytes(text):
+    with pytest.raises(click.BadParameter, match="must be a number of bytes of at least 1, for example 2000000, 2MB"):
+        shell.parse_bytes(None, None, text)

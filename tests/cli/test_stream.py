@@ -359,3 +359,7 @@ def test_times_stay_few():
     assert len(times.values) <= 4096
     assert times.count == 20_000
     assert times.median_ms() == pytest.approx(10_000, rel=0.01)
+    few = Times()
+    for seconds in (9.0, 9.0, 0.001, 0.003):
+        few.add(seconds)
+    assert [few.median_ms(num_cold) for num_cold in (0, 2, 4)] == pytest.approx([4501.5, 2, 4501.5])

@@ -46,6 +46,7 @@ def test_counts(data):
         "images": 7,
         "metrics": {"top1": 6 / 7, "top5": 1.0},
         "failed": [],
+        "backend": "custom",
     }
 
 

@@ -70,8 +70,10 @@ class Times:
             self.values.append(seconds)
         self.count += 1
 
-    def median_ms(self) -> float:
-        ordered, half = sorted(self.values), len(self.values) // 2  # statistics.median would import fractions: 10 ms
+    def median_ms(self, num_cold: int = 0) -> float:
+        """The median without the first `num_cold`, if there are others: they planned, and filled the caches."""
+        warm = self.values[-(-num_cold // self.step) :] or self.values
+        ordered, half = sorted(warm), len(warm) // 2  # statistics.median would import fractions: 10 ms
         return 1e3 * (ordered[-half - 1] + ordered[half]) / 2
 
 
@@ -125,7 +127,9 @@ class Account:
             parts.append(f"{inputs.num_dropped:,} frames dropped")
         text = ", ".join(parts)
         if self.whole.count:
-            text += f"; median {self.network.median_ms():.1f} ms network, {self.whole.median_ms():.1f} ms whole"
+            of = "median" if self.whole.count > num_workers else "first run"
+            network, whole = self.network.median_ms(num_workers), self.whole.median_ms(num_workers)
+            text += f"; {of} {network:.1f} ms network, {whole:.1f} ms whole"
             if self.num_inputs > MAX_QUIET:
                 text += f", {self.rate():.1f} images/s"
             workers = "" if num_workers == 1 else f", {num_workers} workers"

@@ -14,7 +14,7 @@ from ..predict.work import Inputs, Work, ahead
 from ..runtimes.backends import MAX_IMAGES_ON_ONE_THREAD, divides_itself
 from .answers import Account, Table
 from .predictor import backend_option, device_option, load_predictor
-from .shell import command, json_option, model_option, say
+from .shell import command, json_option, model_option, parse_bytes, say
 
 if TYPE_CHECKING:
     from ..predict.clips import Stepping
@@ -57,7 +57,9 @@ SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv
     show_default=True,
     help="Decode large JPEG files at a reduced scale: faster, a little less exact.",
 )
-@click.option("--memory-budget", type=click.IntRange(1), metavar="BYTES", help="Limit of the engine's activation memory.")
+@click.option(
+    "--memory-budget", callback=parse_bytes, metavar="BYTES", help="Limit of the engine's activation memory, for example 2MB."
+)
 def predict(
     inputs: Sequence[str],
     files_from: str | None,

@@ -86,6 +86,23 @@ def parse_resolution(context: click.Context, parameter: click.Parameter, value: 
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
+def parse_bytes(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """A number of bytes, also in ``kB``, ``MB``, ``GB`` (1000) or ``KiB``, ``MiB``, ``GiB`` (1024 of the unit before)."""
+    if value is None:
+        return None
+    text = value.strip().lower().removesuffix("b")
+    step = 1024 if text.endswith("i") else 1000
+    text = text.removesuffix("i")
+    power = "kmg".find(text[-1:]) + 1 if text else 0
+    try:
+        number = float(text[:-1] if power else text) * step**power
+    except ValueError:
+        number = 0.0
+    if not 1 <= number < 2**63 or (step == 1024 and not power):  # not-a-number too
+        raise click.BadParameter(f"{value!r} must be a number of bytes of at least 1, for example 2000000, 2MB or 1.5MiB")
+    return int(number)
+
+
 def parse_pairs(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     """``key=value`` to key and text; the last value of a key counts."""
     pairs: dict[str, str] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from ..zoo.published import Published
 
 MAX_CLASSES = 100  # that a table lists
+
+
+MIN_COLUMN = 12
+"""Letters of a column that is wrapped, at least."""
 
 
 def ledger_table(ledger: Cost) -> str:
@@ -155,11 +161,29 @@ def models_table(models: Sequence[tuple[Published, bool]]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:
+    """The rows as text, a column's cells wrapped where the terminal is narrower than they are."""
     from tabulate import tabulate
 
     rows = [[printable(cell) for cell in row] for row in rows]
-    text: str = tabulate(rows, headers=header, tablefmt="simple" if header else "plain", colalign=align, disable_numparse=True)
+    text: str = tabulate(
+        rows, header, "simple" if header else "plain", colalign=align, disable_numparse=True, maxcolwidths=widths(rows, header),
+        preserve_whitespace=True,
+    )  # fmt: skip
     return text
+
+
+def widths(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[int] | None:
+    """The columns' widths on a terminal that is narrower than the table: the widest gives way. None for what they need."""
+    if not (rows and sys.stdout.isatty()):
+        return None
+    heads = [len(name) + 2 for name in header] or [0] * len(rows[0])  # tabulate keeps 2 beside a name
+    needed = [max(head, *map(len, column)) for head, column in zip(heads, zip(*rows, strict=True), strict=True)]
+    excess = sum(needed) + 2 * (len(needed) - 1) - shutil.get_terminal_size().columns
+    if excess <= 0:
+        return None
+    widest = needed.index(max(needed))
+    needed[widest] = max(needed[widest] - excess, MIN_COLUMN)
+    return needed
 
 
 def data_table(report: DataReport) -> str:

@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 
 from PIL import Image
 
-from .open import REFUSED_FORMATS, ImageError, nearest_path
+from .open import REFUSED_FORMATS, ImageError, missing
 
 MAX_SORTED = 10_000
 """Entries of one folder that are sorted. A larger folder comes in sorted runs of that many, so that it is never held whole."""
@@ -89,7 +89,7 @@ class Search:
         elif any(sign in item for sign in "*?["):
             yield from self._matching(item)
         else:
-            yield Lost(item, ImageError(f"{item!r}: no such file or folder; {nearest_path(item)}"))
+            yield Lost(item, ImageError(missing(item, "no such file or folder")))
 
     def _below(self, folder: str) -> Iterator[str | Lost]:
         try:

@@ -183,7 +183,7 @@ def _open_heif(file: IO[bytes], name: str) -> Image.Image:
 
 def _check_file(path: str) -> None:
     if not os.path.exists(path):
-        raise ImageError(f"{path!r}: no such file; {nearest_path(path)}")
+        raise ImageError(missing(path, "no such file"))
     if os.path.isdir(path):
         raise ImageError(f"{path!r}: a folder, not an image; name a file in it")
     if not os.path.isfile(path):  # reading a pipe would block, and decoders seek
@@ -261,6 +261,13 @@ def check_rgb(image: Image.Image) -> None:
     """Raises ImageError if `image` is not an RGB image of at least 1x1."""
     if not isinstance(image, Image.Image) or image.mode != "RGB" or 0 in image.size:
         raise ImageError(f"{short_repr(image)}: must be an RGB image of at least 1x1; open it with open_image")
+
+
+def missing(path: str, reason: str) -> str:
+    """Why there is no file of that path, and what to do."""
+    if os.path.islink(path):
+        return f"{path!r}: a link to {os.readlink(path)!r}, which is not there; remove the link, or mend it"
+    return f"{path!r}: {reason}; {nearest_path(path)}"
 
 
 def nearest_path(path: str) -> str:

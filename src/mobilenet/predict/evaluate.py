@@ -22,18 +22,21 @@ from .predictor import Predictor
 
 @dataclass
 class Evaluation:
-    """`metrics` over `images` images. `failed` names every image that could not be opened or answered, with the reason.
-    `notes` say what was wrong in the labels and was mended, and which part of the data was scored, if that is not obvious."""
+    """`metrics` over `images` images, by the runtime `backend`. `failed` names every image that could not be opened or
+    answered, with the reason. `notes` say what was wrong in the labels and was mended, and which part of the data was scored,
+    if that is not obvious."""
 
     task: Task
     images: int
     metrics: Metrics
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    backend: str = ""
 
     def to_json(self) -> dict[str, object]:
         """The contract of `mobilenet evaluate --json`; the metrics are fractions of the images that could be opened."""
-        return {"task": self.task, "images": self.images, "metrics": self.metrics, "failed": self.failed}
+        counts = {"task": self.task, "images": self.images, "metrics": self.metrics, "failed": self.failed}
+        return {**counts, "backend": self.backend}
 
 
 def evaluate(
@@ -74,7 +77,7 @@ def evaluate(
         images += 1
     if not images:
         raise DataError(f"{data}: none of its {len(records)} images could be opened and answered; the first: {failed[0]}")
-    return Evaluation(records.task, images, score.metrics(), failed, notes_on(records))
+    return Evaluation(records.task, images, score.metrics(), failed, notes_on(records), backend=predictor.runtime.name)
 
 
 def notes_on(records: Records[Truth]) -> list[str]:

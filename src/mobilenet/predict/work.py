@@ -71,6 +71,7 @@ class Entry(Value):
         network: seconds in the network.
         whole: seconds from opening the image to the answer, drawing included.
         frame, time: of a video, the number of the frame from 0, and its seconds from the beginning.
+        backend: the name of the runtime.
     """
 
     input: str
@@ -82,6 +83,7 @@ class Entry(Value):
     whole: float = 0.0
     frame: int | None = None
     time: float | None = None
+    backend: str = ""
 
     def to_json(self) -> dict[str, object]:
         """An entry of ``mobilenet predict --json``; of a failure ``{"input", "task", "error"}``."""
@@ -92,7 +94,9 @@ class Entry(Value):
         if self.error is not None:
             return {**entry, "error": self.error}
         entry["predictions"] = [prediction.to_dict() for prediction in self.predictions]
-        return entry if self.mask is None else {**entry, "mask": self.mask}
+        if self.mask is not None:
+            entry["mask"] = self.mask
+        return {**entry, "backend": self.backend}
 
 
 class Inputs:
@@ -294,7 +298,7 @@ class Work:
                 self.folder.release(job.copy)
         now = time.perf_counter()
         seconds = self.runtime.spent() - before, now - start
-        return Entry(job.name, self.task, predictions, mask, None, *seconds, number, at), drawn
+        return Entry(job.name, self.task, predictions, mask, None, *seconds, number, at, self.runtime.name), drawn
 
 
 def draw_on(image: Image.Image, result: Result, predictions: Sequence[Prediction]) -> Image.Image:

@@ -51,7 +51,8 @@ class Classification(Answer):
         """
         scores = self.probabilities.tolist()
         (threshold,) = array("f", [threshold])  # rounded as the scores are
-        order = sorted(range(len(scores)), key=lambda i: scores[i] if scores[i] == scores[i] else -1.0, reverse=True)
+        ranked = [score if score == score else -1.0 for score in scores]  # not-a-number is last
+        order = sorted(range(len(scores)), key=ranked.__getitem__, reverse=True)
         return [Prediction(self.labels[i], i, scores[i], id=self.id_of(i)) for i in order[:n] if scores[i] >= threshold]
 
     def __len__(self) -> int:
@@ -100,6 +101,6 @@ class ClassificationDecoder:
 def softmax(logits: Sequence[float]) -> array[float]:
     """K logits -> K float32 probabilities, computed in double precision so that they sum to 1 within a float32 rounding."""
     highest = max(logits)
-    powers = [math.exp(logit - highest) for logit in logits]
+    powers = list(map(math.exp, [logit - highest for logit in logits]))
     total = math.fsum(powers)
     return array("f", [power / total for power in powers])

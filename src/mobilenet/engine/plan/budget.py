@@ -48,7 +48,8 @@ def best_plan(
             smallest = plan
     assert smallest is not None
     assert budget is not None
+    working = "1 thread" if threads == 1 else f"{threads} threads"
     raise UsageError(
-        f"memory_budget {budget}: {network.architecture} on {resolution[0]} x {resolution[1]} pixels and {threads} "
-        f"thread(s) needs at least {smallest.bytes} bytes; raise the budget, or lower resolution, width or threads"
+        f"memory_budget {budget}: {network.architecture} on {resolution[0]} x {resolution[1]} pixels and {working} needs at "
+        f"least {smallest.bytes} bytes; raise the budget, or lower resolution, width or threads"
     )
