@@ -338,6 +338,16 @@ def test_an_annotated_video(tmp_path, clip, model, workers):
     assert len(sound_of(drawn)) >= len(sound_of(clip))
 
 
+def test_videos_of_one_name_stay_apart(tmp_path, clip, model):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(clip, tmp_path / "a" / "same.mp4")
+    make_clip(tmp_path / "b" / "same.mp4", 2, sound=False)
+    assert predict(tmp_path / "b", tmp_path / "a", "--model", model, "--save", tmp_path / "drawn").exit_code == 0
+    assert len(decoded(tmp_path / "drawn" / "same.mp4")) == 2
+    assert len(decoded(tmp_path / "drawn" / "same-2.mp4")) == 30
+
+
 def test_resuming_goes_on_after_the_last_frame(tmp_path, clip, model):
     whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
     assert predict(clip, "--model", model, "--output", whole).exit_code == 0
@@ -490,12 +500,3 @@ def test_the_window_shows_the_newest_frame(monkeypatch):
     window.root.action()
     assert not window.is_open
     window.refresh()
-
-
-def test_without_pyav_one_line_names_the_extra(tmp_path, monkeypatch, model):
-    monkeypatch.setitem(sys.modules, "av", None)
-    result = predict("clip.mp4", "--model", model)
-    (tmp_path / "clip.mp4").touch()
-    result = predict(tmp_path / "clip.mp4", "--model", model)
-    assert result.exit_code == 2
-    assert "pip install 'mobilenet[video]'" in result.stderr

@@ -13,7 +13,7 @@ from threading import Condition
 from typing import TYPE_CHECKING
 
 from ..errors import MobilenetError
-from ..images.find import is_camera, suffix_of
+from ..images.find import is_camera, is_folder_video, suffix_of
 from ..values import Value
 from ..video.open import VideoError, import_av
 from ..video.read import Frame, Reading, Video
@@ -118,7 +118,7 @@ def target_name(source: str) -> str:
     suffix = suffix_of(source)
     if "://" in source or is_camera(source):
         place = source.partition("?")[0].rpartition("@")[2].rpartition("://")[2]  # without the scheme, and without a password
-        name = re.sub(r"[^\w.-]+", "-", place.removesuffix(suffix) if suffix else place).strip("-.")
+        name = re.sub(r"[^\w.-]+", "-", place.removesuffix(suffix) if is_folder_video(f"x{suffix}") else place).strip("-.")
         return (name or "stream") + ".mp4"
     stem = os.path.splitext(os.path.basename(source))[0]
     return stem + (suffix if suffix in WRITTEN_SUFFIXES else ".mp4")

@@ -179,9 +179,9 @@ class Inputs:
         except ImageError as error:
             yield Job(name, error, None)
         finally:
-            if clip is not None:
+            if clip is not None:  # its name stays claimed: the file comes with the first frame that is done
                 self.num_dropped += clip.video.num_dropped
-            if self.folder is not None and copy is not None:
+            elif self.folder is not None and copy is not None:
                 self.folder.release(copy)
 
     def close(self) -> None:
