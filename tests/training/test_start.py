@@ -46,9 +46,10 @@ def test_shared_classes_keep_their_rows(tmp_path, labels, ids, rows, source_rows
     modelfile.write(source, tmp_path / "source.safetensors")
     net = nn.module(mobilenet_v2(**settings(len(labels))))
     before = net.arrays()
-    said = copy_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PREPROCESSING)
+    start = copy_weights(net, str(tmp_path / "source.safetensors"), labels, ids, PREPROCESSING)
     after = net.arrays()
-    assert (f"{len(rows)} of {len(labels)} classes" in said) == bool(rows)
+    assert (f"{len(rows)} of {len(labels)} classes" in start.message) == bool(rows)
+    assert list(start.unknown) == [place for place in range(len(labels)) if place not in rows]
     for part in ("weight", "bias"):
         name = f"classifier.{part}"
         assert np.array_equal(after[name][rows], source.tensors[name][source_rows])

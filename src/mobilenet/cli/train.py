@@ -12,6 +12,8 @@ import click
 from ..errors import UsageError
 from .shell import command, layout_option, parse_pairs, set_option
 
+FINETUNE = "finetune"
+
 
 def recipe_names() -> list[str]:
     """Names of the recipes, read from their source: importing it would import torch."""
@@ -29,25 +31,48 @@ def recipe_names() -> list[str]:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
 @layout_option
 @click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint; start anew if there is none.")
+@click.option("--model", help="finetune: the model to start from; default imagenet, coco or voc-small, as the labels are.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="finetune: as many epochs as fit into this time.")
 @click.option("--smoke", is_flag=True, help="Shrink the recipe to seconds: a few small images, one epoch.")
 @set_option("recipe", "lr=0.05 or schedule.power=1", parse_pairs)
 def train(
-    recipe: str, data: str | None, out: Path, layout: str | None, resume: bool, smoke: bool, settings: dict[str, str]
+    recipe: str,
+    data: str | None,
+    out: Path,
+    layout: str | None,
+    resume: bool,
+    model: str | None,
+    minutes: float | None,
+    smoke: bool,
+    settings: dict[str, str],
 ) -> None:
     """Train a network by a recipe.
 
-    The folder of the run gets the model file, the log, checkpoints and images. If torchrun starts the command, all of its
-    processes train one network. The recipes named shapes draw their own images and need no --data.
+    The recipe finetune teaches a published model your own classes, boxes or masks; the labels say which. The folder of the run
+    gets the model file, the log, checkpoints and images. If torchrun starts the command, all of its processes train one
+    network. The recipes named shapes draw their own images and need no --data.
     """
     gc.set_threshold(700, 10, 10)  # Python's own: `__main__` lets garbage lie, and a run is long
     try:
         from ..training.recipes.builtin import find
         from ..training.recipes.recipe import shrunk, with_settings
+        from ..training.run.folder import begun_recipe
         from ..training.run.loop import train as run
+        from ..training.run.plan import finetune_recipe
     except ImportError as error:
         raise UsageError(f"train: {error}; pip install 'mobilenet[train]'") from error
-    chosen = find(recipe)
-    run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume, layout=layout)
+    if recipe != FINETUNE:
+        for option, value in (("--model", model), ("--minutes", minutes)):
+            if value is not None:
+                raise UsageError(f"{option} {value}: only the recipe {FINETUNE} takes it; set network.start or epochs by --set")
+        chosen = find(recipe)
+        run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume, layout=layout)
+        return
+    if data is None:
+        raise UsageError(f"--data: the recipe {FINETUNE} needs labeled images; give --data DIR")
+    begun = begun_recipe(out) if resume else None
+    chosen = begun or finetune_recipe(data, layout, model, minutes, settings)
+    run(shrunk(chosen) if smoke and begun is None else chosen, data, out, resume, layout=layout)
 
 
-train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(recipe_names())}."
+train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join([FINETUNE, *recipe_names()])}."

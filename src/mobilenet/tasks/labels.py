@@ -36,6 +36,23 @@ VOC = (
     "pottedplant sheep sofa train tvmonitor"
 )
 
+SAME_NAMES = (
+    "airplane aeroplane plane aircraft",
+    "motorcycle motorbike",
+    "bicycle bike pushbike",
+    "car automobile",
+    "person human people",
+    "couch sofa settee",
+    "tv television tvmonitor tvset monitor",
+    "pottedplant houseplant",
+    "cellphone mobilephone smartphone",
+    "diningtable table",
+    "refrigerator fridge",
+    "hairdryer hairdrier blowdryer",
+    "donut doughnut",
+)
+"""Names of the same thing in the sets that people know, in the form of `same_name`, the first of each line for all."""
+
 
 def known(task: Task, classes: int) -> Labels | None:
     """The labels of the published data set with this many classes for this task, or None if there is none."""
@@ -82,3 +99,11 @@ def without_unused(labels: Labels) -> Labels:
 def normalize_label(name: str) -> str:
     """The form in which labels are compared: case and underscores do not count."""
     return name.casefold().replace("_", " ")
+
+
+@cache
+def same_name(label: str) -> str:
+    """One form for all spellings of a class's name: "Potted_Plant" and "pottedplant", "sofa" and "couch" (`SAME_NAMES`)."""
+    letters = "".join(letter for letter in label.casefold() if letter.isalnum())
+    names = {name: line.split()[0] for line in SAME_NAMES for name in line.split()}
+    return names.get(letters, letters)

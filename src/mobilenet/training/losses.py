@@ -21,6 +21,7 @@ from ..settings import Rules, Settings
 from ..tasks.boxes import CODE_SCALES, MAX_LOG_SCALE
 from ..tasks.detection import Codes, Scores
 from ..tasks.results import VOID
+from .recipes.recipe import Form
 
 LossTerms = dict[str, Tensor]
 
@@ -84,8 +85,6 @@ def pixel_cross_entropy(
 
 
 # Detection -------------------------------------------------------------------------------------------------------------
-
-Form = Literal["tensorflow", "torchvision"]
 
 
 class Matching(Settings):

@@ -156,37 +156,6 @@ def imagenette_200() -> Recipe:
     return replace(imagenette_80(), name="imagenette_200", epochs=200, averaging=Averaging(decay=0.999))
 
 
-def finetune() -> Recipe:
-    """The published `imagenet` weights on your own class folders, at 160 px.
-
-    ``mobilenet train finetune --data IMAGES --out RUN``, IMAGES having class folders in ``train`` and ``val``. Two epochs
-    over a few thousand images take minutes on two cores.
-
-    A short training on few images also makes a network forget. So the steps are small, crops are nearly the whole image, there
-    is no smoothing and no dropout, and the result is averaged with the initial weights, which have a share of about a third.
-    On Imagenette (seed 0) top-1 is 0.9715. The initial weights know its ten classes from ImageNet and reach 0.953 without any
-    training. Other settings: crops of at least 0.8 of the image 0.9707, the same without the average with the initial weights
-    0.964, with smoothing and dropout too 0.958; SGD, or crops down to a third, 0.946 to 0.951. If the classes have names that
-    the initial model does not know, so that their rows start at random, crops of at least 0.8 reach 0.955.
-    """
-    return Recipe(
-        name="finetune",
-        network=NetworkSpec(settings={"width": 1.0}, dropout=0.0, start="imagenet"),
-        resolution=160,
-        preprocessing=replace(IMAGENET_TORCHVISION.at(160), resize=160),
-        augmentation=ClassificationAugmentation(scale=(0.95, 1.0), ratio=(0.95, 1.05)),
-        epochs=2,
-        batch=32,
-        lr=1e-4,
-        optimizer=AdamW(),
-        schedule=Cosine(),
-        warmup=Warmup(epochs=0.2, start=0.05),
-        weight_decay=4e-5,
-        averaging=Averaging(decay=0.99, start=0.35),
-        precision="bf16-mixed",
-    )
-
-
 def coco_ssdlite() -> Recipe:
     """SSDLite on MobileNetV2 at 320 px, from the `imagenet` backbone (section 6.2; torchvision's recipe for its SSDLite).
 
@@ -337,7 +306,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         imagenette_20,
         imagenette_80,
         imagenette_200,
-        finetune,
         coco_ssdlite,
         voc_deeplab,
         shapes_classify,

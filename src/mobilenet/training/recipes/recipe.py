@@ -18,6 +18,8 @@ from ..optim.optimizer import SGD, Decayed, Optimizer
 from ..optim.schedule import Cosine, Schedule, Warmup
 
 Precision = Literal["32-true", "bf16-mixed"]
+Form = Literal["tensorflow", "torchvision"]
+"""Whose form of SSD's loss, see `losses.FORMS`."""
 
 
 class NetworkSpec(Settings):
@@ -32,6 +34,8 @@ class NetworkSpec(Settings):
         initialization: of random weights, "pytorch" or "tensorflow".
         zero_residuals: blocks with a shortcut start as the identity (scale 0 in their last batch norm).
         start: a known model or a model file to take the initial weights from, see `copy_weights`; None for random weights.
+        head: how the layers whose outputs are classes begin if `start` does not know all classes: "random", or "fitted" to
+            the training images before the first step, see `training.run.heads`. Rows of known classes are copied either way.
         fixed_norms: batch norm keeps the statistics that it starts with. Needs `start`.
     """
 
@@ -42,6 +46,7 @@ class NetworkSpec(Settings):
     initialization: Literal["pytorch", "tensorflow"] = "pytorch"
     zero_residuals: bool = False
     start: str | None = None
+    head: Literal["random", "fitted"] = "random"
     fixed_norms: bool = False
 
     noun = "network"
@@ -52,6 +57,7 @@ class NetworkSpec(Settings):
         yield "norm_momentum", not self.fixed_norms or self.norm_momentum == 0.1, "absent with fixed_norms"
         start_is_right = not self.fixed_norms or self.start is not None
         yield "start", start_is_right, "given with fixed_norms: the statistics of random weights mean nothing"
+        yield "head", self.head == "random" or self.start is not None, "random without a start"
 
     def network(self, resolution: int, classes: int | None) -> Network:
         """The network for `classes` classes, or the architecture's default number."""
@@ -78,7 +84,7 @@ class BoxLoss(Settings):
         decoding: how boxes are read from the outputs, in scoring and in the model file.
     """
 
-    form: Literal["tensorflow", "torchvision"] = "torchvision"
+    form: Form = "torchvision"
     negatives: float = 3.0
     decoding: Decoding = Decoding("softmax", "xywh", 0.01, 0.55, 100, 300)
 
@@ -165,6 +171,7 @@ class Recipe(Settings):
         compile: run the network through `torch.compile`.
         sync_norm: batch norm over the images of all processes.
         score_epochs: number of epochs between scorings on the validation images; the last epoch is always scored.
+        score_start: also score the network before the first step: what the initial weights know already.
         checkpoint_steps: number of steps between checkpoints; one is also written at the end of each epoch.
         workers: processes that read images, for each training process; 0 reads in the training process itself.
         limit: maximum number of images of each split; None for all.
@@ -200,6 +207,7 @@ class Recipe(Settings):
     compile: bool = False
     sync_norm: bool = False
     score_epochs: int = 1
+    score_start: bool = False
     checkpoint_steps: int = 1000
     workers: int = 2
     limit: int | None = None

@@ -20,8 +20,8 @@ def load_state(out: Path, recipe: Recipe, resume: bool) -> checkpoint.State | No
     """
     has_checkpoint = checkpoint.exists(out)
     if (out / RECIPE).exists():
-        if resume:
-            check_same_recipe(out / RECIPE, recipe)
+        if resume and (begun := begun_recipe(out)) is not None:
+            check_same_recipe(out / RECIPE, begun, recipe)
         elif has_checkpoint or (out / MODEL).exists():
             raise UsageError(f"--out {out}: holds a run already; give --resume to continue it, or another folder")
     return checkpoint.load(out) if resume and has_checkpoint else None
@@ -34,14 +34,21 @@ def begin(out: Path, recipe: Recipe) -> None:
     write_atomically(out / RECIPE, (json.dumps(recipe.to_json(), indent=1) + "\n").encode())
 
 
-def check_same_recipe(path: Path, recipe: Recipe) -> None:
-    """Both recipes must agree in everything that can change the result, which the number of workers cannot."""
+def begun_recipe(out: Path) -> Recipe | None:
+    """The recipe that the folder's run began with, None if it holds no run. Raises TrainingError if it cannot be read."""
+    path = out / RECIPE
+    if not path.exists():
+        return None
     try:
-        begun = Recipe.from_json(json.loads(path.read_text("utf-8")))
+        return Recipe.from_json(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         raise checkpoint.TrainingError(
             f"{path}: cannot be read as the recipe that the run began with ({error}); put it back, or begin in another folder"
         ) from error
+
+
+def check_same_recipe(path: Path, begun: Recipe, recipe: Recipe) -> None:
+    """Both recipes must agree in everything that can change the result, which the number of workers cannot."""
     old, new = flat_settings(begun.to_json()), flat_settings(recipe.to_json())
     for key in {**old, **new}:
         if old.get(key) != new.get(key) and key != "workers":

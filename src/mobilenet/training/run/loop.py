@@ -38,6 +38,7 @@ from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
 from .data import data_lines, held_out, open_splits, work_line
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
+from .heads import fit_head
 from .integers import learning_integers, scored_net
 from .log import Line, Progress, RunLog, score_line
 from .monitor import LossWindow, StepLosses, Throughput
@@ -93,7 +94,7 @@ class Run:
         model, stepper: `net` and `optimizer` as Lightning Fabric wraps them: precision, gradients averaged over processes.
         epoch_steps, steps: of an epoch and of the whole run.
         step: number of steps done.
-        scored: number of steps done when the network was last scored.
+        scored: number of steps done when the network was last scored; -1 if not even the initial weights are.
         losses: since the last line of the log.
         scored_net: what was scored last: the result, in integers if the recipe says so.
     """
@@ -196,7 +197,10 @@ def prepare(
     objective = objective_of(recipe.loss, network, recipe.preprocessing, training.labels, mean_over(fabric))
     net = nn.module(network, spec.dropout, spec.norm_momentum, spec.initialization, spec.zero_residuals)
     if spec.start is not None and state is None:
-        progress.print(copy_weights(net, spec.start, training.labels, training.label_ids, recipe.preprocessing))
+        start = copy_weights(net, spec.start, training.labels, training.label_ids, recipe.preprocessing)
+        progress.print(start.message)
+        if start.unknown and spec.head == "fitted":
+            progress.print(fit_head(net, start, training, recipe, objective, fabric))
     if spec.fixed_norms:
         replace_norms(net, FixedNorm.like)
     if recipe.quantize is not None and recipe.quantize.qat:
@@ -232,6 +236,7 @@ def prepare(
         teacher,
         model,
         stepper,
+        scored=-1 if recipe.score_start else 0,
     )
     if state is not None:
         run.restore(state)

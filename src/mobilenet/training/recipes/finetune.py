@@ -1,0 +1,139 @@
+"""The recipe for your own classes, boxes and masks: a published model goes on learning from your images.
+
+One rule for all sets: from the number of images, their size and the published model follow the epochs, the batch and the size
+of the input. Nothing depends on what the images show or what the set is called.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ...errors import UsageError
+from ...images.preprocessing import Preprocessing
+from ...modelfile import ModelFile
+from ...network.layers import Task
+from ..input import Augmentation, ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
+from ..optim.ema import Averaging
+from ..optim.optimizer import AdamW
+from ..optim.schedule import OneCycle
+from .recipe import BoxLoss, CrossEntropy, Form, Loss, NetworkSpec, PixelCrossEntropy, Recipe
+
+STARTS: dict[Task, str] = {"classification": "imagenet", "detection": "coco", "segmentation": "voc-small"}
+"""The published model that each task starts from, unless another is given."""
+
+SHOWN: dict[Task, tuple[int, int]] = {"classification": (10_000, 30), "detection": (16_000, 40), "segmentation": (6_000, 40)}
+"""How many images a run shows the network: about this many, but at most so many epochs of few images, and `MIN_EPOCHS` of many."""
+MIN_EPOCHS = 2
+DEFAULT_EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the recipe depends on.
+
+    Attributes:
+        task: what the labels are for.
+        count: training images.
+        side: a typical longer side of an image in pixels.
+    """
+
+    task: Task
+    count: int
+    side: int
+
+
+def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
+    """The recipe for these images from the published model or model file `source`, whose content is `start`.
+
+    Raises UsageError if no network for the task can start from this model.
+    """
+    shown, max_epochs = SHOWN[images.task]
+    epochs = min(max(round(shown / images.count), MIN_EPOCHS), max_epochs)
+    resolution, preprocessing = input_size(images, start)
+    return Recipe(
+        name="finetune",
+        network=network_spec(images.task, source, start),
+        resolution=resolution,
+        preprocessing=preprocessing,
+        augmentation=augmentation(images.task),
+        loss=loss(images.task, start),
+        epochs=epochs,
+        batch=batch(images.task, images.count),
+        lr=LEARNING_RATES[images.task],
+        optimizer=AdamW(),
+        schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
+        weight_decay=0.02,
+        decayed="weights",
+        averaging=Averaging(decay=0.99),
+        precision="bf16-mixed",
+        score_epochs=max(round(epochs / 5), 1),
+        score_start=True,
+    )
+
+
+LEARNING_RATES: dict[Task, float] = {"classification": 3e-4, "detection": 3e-4, "segmentation": 5e-4}
+
+
+def batch(task: Task, count: int) -> int:
+    """32 classified images, 16 with boxes or masks; fewer of few, so that an epoch has at least eight steps where it can."""
+    largest = 32 if task == "classification" else 16
+    return min(largest, max(2 ** int(math.log2(max(count / 8, 1))), min(4, count)))
+
+
+def network_spec(task: Task, source: str, start: ModelFile) -> NetworkSpec:
+    """The start's own network, with the outputs of other classes; or a segmenter on the backbone of a classifier."""
+    settings = {key: value for key, value in start.network.settings.to_json().items() if key not in ("classes", "resolution")}
+    settings["epsilon"] = settings["epsilon"] or DEFAULT_EPSILON
+    architecture = start.network.architecture
+    if start.network.task != task:
+        if (task, architecture) != ("segmentation", "mobilenet_v2"):
+            raise UsageError(
+                f"--model {source}: {architecture} is for {start.network.task}, the labels are for {task}; "
+                f"start from {STARTS[task]}, or from another model for {task}"
+            )
+        architecture = "deeplabv3_mobilenet_v2"
+        settings = {key: settings[key] for key in ("width", "padding", "epsilon", "min_depth", "divisible_by", "rows")}
+        settings |= {"output_stride": 16, "aspp": "none"}
+    if "head_epsilon" in settings:
+        settings["head_epsilon"] = settings["head_epsilon"] or DEFAULT_EPSILON
+    return NetworkSpec(architecture, settings, dropout=0.0, start=source, head="fitted", fixed_norms=True)
+
+
+def input_size(images: Images, start: ModelFile) -> tuple[int, Preprocessing]:
+    """The side of the input, and how an image gets there.
+
+    A detector keeps its start's. A classifier sees 160 pixels, or its start's if that is less: half the work of 224. A segmenter
+    sees images in their own size up to that of DeepLab, 513, in steps of 16.
+    """
+    own = start.preprocessing
+    match images.task:
+        case "classification":
+            side = min(160, start.network.resolution[0])
+            return side, Preprocessing(size=(side, side), fit="center_crop", resize=side, mean=own.mean, std=own.std)
+        case "segmentation":
+            side = min(max(round((images.side - 1) / 16), 8), 32) * 16 + 1
+            fill = round(255 * own.mean[0])
+            return side, Preprocessing(size=(side, side), fit="pad", fill=fill, mean=own.mean, std=own.std)
+        case _:
+            return start.network.resolution[0], own
+
+
+def augmentation(task: Task) -> Augmentation:
+    match task:
+        case "classification":
+            return ClassificationAugmentation(scale=(0.5, 1.0))
+        case "segmentation":
+            return SegmentationAugmentation(scale=(0.75, 1.75), step=0, scale_of="fitted", jitter=(0.3, 0.3, 0.3, 0.05))
+        case _:
+            return DetectionAugmentation(zoom_out=0.3, zoom=(1.0, 2.0))
+
+
+def loss(task: Task, start: ModelFile) -> Loss:
+    """A detector is trained in the form in which its start was, so that its outputs keep their meaning."""
+    if task == "classification":
+        return CrossEntropy()
+    if task == "segmentation" or start.decoding is None:
+        return PixelCrossEntropy()
+    form: Form = "tensorflow" if start.decoding.scores == "sigmoid" else "torchvision"
+    return BoxLoss(form=form, decoding=start.decoding)

@@ -1,0 +1,194 @@
+"""Rows for classes that the initial weights do not know, from the training images: a head that answers before the first step.
+
+- A classifier or a segmenter: multinomial logistic regression on the features that the start gives (a linear probe). Many steps
+  of training would come to the same, and meanwhile move the backbone away from what it knows.
+- A detector: its predictors stand on six maps, so each new class gets the rows of the class that the start sees in its
+  objects. Whatever a "w3" is: if the start calls most of them "car", its rows start as those of cars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ... import nn
+from ...data import Subset
+from ...network.layers import Conv, Linear
+from ...tasks.results import VOID
+from ..input import (
+    Augmentation,
+    Batch,
+    Dataset,
+    DetectionAugmentation,
+    DetectionTarget,
+    Loader,
+    LoaderSettings,
+    SegmentationAugmentation,
+)
+from ..losses import match, split_outputs
+from ..objectives import DetectionObjective, Objective
+from ..recipes.recipe import Recipe
+from .start import Start, head_rows, with_norms
+
+MAX_IMAGES = 2000
+"""Images that a head is fitted to. A probe gains little from more, and their features take time and memory."""
+CELLS = 128
+"""Cells of the map, of each image, that a segmenter's head is fitted to."""
+LENGTH, DECAY = 30.0, 0.1
+"""Of a classifier's probe: the length to which features are scaled, and what the sum of squares of its weights costs (twice).
+Of decays from 1e-4 to 1 and six forms of a probe, this was best or near it from 3 to 100 images a class, on CIFAR-10's classes
+and on Imagenette's."""
+CELL_DECAY = 1e-3
+"""The same of a segmenter's probe, whose features are scaled to a mean square of 1."""
+
+
+Rows = dict[str, NDArray[np.float32]]
+"""Tensors of the layers whose outputs are classes, by name."""
+
+
+def fit_head(
+    net: nn.TorchNetwork, start: Start, data: Dataset, recipe: Recipe, objective: Objective[Any], fabric: Fabric
+) -> str:
+    """Sets the rows of the classes: those in `start.unknown` of a detector, all of another network. A sentence for the user.
+
+    Every process takes the rows of the first one, so that all have the same bits.
+    """
+    answer: tuple[Rows, str] | None = None
+    if fabric.is_global_zero:
+        few = Dataset(Subset(data.records, MAX_IMAGES))
+        with torch.no_grad(), fabric.autocast():
+            if isinstance(objective, DetectionObjective):
+                answer = resembling_rows(net, start, few, recipe, objective)
+            else:
+                answer = probed_rows(net, few, recipe)
+    rows, said = cast("tuple[Rows, str]", fabric.broadcast(answer))
+    net.load_arrays({**net.arrays(), **rows})
+    return said
+
+
+def batches(data: Dataset, augmentation: Augmentation | None, recipe: Recipe) -> Iterator[Batch]:
+    settings = LoaderSettings(min(64, len(data)), recipe.workers, recipe.seed, channels_last=recipe.channels_last)
+    return iter(Loader(data, augmentation, recipe.preprocessing, settings))
+
+
+# Classifiers and segmenters ----------------------------------------------------------------------------------------------
+
+
+def probed_rows(net: nn.TorchNetwork, data: Dataset, recipe: Recipe) -> tuple[Rows, str]:
+    """A linear probe on what stands before the last layer."""
+    (name,) = net.network.heads.classes
+    layer = net.network[name]
+    assert isinstance(layer, (Conv, Linear))
+    taps = net.taps(layer.inputs[0]).eval()
+    features, targets = list[Tensor](), list[Tensor]()
+    flat = isinstance(layer, Linear)
+    whole = SegmentationAugmentation((1, 1), 0, "fitted", 0)
+    mirrored = recipe.augmentation.flip > 0
+    for batch in batches(data, None if flat else whole, recipe):
+        for flip in (False, True) if mirrored else (False,):
+            image = batch["image"].flip(3) if flip else batch["image"]
+            (found,) = taps(image).values()
+            target = cast(Tensor, batch["target"])
+            if flat:
+                features.append(found.flatten(1).float())
+                targets.append(target)
+            else:
+                cells, classes = cells_of(found, target.flip(2) if flip else target)
+                features.append(cells)
+                targets.append(classes)
+    x, y = torch.cat(features), torch.cat(targets)
+    weight, bias = class_probe(x, y, len(data.labels)) if flat else cell_probe(x, y, len(data.labels))
+    parts = dict(zip((part for part, _ in layer.parameters()), (weight, bias), strict=True))
+    rows = {part: value.reshape(net.network.tensors()[part]).numpy() for part, value in parts.items()}
+    return rows, f"all {len(data.labels)} classes start as a linear probe on {len(data)} images"
+
+
+def cells_of(features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Up to `CELLS` labeled cells of each image: features (N, C, h, w), masks (N, H, W) -> (M, C) float32, (M,) int64."""
+    small = F.interpolate(masks[:, None].float(), features.shape[2:], mode="nearest-exact")[:, 0].long()
+    chosen = list[tuple[Tensor, Tensor]]()
+    for image, mask in zip(features, small, strict=True):
+        places = (mask.flatten() != VOID).nonzero()[:, 0]
+        places = places[:: max(-(-len(places) // CELLS), 1)]
+        chosen.append((image.flatten(1).T[places].float(), mask.flatten()[places]))
+    return torch.cat([cells for cells, _ in chosen]), torch.cat([classes for _, classes in chosen])
+
+
+def class_probe(features: Tensor, targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """(N, C) float32, (N,) int64 -> weight (K, C) and bias (K,) of a classifier.
+
+    The direction of a feature says what an image shows, its length little; so all get the same length for the probe. Without a
+    bias the order of its answers is the same for the features as they are.
+    """
+    lengths = features.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    weight = logistic(features / lengths * LENGTH, targets, classes, DECAY)
+    return weight * (LENGTH / lengths.mean()), torch.zeros(classes)
+
+
+def cell_probe(features: Tensor, targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """(M, C) float32, (M,) int64 -> weight (K, C) and bias (K,) of a segmenter's last convolution."""
+    scale = features.square().mean().sqrt().clamp_min(1e-6)
+    extended = torch.cat([features / scale, torch.ones(len(features), 1)], dim=1)
+    weight = logistic(extended, targets, classes, CELL_DECAY)
+    return weight[:, :-1] / scale, weight[:, -1].contiguous()
+
+
+def logistic(x: Tensor, targets: Tensor, classes: int, decay: float) -> Tensor:
+    """The weight (K, C) that minimizes mean cross-entropy + decay / 2 x its sum of squares, by L-BFGS from 0."""
+    weight = torch.zeros(classes, x.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight], max_iter=60, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(x @ weight.T, targets) + decay / 2 * weight.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return weight.detach()
+
+
+# Detectors ---------------------------------------------------------------------------------------------------------------
+
+
+def resembling_rows(
+    net: nn.TorchNetwork, start: Start, data: Dataset, recipe: Recipe, objective: DetectionObjective
+) -> tuple[Rows, str]:
+    """Each unknown class has the rows of the class that the start scores highest on its objects, on average."""
+    sums = scores_on_objects(net, start, data, recipe, objective)
+    pairs = {number: int(sums[number].argmax()) for number in start.unknown if sums[number].any()}
+    rows = head_rows(net.network, net.arrays(), start.model.network, with_norms(start.model, net.network), pairs)
+    named = ", ".join(f"{data.labels[new]!r} as {start.model.labels[old]!r}" for new, old in list(pairs.items())[:5])
+    return rows, f"{len(pairs)} classes start as those that the start sees in their objects: {named}"
+
+
+def scores_on_objects(
+    net: nn.TorchNetwork, start: Start, data: Dataset, recipe: Recipe, objective: DetectionObjective
+) -> Tensor:
+    """(K, K of the start): the sum over the objects of a class of the highest scores on the default boxes matched to each."""
+    sums = torch.zeros(len(data.labels), len(start.model.labels))
+    theirs = nn.module(net.network.with_classes(len(start.model.labels)))
+    theirs.load_arrays(with_norms(start.model, theirs.network))
+    theirs.eval()
+    centered = torch.from_numpy(objective.default_boxes).float()
+    corners = torch.cat([centered[:, :2] - centered[:, 2:] / 2, centered[:, :2] + centered[:, 2:] / 2], dim=1)
+    height, width = recipe.preprocessing.size
+    scale = torch.tensor((width, height, width, height), dtype=torch.float32)
+    for batch in batches(data, DetectionAugmentation(0, 0, iou_crop=False, flip=0), recipe):
+        logits, _ = split_outputs(theirs(batch["image"]), theirs.network)
+        logits = logits.float()
+        scores = logits.softmax(2) if objective.matching.scores == "softmax" else logits.sigmoid()
+        for answers, target in zip(scores[..., 1:], cast("list[DetectionTarget]", batch["target"]), strict=True):
+            objects = match(target["boxes"].float() / scale, corners, objective.matching)
+            for number, label in enumerate(target["labels"].tolist()):
+                if len(matched := answers[objects == number]):
+                    sums[label] += matched.amax(0)
+    return sums
