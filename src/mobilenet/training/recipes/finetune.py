@@ -23,7 +23,7 @@ STARTS: dict[Task, str] = {"classification": "imagenet", "detection": "coco", "s
 """The published model that each task starts from, unless another is given."""
 
 SHOWN: dict[Task, tuple[int, int]] = {"classification": (10_000, 30), "detection": (16_000, 40), "segmentation": (6_000, 40)}
-"""How many images a run shows the network: about this many, but at most so many epochs of few images, and `MIN_EPOCHS` of many."""
+"""How many images a run shows the network: about this many, but at most so many epochs of few, and `MIN_EPOCHS` of many."""
 MIN_EPOCHS = 2
 DEFAULT_EPSILON = 1e-5
 
@@ -78,7 +78,8 @@ LEARNING_RATES: dict[Task, float] = {"classification": 3e-4, "detection": 3e-4, 
 def batch(task: Task, count: int) -> int:
     """32 classified images, 16 with boxes or masks; fewer of few, so that an epoch has at least eight steps where it can."""
     largest = 32 if task == "classification" else 16
-    return min(largest, max(2 ** int(math.log2(max(count / 8, 1))), min(4, count)))
+    eighth: int = 2 ** int(math.log2(max(count / 8, 1)))
+    return min(largest, max(eighth, min(4, count)))
 
 
 def network_spec(task: Task, source: str, start: ModelFile) -> NetworkSpec:
@@ -103,8 +104,8 @@ def network_spec(task: Task, source: str, start: ModelFile) -> NetworkSpec:
 def input_size(images: Images, start: ModelFile) -> tuple[int, Preprocessing]:
     """The side of the input, and how an image gets there.
 
-    A detector keeps its start's. A classifier sees 160 pixels, or its start's if that is less: half the work of 224. A segmenter
-    sees images in their own size up to that of DeepLab, 513, in steps of 16.
+    A detector keeps its start's. A classifier sees 160 pixels, or its start's if that is less: half the work of 224. A
+    segmenter sees images in their own size up to that of DeepLab, 513, in steps of 16.
     """
     own = start.preprocessing
     match images.task:

@@ -67,7 +67,7 @@ def seconds_of_a_step(recipe: Recipe, data: Dataset) -> float:
     for batch in Loader(data, recipe.augmentation, recipe.preprocessing, settings):
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16-mixed"):
             outputs = net(batch["image"])
-        objective.loss(outputs, batch["target"])["total"].backward()
+        objective.loss(outputs, batch["target"])["total"].backward()  # type: ignore[no-untyped-call]
         seconds.append(time.perf_counter() - before)
         before = time.perf_counter()
         if len(seconds) > MEASURED_STEPS:
