@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 import torch.nn.functional as F
@@ -70,11 +70,11 @@ class FixedNorm(nn.BatchNorm2d):
         return super().train(False)
 
 
-def replace_norms(net: nn.Module, make: Callable[[nn.BatchNorm2d], nn.Module]) -> None:
-    """Replaces every batch norm of `net` by what `make` returns for it."""
-    for part in list(net.modules()):
+def replace_norms(net: nn.Module, make: Callable[[nn.BatchNorm2d], nn.Module], names: Collection[str] | None = None) -> None:
+    """Replaces every batch norm of `net`, or those with one of the `names`, by what `make` returns for it."""
+    for path, part in list(net.named_modules()):
         for name, child in part.named_children():
-            if isinstance(child, nn.BatchNorm2d):
+            if isinstance(child, nn.BatchNorm2d) and (names is None or f"{path}.{name}" in names):
                 setattr(part, name, make(child))
 
 

@@ -22,7 +22,7 @@ from .recipe import BoxLoss, CrossEntropy, Form, Loss, NetworkSpec, PixelCrossEn
 STARTS: dict[Task, str] = {"classification": "imagenet", "detection": "coco", "segmentation": "voc-small"}
 """The published model that each task starts from, unless another is given."""
 
-SHOWN: dict[Task, tuple[int, int]] = {"classification": (10_000, 30), "detection": (16_000, 40), "segmentation": (6_000, 40)}
+SHOWN: dict[Task, tuple[int, int]] = {"classification": (8_000, 30), "detection": (12_000, 40), "segmentation": (6_000, 40)}
 """How many images a run shows the network: about this many, but at most so many epochs of few, and `MIN_EPOCHS` of many."""
 MIN_EPOCHS = 2
 DEFAULT_EPSILON = 1e-5
@@ -65,7 +65,7 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
         schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
         weight_decay=0.02,
         decayed="weights",
-        averaging=Averaging(decay=0.99),
+        averaging=Averaging(decay=0.99, start=0.3),
         precision="bf16-mixed",
         score_epochs=max(round(epochs / 5), 1),
         score_start=True,

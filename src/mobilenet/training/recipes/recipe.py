@@ -36,7 +36,7 @@ class NetworkSpec(Settings):
         start: a known model or a model file to take the initial weights from, see `copy_weights`; None for random weights.
         head: how the layers whose outputs are classes begin if `start` does not know all classes: "random", or "fitted" to
             the training images before the first step, see `training.run.heads`. Rows of known classes are copied either way.
-        fixed_norms: batch norm keeps the statistics that it starts with. Needs `start`.
+        fixed_norms: the batch norms that come from `start` keep its statistics; their scales and shifts learn.
     """
 
     architecture: str = "mobilenet_v2"

@@ -21,6 +21,7 @@ from torch import Tensor
 from ... import nn
 from ...data import Subset
 from ...network.layers import Conv, Linear
+from ...nn.blocks import FixedNorm, replace_norms
 from ...tasks.results import VOID
 from ..input import (
     Augmentation,
@@ -35,9 +36,9 @@ from ..input import (
 from ..losses import match, split_outputs
 from ..objectives import DetectionObjective, Objective
 from ..recipes.recipe import Recipe
-from .start import Start, head_rows, with_norms
+from .start import Start, copy_weights, head_rows, with_norms
 
-MAX_IMAGES = 2000
+MAX_IMAGES, MAX_MASKS = 2000, 250
 """Images that a head is fitted to. A probe gains little from more, and their features take time and memory."""
 CELLS = 128
 """Cells of the map, of each image, that a segmenter's head is fitted to."""
@@ -47,6 +48,25 @@ Of decays from 1e-4 to 1 and six forms of a probe, this was best or near it from
 and on Imagenette's."""
 CELL_DECAY = 1e-3
 """The same of a segmenter's probe, whose features are scaled to a mean square of 1."""
+
+
+def set_initial_weights(
+    net: nn.TorchNetwork, data: Dataset, recipe: Recipe, objective: Objective[Any], fabric: Fabric, is_new: bool
+) -> list[str]:
+    """Gives `net` the weights and norms that `recipe.network` starts with; lines for the user.
+
+    The head of a run that goes on is not fitted: its checkpoint has it.
+    """
+    spec, lines = recipe.network, list[str]()
+    if spec.start is None:
+        return lines
+    start = copy_weights(net, spec.start, data.labels, data.label_ids, recipe.preprocessing)
+    lines.append(start.message)
+    if is_new and start.unknown and spec.head == "fitted":
+        lines.append(fit_head(net, start, data, recipe, objective, fabric))
+    if spec.fixed_norms:
+        replace_norms(net, FixedNorm.like, start.norms)
+    return lines
 
 
 Rows = dict[str, NDArray[np.float32]]
@@ -62,7 +82,7 @@ def fit_head(
     """
     answer: tuple[Rows, str] | None = None
     if fabric.is_global_zero:
-        few = Dataset(Subset(data.records, MAX_IMAGES))
+        few = Dataset(Subset(data.records, MAX_IMAGES if data.task == "classification" else MAX_MASKS))
         with torch.no_grad(), fabric.autocast():
             if isinstance(objective, DetectionObjective):
                 answer = resembling_rows(net, start, few, recipe, objective)
@@ -90,19 +110,14 @@ def probed_rows(net: nn.TorchNetwork, data: Dataset, recipe: Recipe) -> tuple[Ro
     features, targets = list[Tensor](), list[Tensor]()
     flat = isinstance(layer, Linear)
     whole = SegmentationAugmentation((1, 1), 0, "fitted", 0)
-    mirrored = recipe.augmentation.flip > 0
+    mirrored = flat and recipe.augmentation.flip > 0
     for batch in batches(data, None if flat else whole, recipe):
-        for flip in (False, True) if mirrored else (False,):
-            image = batch["image"].flip(3) if flip else batch["image"]
+        target = cast(Tensor, batch["target"])
+        for image in (batch["image"], batch["image"].flip(3)) if mirrored else (batch["image"],):
             (found,) = taps(image).values()
-            target = cast(Tensor, batch["target"])
-            if flat:
-                features.append(found.flatten(1).float())
-                targets.append(target)
-            else:
-                cells, classes = cells_of(found, target.flip(2) if flip else target)
-                features.append(cells)
-                targets.append(classes)
+            cells, classes = (found.flatten(1).float(), target) if flat else cells_of(found, target)
+            features.append(cells)
+            targets.append(classes)
     x, y = torch.cat(features), torch.cat(targets)
     weight, bias = class_probe(x, y, len(data.labels)) if flat else cell_probe(x, y, len(data.labels))
     parts = dict(zip((part for part, _ in layer.parameters()), (weight, bias), strict=True))

@@ -25,7 +25,6 @@ from ... import modelfile, nn
 from ...errors import UsageError
 from ...files import WriteError
 from ...modelfile import ModelFile, ModelFileError
-from ...nn.blocks import FixedNorm, replace_norms
 from ..input import Batch, Dataset, ImagesLost, Loader, LoaderSettings
 from ..objectives import Objective, objective_of
 from ..optim import optimizer
@@ -38,12 +37,11 @@ from .allocator import keep_freed_memory
 from .checkpoint import TrainingError
 from .data import data_lines, held_out, open_splits, work_line
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
-from .heads import fit_head
+from .heads import set_initial_weights
 from .integers import learning_integers, scored_net
 from .log import Line, Progress, RunLog, score_line
 from .monitor import LossWindow, StepLosses, Throughput
 from .scoring import Evaluation, evaluate_network
-from .start import copy_weights
 
 LOG_STEPS = 20
 
@@ -196,13 +194,7 @@ def prepare(
     network = spec.network(recipe.resolution, len(training.labels))
     objective = objective_of(recipe.loss, network, recipe.preprocessing, training.labels, mean_over(fabric))
     net = nn.module(network, spec.dropout, spec.norm_momentum, spec.initialization, spec.zero_residuals)
-    if spec.start is not None and state is None:
-        start = copy_weights(net, spec.start, training.labels, training.label_ids, recipe.preprocessing)
-        progress.print(start.message)
-        if start.unknown and spec.head == "fitted":
-            progress.print(fit_head(net, start, training, recipe, objective, fabric))
-    if spec.fixed_norms:
-        replace_norms(net, FixedNorm.like)
+    lines = set_initial_weights(net, training, recipe, objective, fabric, state is None)
     if recipe.quantize is not None and recipe.quantize.qat:
         net = learning_integers(fabric, net, training, recipe, None if state is None else state["net"])
     if recipe.channels_last:
@@ -243,7 +235,7 @@ def prepare(
         progress.print(f"continuing after step {run.step} of {run.steps}")
     run.log = RunLog(out if is_first else None, run.step, run.scored)
     progress.begin(run.steps, run.step)
-    for line in (*data_lines(training, validation), work_line(recipe, net, run.epoch_steps, fabric.device)):
+    for line in (*lines, *data_lines(training, validation), work_line(recipe, net, run.epoch_steps, fabric.device)):
         progress.print(line)
     model.train()
     return run

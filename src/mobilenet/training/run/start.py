@@ -21,6 +21,7 @@ from ...nn import TorchNetwork
 from ...tasks.labels import same_name
 from ...zoo.load import load_model
 
+MEAN = ".running_mean"
 Arrays = Mapping[str, NDArray[np.float32]]
 
 
@@ -31,12 +32,14 @@ class Start:
     Attributes:
         model: the other, with float weights.
         message: a sentence for the user.
-        unknown: the classes, as indices, whose rows are still random; () if the outputs are not classes of the other.
+        unknown: the classes, as indices, whose rows are still random.
+        norms: the names of the batch norms that are those of the other.
     """
 
     model: ModelFile
     message: str
     unknown: tuple[int, ...]
+    norms: frozenset[str]
 
 
 def copy_weights(
@@ -74,7 +77,8 @@ def copy_weights(
     if rows and unknown:
         message += f"; it knows {len(pairs)} of {len(labels)} classes"
     net.load_arrays({**initial, **copied, **rows})
-    return Start(model, message, unknown)
+    norms = frozenset(name.removesuffix(MEAN) for name in copied if name.endswith(MEAN))
+    return Start(model, message, unknown, norms)
 
 
 def with_norms(model: ModelFile, network: Network) -> Arrays:
