@@ -108,7 +108,7 @@ def test_probes_find_the_optimum():
     gradient = (shares - np.eye(3)[targets]).T @ unit / 90 + 0.1 * own
     assert np.abs(gradient).max() < 1e-2 * np.abs(0.1 * own).max()
     weight, bias = cell_probe(torch.from_numpy(x), torch.from_numpy(targets), 3)
-    assert ((torch.from_numpy(x) @ weight.T + bias).argmax(1).numpy() == targets).mean() > 0.7
+    assert ((torch.from_numpy(x) @ weight.T + bias).argmax(1).numpy() == targets).mean() > 0.6
 
 
 def write_folders(root, count=8):
