@@ -72,7 +72,7 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
     )
 
 
-LEARNING_RATES: dict[Task, float] = {"classification": 3e-4, "detection": 3e-4, "segmentation": 5e-4}
+LEARNING_RATES: dict[Task, float] = {"classification": 2e-4, "detection": 1e-4, "segmentation": 5e-4}
 
 
 def batch(task: Task, count: int) -> int:
