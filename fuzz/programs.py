@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from unittest import mock
 
-IMAGE, REAL, RESIDUAL = 1, 2, 4  # flags of integer weights
+IMAGE, REAL, RESIDUAL, FRACTIONS = 1, 2, 4, 8  # flags of integer weights
 PRODUCT, DEPTHWISE = 3, 4  # kinds of integer weights
 
 
@@ -39,11 +39,12 @@ def seeds() -> Iterator[bytes]:
 
 
 def integer_seeds() -> Iterator[bytes]:
-    """The same in integers."""
+    """The same in integers, our own and published ones."""
     from support.grid import gridded
+    from support.quantized import quantized
 
     from mobilenet.engine.plan.fuse import StemUnit, weighted
-    from mobilenet.engine.plan.integers import Integers
+    from mobilenet.engine.plan.integers import integers_of
     from mobilenet.engine.plan.layout import U8
     from mobilenet.engine.plan.plan import make_plan
     from mobilenet.engine.plan.steps import Style
@@ -59,11 +60,17 @@ def integer_seeds() -> Iterator[bytes]:
         ssdlite_mobilenet_v2(0.35, resolution=(8, 9), classes=2, epsilon=None),
         deeplabv3_mobilenet_v2(0.35, resolution=(9, 8), classes=2, aspp="full", epsilon=None, head_epsilon=None),
     ]
-    for network in small + large:
-        _, quantization = gridded(network)
-        integers = Integers(network, quantization)
+    made = [(network, gridded(network)[1]) for network in small + large]
+    made += [
+        (network, quantized(network, dtype)[1]) for network, dtype in zip(small + large, ["int8", "uint8"] * 2, strict=True)
+    ]
+    for network, quantization in made:
+        integers = integers_of(network, quantization)
         flags = {
-            name: IMAGE * isinstance(unit, StemUnit) + REAL * (name in integers.real) + RESIDUAL * (name in integers.shortcuts)
+            name: IMAGE * isinstance(unit, StemUnit)
+            + REAL * (name in integers.real)
+            + RESIDUAL * (integers.in_sums and name in integers.shortcuts)
+            + FRACTIONS * (not integers.in_sums)
             for name, (unit, _) in weighted(network, integers).items()
         }
         for threads in (1, 2, 3) if network in small else (1,):
@@ -92,7 +99,7 @@ def packed_weights(data: bytes) -> dict[str, object]:
     from mobilenet import _core
 
     weights: dict[str, object] = {}
-    for name in re.findall(rb"[0-4] \d{1,4} \d{1,4} [1-7] \d{1,4}(?: \d)?", data):
+    for name in re.findall(rb"[0-4] \d{1,4} \d{1,4} [1-7] \d{1,4}(?: \d+)?", data):
         kind, outputs, inputs, kernel, panel_blocks, flags, *_ = *map(int, name.split()), 0
         if not outputs or not inputs or outputs * inputs * kernel**2 > 2**19:
             continue
@@ -118,6 +125,12 @@ def packed_integers(kind: int, outputs: int, inputs: int, kernel: int, flags: in
 
     weight = (np.arange(outputs * inputs * kernel**2) % 17 - 8).astype(np.int8).reshape(outputs, inputs, kernel, kernel)
     bias, multiplier, factor = (np.full(outputs, value, np.int32) for value in (100, 1 << 15, 50))
+    if flags & FRACTIONS:
+        wide = (np.arange(weight.size) % 301 - 150).astype(np.int16).reshape(weight.shape)
+        fractions = np.full(outputs, 3 << 29, np.int32), np.full(outputs, -8, np.int32)
+        if kind == DEPTHWISE:
+            return _core.IntegerDepthwiseWeights(wide, bias, fractions, 7, 0, 250)
+        return _core.IntegerProductWeights(wide, bias, fractions, None, 0, 7, 0, 250, bool(flags & IMAGE))
     if kind == DEPTHWISE:
         return _core.IntegerDepthwiseWeights(weight, bias, multiplier, 7, 0, 250)
     factors = np.full(outputs, 0.5, np.float32) if flags & REAL else multiplier

@@ -15,6 +15,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C, and its children would too
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--published-images",
+        type=int,
+        default=0,
+        help="photos for published integer models, at their own resolution (default: one small)",
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with development data, beside the project or in MOBILENET_SHARED; skips where there is none."""

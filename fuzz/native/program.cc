@@ -19,7 +19,7 @@ constexpr std::int64_t kMaxWork = 1 << 22;     // rows times blocks of all steps
 constexpr int kMaxThreads = 3;
 
 // Flags of integer weights.
-constexpr int kImage = 1, kReal = 2, kResidual = 4;
+constexpr int kImage = 1, kReal = 2, kResidual = 4, kFractions = 8;
 
 // Integers that obey every rule, as far as the layer's size allows.
 Weights pack_integers(bool depthwise, int outputs, int inputs, int kernel, int flags, const Kernels& kernels) {
@@ -27,11 +27,19 @@ Weights pack_integers(bool depthwise, int outputs, int inputs, int kernel, int f
   for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<std::int8_t>(static_cast<int>(i % 17) - 8);
   const std::vector<std::int32_t> bias(outputs, 100), multiplier(outputs, 1 << 15), factor(outputs, 50);
   const std::vector<float> scale(outputs, 0.5f);
-  const i8::Constants constants{.weight = weight.data(), .bias = bias.data(),
-                                .multiplier = flags & kReal ? nullptr : multiplier.data(),
-                                .scale = flags & kReal ? scale.data() : nullptr,
-                                .factor = flags & kResidual ? factor.data() : nullptr,
-                                .residual_zero = flags & kResidual ? 9 : 0, .zero = 7, .low = 0, .high = 250};
+  std::vector<std::int16_t> wide(weight.size());
+  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = static_cast<std::int16_t>(static_cast<int>(i % 301) - 150);
+  const std::vector<std::int32_t> fraction(outputs, 3 << 29), exponent(outputs, -8);
+  const bool fractions = flags & kFractions, real = !fractions && (flags & kReal), residual = !fractions && (flags & kResidual);
+  const i8::Constants constants{.weight = fractions ? nullptr : weight.data(),
+                                .wide = fractions ? wide.data() : nullptr,
+                                .bias = bias.data(),
+                                .multiplier = real || fractions ? nullptr : multiplier.data(),
+                                .scale = real ? scale.data() : nullptr,
+                                .fraction = fractions ? fraction.data() : nullptr,
+                                .exponent = fractions ? exponent.data() : nullptr,
+                                .factor = residual ? factor.data() : nullptr,
+                                .residual_zero = residual ? 9 : 0, .zero = 7, .low = 0, .high = 250};
   if (depthwise) return std::make_shared<i8::DepthwiseWeights>(constants, outputs, kernel, kernels.i8.lanes);
   return std::make_shared<i8::ProductWeights>(constants, outputs, inputs, kernel, (flags & kImage) != 0, kernels.i8.lanes);
 }

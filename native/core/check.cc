@@ -21,6 +21,10 @@ struct Checker : Checks {
                 std::to_string(w.panels.size()); });
   }
 
+  void blocks(const Span& b, const Buffer& buffer) const {
+    require(b.from >= 0 && b.from <= b.to && b.to <= buffer.blocks(), "blocks outside the channels");
+  }
+
   // Every window of `target` must find its columns between the zeros left and right of `source`.
   void columns(const Window& w, const Buffer& source, const Buffer& target) const {
     within_columns(w, source, target);
@@ -70,8 +74,7 @@ struct Checker : Checks {
     channels(source, s.weights->channels, "source");
     channels(target, s.weights->channels, "target");
     rows(s.rows, target.height, "target");
-    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(),
-            "blocks outside the channels");
+    blocks(s.blocks, source);
     columns(s.window, source, target);
   }
 
@@ -107,8 +110,7 @@ struct Checker : Checks {
   void operator()(const GlobalPoolStep& s) const {
     const Buffer &source = at(s.source, "source"), &target = at(s.target, "target");
     channels(target, source.channels, "target");
-    require(s.blocks.from >= 0 && s.blocks.from <= s.blocks.to && s.blocks.to <= source.blocks(),
-            "blocks outside the channels");
+    blocks(s.blocks, source);
     require(target.height == 1 && target.width == 1, "a pooled buffer is 1 x 1");
   }
 
@@ -119,6 +121,7 @@ struct Checker : Checks {
     same_size(a, target, "sum");
     same_size(b, target, "sum");
     rows(s.rows, target.height, "target");
+    blocks(s.blocks, target);
   }
 
   void operator()(const ResizeStep& s) const {

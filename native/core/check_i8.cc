@@ -1,5 +1,6 @@
 #include "check_i8.h"
 
+#include <bit>
 #include <cmath>
 
 #include "checks.h"
@@ -9,8 +10,11 @@ namespace mobilenet::i8 {
 namespace {
 
 constexpr long kMaxPooled = 1L << 23;  // pixels: their sum stays below 2^31
-constexpr int kMaxRescale = 1 << 25;
-constexpr int kMaxRescaleShift = 62;
+constexpr int kMaxFactor = 1 << 25;  // of a rounding to even: times a sum of 2^31 it stays below 2^62
+constexpr int kMaxShift = 62;
+constexpr int kByteBits = 8;         // of a byte less a zero point, without its sign
+constexpr int kTermBits = 29;        // of a fixed addition's terms and their sum
+constexpr int kMaxAddFactor = 1 << 22;
 
 struct Checker : Checks {
   const Buffer& bytes(int index, const char* role) const { return of(index, role, Number::u8); }
@@ -37,14 +41,23 @@ struct Checker : Checks {
     require(zero >= 0 && zero <= 255, [&] { return "zero point " + std::to_string(zero) + ": must be 0 to 255"; });
   }
 
-  void rescale(const Rescale& r) const {
-    require(r.k >= 0 && r.k <= kMaxRescale && r.shift >= 1 && r.shift <= kMaxRescaleShift, "multiplier outside its range");
+  // What a sum of at most so many bits, and 31, is multiplied with: no product and no shift leaves 64 bits.
+  void multiplier(Rounding rounding, int factor, int shift, int bits) const {
+    const bool fits = rounding == Rounding::even    ? factor >= 0 && factor <= kMaxFactor && shift >= 1 && shift <= kMaxShift
+                      : rounding == Rounding::fixed ? factor >= 0 && shift >= -31 && shift <= 31 - bits
+                                                    : factor >= 1;
+    require(fits, [&] { return "multiplier " + std::to_string(factor) + ", shift " + std::to_string(shift) + ": outside its range"; });
+  }
+
+  void rescale(const Rescale& r, int bits = kByteBits) const {
+    multiplier(r.rounding, r.factor, r.shift, bits);
     zero_point(r.source_zero), zero_point(r.zero);
   }
 
   void pooled(const Buffer& source, const Buffer& target, const Rescale& mean) const {
-    rescale(mean);
-    require(static_cast<long>(source.height) * source.width <= kMaxPooled, "too many pixels for one mean");
+    const long pixels = static_cast<long>(source.height) * source.width;
+    require(pixels <= kMaxPooled, "too many pixels for one mean");
+    rescale(mean, kByteBits + std::bit_width(static_cast<unsigned long>(pixels)));
     require(target.height == 1 && target.width == 1, "a pooled buffer is 1 x 1");
   }
 };
@@ -56,6 +69,7 @@ void check(const Program& program, const PixelStep& s) {
   const Buffer& target = c.of(s.target, "target", Number::pixels);
   require(target.height == program.height && target.width == program.width, "pixels: the buffer differs from the image in size");
   c.rows(s.rows, target.height, "target");
+  require(s.rounding != Rounding::fixed, "pixels are not rounded in this way");
   for (int color = 0; color < kPlanes; ++color)
     require(std::isfinite(s.factor[color]) && std::isfinite(s.offset[color]), "factors and offsets must be finite");
 }
@@ -148,8 +162,15 @@ void check(const Program& program, const AddStep& s) {
   c.same_size(a, target, "sum");
   c.same_size(b, target, "sum");
   c.rows(s.rows, target.height, "target");
-  for (int zero : {s.zero_a, s.zero_b, s.zero}) c.zero_point(zero);
-  for (int factor : {s.factor_a, s.factor_b}) require(factor >= 0 && factor < 1 << 22, "a sum's factor is outside its range");
+  c.panels(s.panels, target.channels);
+  require(s.by.rounding != Rounding::divided, "sums are not rounded in this way");
+  for (const Term& term : {s.by.a, s.by.b, s.by.sum}) {
+    c.zero_point(term.zero);
+    if (s.by.rounding == Rounding::fixed)
+      c.multiplier(Rounding::fixed, term.factor, term.shift, kTermBits);
+    else
+      require(term.factor >= 0 && term.factor < kMaxAddFactor, "a sum's factor is outside its range");
+  }
 }
 
 void check(const Program& program, const ResizeStep& s) {
@@ -158,7 +179,8 @@ void check(const Program& program, const ResizeStep& s) {
   require(target.number == Number::u8 || target.number == Number::real, "a resize makes bytes or real numbers");
   c.channels(target, source.channels, "target");
   c.rows(s.rows, target.height, "target");
-  c.zero_point(s.zero);
+  require(target.number == Number::u8 || s.blend == Blend::even, "a blend of this kind makes bytes");
+  c.zero_point(s.zero), c.rescale(s.to);
 }
 
 void check(const Program& program, const ConcatStep& s) {

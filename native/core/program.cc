@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "check.h"
 
@@ -16,6 +17,55 @@ double resized(int i, int from, int to, Corners corners) {
   if (corners == Corners::aligned) return to > 1 ? i * (static_cast<double>(from - 1) / (to - 1)) : 0;
   const double x = (i + 0.5) * from / to - 0.5;
   return x > 0 ? x : 0;
+}
+
+// In integers: mobilenet/network/grid.py has the same function.
+i8::BlendTable even_taps(std::int64_t from, std::int64_t to, Corners corners) {
+  const bool aligned = corners == Corners::aligned;
+  const std::int64_t unit = !aligned ? 2 * to : to > 1 ? to - 1 : 1;
+  i8::BlendTable table;
+  for (std::int64_t i = 0; i < to; ++i) {
+    const std::int64_t place = !aligned ? std::max<std::int64_t>((2 * i + 1) * from - to, 0) : to > 1 ? i * (from - 1) : 0;
+    const auto first = static_cast<int>(std::min(place / unit, from - 1));
+    table.first.push_back(first);
+    table.second.push_back(std::min(first + 1, static_cast<int>(from) - 1));
+    table.weight.push_back(static_cast<int>((place % unit * 512 + unit) / (2 * unit)));
+  }
+  return table;
+}
+
+// In float32: `float_taps` of mobilenet/engine/reference_int8.py.
+i8::BlendTable real_taps(int from, int to, Corners corners) {
+  const auto size = static_cast<float>(from), target = static_cast<float>(to);
+  i8::BlendTable table;
+  for (int i = 0; i < to; ++i) {
+    float place;
+    if (corners == Corners::aligned)
+      place = static_cast<float>(i) * (to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : size / target);
+    else
+      place = (static_cast<float>(i) + 0.5f) * (size / target) - 0.5f;
+    const int first = std::clamp(static_cast<int>(std::floor(place)), 0, from - 1);
+    table.first.push_back(first);
+    table.second.push_back(std::clamp(static_cast<int>(std::ceil(place)), 0, from - 1));
+    table.real.push_back(place - static_cast<float>(first));
+  }
+  return table;
+}
+
+// In 1024ths: `integer_taps` of the same file. The first weights may be negative.
+i8::BlendTable fine_taps(std::int64_t from, std::int64_t to, Corners corners) {
+  const std::int64_t one = 1 << i8::kFineBits;
+  const bool aligned = corners == Corners::aligned && to > 1;
+  const std::int64_t span = aligned ? from - 1 : from, steps = aligned ? to - 1 : to, step = (one * span + steps / 2) / steps;
+  i8::BlendTable table;
+  for (std::int64_t i = 0; i < to; ++i) {
+    const std::int64_t place = i * step + (corners == Corners::half_pixel ? step / 2 - one / 2 : 0);
+    const std::int64_t before = std::max<std::int64_t>(place, 0) / one, after = std::max<std::int64_t>(place + one - 1, 0) / one;
+    table.first.push_back(static_cast<int>(std::min(before, from - 1)));
+    table.second.push_back(static_cast<int>(std::min(after, from - 1)));
+    table.weight.push_back(static_cast<int>(place - one * before));
+  }
+  return table;
 }
 
 }  // namespace
@@ -101,8 +151,8 @@ void Program::complete(Step& step) {
     s->tables = byte_tables(s->window, buffers[s->ring], buffers[s->target], s->rows);
   if (auto* s = std::get_if<i8::ResizeStep>(&step)) {
     const Buffer &source = buffers[s->source], &target = buffers[s->target];
-    s->table_columns = blend_table(source.width, target.width, s->corners);
-    s->table_rows = blend_table(source.height, target.height, s->corners);
+    s->table_columns = blend_table(source.width, target.width, s->corners, s->blend);
+    s->table_rows = blend_table(source.height, target.height, s->corners, s->blend);
   }
 }
 
@@ -149,21 +199,15 @@ std::vector<RowTable> Program::byte_tables(const Window& window, const Buffer& s
   return tables;
 }
 
-std::shared_ptr<const i8::BlendTable> Program::blend_table(int from, int to, Corners corners) {
-  std::shared_ptr<const i8::BlendTable>& known = blend_tables_[{from, to, corners}];
+std::shared_ptr<const i8::BlendTable> Program::blend_table(int from, int to, Corners corners, i8::Blend blend) {
+  std::shared_ptr<const i8::BlendTable>& known = blend_tables_[{from, to, corners, blend}];
   if (known) return known;
   require((table_values_ += 2 * static_cast<std::size_t>(to)) <= kMaxTableValues, "too many rows in all its steps");
-  auto table = std::make_shared<i8::BlendTable>();
-  for (std::int64_t i = 0; i < to; ++i) {  // in integers: mobilenet/network/grid.py has the same function
-    const bool aligned = corners == Corners::aligned;
-    const std::int64_t unit = !aligned ? 2 * std::int64_t{to} : to > 1 ? to - 1 : 1;
-    const std::int64_t place = !aligned ? std::max<std::int64_t>((2 * i + 1) * from - to, 0) : to > 1 ? i * (from - 1) : 0;
-    const auto first = static_cast<int>(std::min<std::int64_t>(place / unit, from - 1));
-    table->first.push_back(first);
-    table->second.push_back(std::min(first + 1, from - 1));
-    table->weight.push_back(static_cast<int>((place % unit * 512 + unit) / (2 * unit)));
+  switch (blend) {
+    case i8::Blend::even: return known = std::make_shared<const i8::BlendTable>(even_taps(from, to, corners));
+    case i8::Blend::real: return known = std::make_shared<const i8::BlendTable>(real_taps(from, to, corners));
+    default: return known = std::make_shared<const i8::BlendTable>(fine_taps(from, to, corners));
   }
-  return known = table;
 }
 
 std::shared_ptr<const ResizeTable> Program::resize_table(int from, int to, Corners corners) {

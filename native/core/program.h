@@ -57,11 +57,11 @@ class Program {
   RowTable byte_table(const Window& window, const Buffer& source, int source_block, const Buffer& target, int block, Span rows);
   std::vector<RowTable> byte_tables(const Window& window, const Buffer& source, const Buffer& target, Span rows);
   std::shared_ptr<const ResizeTable> resize_table(int from, int to, Corners corners);
-  std::shared_ptr<const i8::BlendTable> blend_table(int from, int to, Corners corners);
+  std::shared_ptr<const i8::BlendTable> blend_table(int from, int to, Corners corners, i8::Blend blend);
   void complete(Step& step);  // the tables that a step's fields determine
 
   std::map<std::tuple<int, int, Corners>, std::shared_ptr<const ResizeTable>> resize_tables_;
-  std::map<std::tuple<int, int, Corners>, std::shared_ptr<const i8::BlendTable>> blend_tables_;
+  std::map<std::tuple<int, int, Corners, i8::Blend>, std::shared_ptr<const i8::BlendTable>> blend_tables_;
   std::size_t table_values_ = 0;
 };
 

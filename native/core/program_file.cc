@@ -129,7 +129,11 @@ struct FieldReader {
   void read(Span& span) { span.from = reader.word(), span.to = reader.word(); }
   void read(Activation& activation) { activation = reader.one_of<Activation>(kActivations, "activation"); }
   void read(Corners& corners) { corners = reader.one_of<Corners>(kCorners, "corners"); }
-  void read(i8::Rescale& r) { (*this)(r.k, r.shift, r.source_zero, r.zero); }
+  void read(i8::Rounding& rounding) { rounding = reader.one_of<i8::Rounding>(i8::kRoundings, "rounding"); }
+  void read(i8::Blend& blend) { blend = reader.one_of<i8::Blend>(i8::kBlends, "blend"); }
+  void read(i8::Rescale& r) { (*this)(r.rounding, r.factor, r.shift, r.source_zero, r.zero); }
+  void read(i8::Term& t) { (*this)(t.zero, t.factor, t.shift); }
+  void read(i8::Addition& a) { (*this)(a.rounding, a.a, a.b, a.sum); }
   void read(Window& w) { (*this)(w.kernel, w.stride, w.dilation, w.top, w.left); }
   template <class Ptr>
   void read(Ptr& pointer) {

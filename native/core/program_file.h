@@ -9,7 +9,7 @@
 
 namespace mobilenet {
 
-constexpr std::int32_t kProgramVersion = 2;
+constexpr std::int32_t kProgramVersion = 3;
 constexpr std::int32_t kPackingVersion = 1;  // of the order of packed weights; the same on all instruction sets
 
 using Weights =

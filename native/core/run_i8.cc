@@ -2,17 +2,17 @@
 
 #include <algorithm>
 
+#include "../kernels/i8/requantize.h"
 #include "image.h"
 
 namespace mobilenet::i8 {
 namespace {
 
-// The definition of a rounding, for what is computed once a channel or once a value of a byte.
-std::uint8_t rounded_byte(std::int64_t sum, const Rescale& to) {
-  const std::int64_t product = sum * to.k;
-  const std::int64_t y =
-      to.zero + ((product + (std::int64_t{1} << (to.shift - 1)) - 1 + ((product >> to.shift) & 1)) >> to.shift);
-  return static_cast<std::uint8_t>(std::clamp<std::int64_t>(y, 0, 255));
+struct Plain;  // for `rescaled`: what is computed once a channel or once a value of a byte needs no vectors
+
+// Every byte on another scale.
+void rescale_all(const Rescale& to, std::uint8_t (&bytes)[256]) {
+  for (int i = 0; i < 256; ++i) bytes[i] = rescaled<Plain>(i - to.source_zero, to);
 }
 
 }  // namespace
@@ -22,7 +22,8 @@ void RunI8::operator()(const PixelStep& s) const {
   const long plane = static_cast<long>(program.height) * program.width;
   for (int y = s.rows.from; y < s.rows.to; ++y) {
     const float* from = image + static_cast<long>(y) * program.width;
-    kernels.pixels({.planes = {from, from + plane, from + 2 * plane},
+    kernels.pixels({.rounding = s.rounding,
+                    .planes = {from, from + plane, from + 2 * plane},
                     .factor = s.factor,
                     .offset = s.offset,
                     .target = row(target, 0, y),
@@ -39,6 +40,9 @@ ProductCall RunI8::call(const ProductWeights& w, int panel, const Buffer& target
           .narrow = w.narrow(),
           .quads = w.quads(),
           .weights = w.weights.as<std::int8_t>() + w.offsets[panel],
+          .more = w.more[panel].data(),
+          .more_count = static_cast<int>(w.more[panel].size()),
+          .more_weights = w.more_weights[panel].data(),
           .requantize = w.constants.of(panel),
           .width = panel_width(w.outputs, panel),
           .target_pixel = static_cast<int>(target.pixel_bytes(place)) / target.layout().itemsize,
@@ -114,6 +118,8 @@ void RunI8::depthwise(const DepthwiseWeights& w, const Window& window, const std
                      .source = start(source, place),
                      .border = border(source),
                      .weights = w.weights.as<std::int8_t>() + panel * w.panel,
+                     .passes = w.passes[panel],
+                     .pass = static_cast<long>(w.passes.size() * w.panel),
                      .requantize = w.constants.of(panel),
                      .source_pixel = static_cast<int>(source.pixel_bytes(place)),
                      .width = panel_width(w.channels, panel),
@@ -162,41 +168,65 @@ void RunI8::pool(const Buffer& source, int place, const Buffer& target, int pane
     kernels.accumulate(row(source, place, 0), static_cast<long>(source.height) * source.width, width, sums);
   const std::int64_t zero = static_cast<std::int64_t>(source.height) * source.width * mean.source_zero;
   std::uint8_t* means = row(target, panel, 0);
-  for (int c = 0; c < target.pixel_bytes(panel); ++c) means[c] = rounded_byte(sums[c] - zero, mean);
+  for (int c = 0; c < target.pixel_bytes(panel); ++c) means[c] = rescaled<Plain>(sums[c] - zero, mean);
 }
 
 void RunI8::operator()(const AddStep& s) const {
   const Buffer &a = at(s.a), &b = at(s.b), &target = at(s.target);
-  const Rescale to{.k = 1, .shift = 14, .source_zero = 0, .zero = s.zero};
-  for (int panel = 0; panel < target.blocks(); ++panel)
-    for (int y = s.rows.from; y < s.rows.to; ++y) {
-      const std::uint8_t *from_a = row(a, panel, y), *from_b = row(b, panel, y);
-      std::uint8_t* sum = row(target, panel, y);
-      for (long i = 0; i < target.width * target.pixel_bytes(panel); ++i)
-        sum[i] = rounded_byte(static_cast<std::int64_t>(s.factor_a) * (from_a[i] - s.zero_a) +
-                                  static_cast<std::int64_t>(s.factor_b) * (from_b[i] - s.zero_b),
-                              to);
-    }
+  for (int panel = s.panels.from; panel < s.panels.to; ++panel)
+    for (int y = s.rows.from; y < s.rows.to; ++y)
+      kernels.add({.a = row(a, panel, y),
+                   .b = row(b, panel, y),
+                   .target = row(target, panel, y),
+                   .count = target.width * target.pixel_bytes(panel),
+                   .by = s.by});
 }
 
-// The sums of a pixel's four neighbors, in 2^-16 of a byte.
+// The sums of a pixel's four neighbors: in 2^-16 of a byte, or in 2^-20.
 template <class Put>
 void RunI8::blend(const ResizeStep& s, Put put) const {
+  const Buffer &source = at(s.source), &target = at(s.target);
+  const BlendTable &rows = *s.table_rows, &columns = *s.table_columns;
+  const int one = 1 << (s.blend == Blend::even ? kEvenBits : kFineBits);
+  for (int panel = 0; panel < target.blocks(); ++panel) {
+    const long pixel = source.pixel_bytes(panel);
+    for (int y = s.rows.from; y < s.rows.to; ++y) {
+      const std::uint8_t *above = row(source, panel, rows.first[y]), *below = row(source, panel, rows.second[y]);
+      const int down = rows.weight[y], up = one - down;
+      auto* to = row(target, panel, y);
+      for (int x = 0; x < target.width; ++x) {
+        const long left = columns.first[x] * pixel, right = columns.second[x] * pixel;
+        const int across = columns.weight[x];
+        for (long c = 0; c < pixel; ++c) {
+          const int before = above[left + c] * up + below[left + c] * down;
+          const int after = above[right + c] * up + below[right + c] * down;
+          put(to, x * pixel + c, before * (one - across) + after * across);
+        }
+      }
+    }
+  }
+}
+
+// In float32, in the order of TensorFlow's kernel: four products of three factors, added one by one.
+void RunI8::blend_real(const ResizeStep& s, const std::uint8_t* scaled) const {
   const Buffer &source = at(s.source), &target = at(s.target);
   const BlendTable &rows = *s.table_rows, &columns = *s.table_columns;
   for (int panel = 0; panel < target.blocks(); ++panel) {
     const long pixel = source.pixel_bytes(panel);
     for (int y = s.rows.from; y < s.rows.to; ++y) {
       const std::uint8_t *above = row(source, panel, rows.first[y]), *below = row(source, panel, rows.second[y]);
-      const int down = rows.weight[y];
-      auto* to = row(target, panel, y);
-      for (int x = 0; x < target.width; ++x) {
-        const long left = columns.first[x] * pixel, right = columns.second[x] * pixel;
-        const int across = columns.weight[x];
-        for (long c = 0; c < pixel; ++c) {
-          const int before = above[left + c] * (256 - down) + below[left + c] * down;
-          const int after = above[right + c] * (256 - down) + below[right + c] * down;
-          put(to, x * pixel + c, before * (256 - across) + after * across);
+      const float down = rows.real[y], up = 1.0f - down;
+      std::uint8_t* to = row(target, panel, y);
+      for (int x = 0; x < target.width; ++x, to += pixel) {
+        const std::uint8_t *a = above + columns.first[x] * pixel, *b = below + columns.first[x] * pixel,
+                           *c = above + columns.second[x] * pixel, *d = below + columns.second[x] * pixel;
+        const float across = columns.real[x], rest = 1.0f - across;
+        for (long i = 0; i < pixel; ++i) {
+          float sum = static_cast<float>(a[i]) * up * rest;
+          sum += static_cast<float>(b[i]) * down * rest;
+          sum += static_cast<float>(c[i]) * up * across;
+          sum += static_cast<float>(d[i]) * down * across;
+          to[i] = scaled[static_cast<std::uint8_t>(sum + 0.5f)];
         }
       }
     }
@@ -205,21 +235,27 @@ void RunI8::blend(const ResizeStep& s, Put put) const {
 
 void RunI8::operator()(const ResizeStep& s) const {
   const Buffer& target = at(s.target);
-  const Rescale to{.k = 1, .shift = 16, .source_zero = 0, .zero = 0};
   if (target.number == Number::real)
-    blend(s, [&](std::uint8_t* row, long i, int sum) {
-      reinterpret_cast<float*>(row)[i] = static_cast<float>(sum - (s.zero << 16)) * s.scale;
+    return blend(s, [&](std::uint8_t* row, long i, int sum) {
+      reinterpret_cast<float*>(row)[i] = static_cast<float>(sum - (s.zero << (2 * kEvenBits))) * s.scale;
     });
-  else
-    blend(s, [&](std::uint8_t* row, long i, int sum) { row[i] = rounded_byte(sum, to); });
+  std::uint8_t scaled[256];
+  rescale_all(s.to, scaled);
+  const Rescale even{.rounding = Rounding::even, .factor = 1, .shift = 2 * kEvenBits, .source_zero = 0, .zero = 0};
+  const Rescale away{.rounding = Rounding::divided, .factor = 1 << (2 * kFineBits), .shift = 0, .source_zero = 128, .zero = 128};
+  switch (s.blend) {
+    case Blend::even: return blend(s, [&](std::uint8_t* row, long i, int sum) { row[i] = scaled[rescaled<Plain>(sum, even)]; });
+    case Blend::real: return blend_real(s, scaled);
+    case Blend::fine:
+      return blend(s, [&](std::uint8_t* row, long i, int sum) { row[i] = scaled[rescaled<Plain>(sum - (128 << (2 * kFineBits)), away)]; });
+  }
 }
 
 // Channel by channel: the target's panels may begin elsewhere than the source's.
 void RunI8::operator()(const ConcatStep& s) const {
   const Buffer &source = at(s.source), &target = at(s.target);
   std::uint8_t known[256];
-  for (int i = 0; i < 256; ++i)
-    known[i] = s.scale.k ? rounded_byte(i - s.scale.source_zero, s.scale) : static_cast<std::uint8_t>(i);
+  rescale_all(s.scale, known);
   for (int c = 0; c < source.channels; ++c) {
     const int to = s.channel + c;
     const long from_step = source.pixel_bytes(c / kPanel), to_step = target.pixel_bytes(to / kPanel);

@@ -36,6 +36,7 @@ struct RunI8 : Run {
   void pool(const Buffer& source, int place, const Buffer& target, int panel, const Rescale& mean) const;
   template <class Put>
   void blend(const ResizeStep& step, Put put) const;
+  void blend_real(const ResizeStep& step, const std::uint8_t* scaled) const;
 };
 
 }  // namespace mobilenet::i8

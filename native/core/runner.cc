@@ -197,7 +197,7 @@ struct RunF32 : Run {
 
   void operator()(const AddStep& s) const {
     const Buffer &a = at(s.a), &b = at(s.b), &target = at(s.target);
-    for (int block = 0; block < target.blocks(); ++block)
+    for (int block = s.blocks.from; block < s.blocks.to; ++block)
       for (int y = s.rows.from; y < s.rows.to; ++y)
         kernels.add(start(a) + block * a.block() + a.row(y), start(b) + block * b.block() + b.row(y),
                     start(target) + block * target.block() + target.row(y), static_cast<long>(target.width) * kBlock);

@@ -93,10 +93,10 @@ struct GlobalPoolStep {
 
 struct AddStep {
   int a, b, target;
-  Span rows;
+  Span rows, blocks;
 
   template <class Read>
-  void fields(Read read) { read(a, b, target, rows); }
+  void fields(Read read) { read(a, b, target, rows, blocks); }
 };
 
 // For each target pixel along one side: the two source pixels around it, and the weight of the second.

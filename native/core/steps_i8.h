@@ -5,20 +5,16 @@
 
 namespace mobilenet::i8 {
 
-// sum * k / 2^shift, rounded, from one zero point to another.
-struct Rescale {
-  int k, shift, source_zero, zero;
-};
-
-// The planes of the image become pixels of bytes: RNE(x * factor + offset) for each color. Floats travel as their bits.
+// The planes of the image become pixels of bytes: see `PixelCall`. Floats travel as their bits.
 struct PixelStep {
   int target;
   Span rows;
+  Rounding rounding;
   float factor[3], offset[3];
 
   template <class Read>
   void fields(Read read) {
-    read(target, rows, factor[0], factor[1], factor[2], offset[0], offset[1], offset[2]);
+    read(target, rows, rounding, factor[0], factor[1], factor[2], offset[0], offset[1], offset[2]);
   }
 };
 
@@ -75,39 +71,52 @@ struct GlobalPoolStep {
   void fields(Read read) { read(source, target, panels, mean); }
 };
 
-// Two bytes, each less its zero point and times its factor in 2^-14, and one rounding.
+// `target` may be one of the two others.
 struct AddStep {
   int a, b, target;
-  Span rows;
-  int factor_a, zero_a, factor_b, zero_b, zero;
+  Span rows, panels;
+  Addition by;
 
   template <class Read>
-  void fields(Read read) { read(a, b, target, rows, factor_a, zero_a, factor_b, zero_b, zero); }
+  void fields(Read read) { read(a, b, target, rows, panels, by); }
 };
 
-// For each target pixel along one side: the two source pixels around it, and the weight of the second in 256ths.
+// How a resize blends four bytes.
+enum class Blend {
+  even,   // in 256ths, rounded to the nearest byte, halves to the even one: our own networks
+  real,   // in float32, halves up: TensorFlow's networks of uint8
+  fine    // in 1024ths, bytes less 128, halves away from 0: TensorFlow's of int8
+};
+constexpr int kBlends = 3;
+
+constexpr int kEvenBits = 8, kFineBits = 10;  // of a blend's weights along one side
+
+// For each target pixel along one side: the two source pixels around it, and the weight of the second.
 struct BlendTable {
   std::vector<int> first, second, weight;
+  std::vector<float> real;  // the weight, of Blend::real
 };
 
-// To bytes of the same scale, or to real numbers: (blend - zero) * scale.
+// To bytes on another scale; or, of even blends, to real numbers: (blend - zero) * scale.
 struct ResizeStep {
   Corners corners;
   int source, target;
   Span rows;
+  Blend blend;
+  Rescale to;
   int zero;
   float scale;
   std::shared_ptr<const BlendTable> table_columns = {}, table_rows = {};  // filled in by Program::add
 
   template <class Read>
-  void fields(Read read) { read(corners, source, target, rows, zero, scale); }
+  void fields(Read read) { read(corners, source, target, rows, blend, to, zero, scale); }
 };
 
 // Copies all channels of `source`, on another scale, to the channels of `target` from `channel` on.
 struct ConcatStep {
   int source, target, channel;
   Span rows;
-  Rescale scale;  // k 0: the bytes as they are
+  Rescale scale;
 
   template <class Read>
   void fields(Read read) { read(source, target, channel, rows, scale); }

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
+
+#include "fixed_point.h"
 
 namespace mobilenet::i8 {
 namespace {
@@ -18,18 +22,27 @@ void require(bool holds, int output, const std::string& what) {
   if (!holds) throw std::invalid_argument("int8 weights, output " + std::to_string(output) + ": " + what);
 }
 
-// Checks one output's integers. Returns the largest magnitude of its sum, whatever the inputs.
-std::int64_t largest_sum(const Constants& c, int output, std::size_t inputs) {
-  std::int64_t low = c.bias[output], high = low;
-  const std::int8_t* weight = c.weight + output * inputs;
-  int least = 0;
-  std::int64_t negative = 0, positive = 0;
-  for (std::size_t i = 0; i < inputs; ++i) {
-    least = std::min<int>(least, weight[i]);
-    negative += std::min<int>(weight[i], 0), positive += std::max<int>(weight[i], 0);
+// The least and the largest sum of an output, whatever the inputs.
+struct Sums {
+  std::int64_t least, largest;
+  int least_weight = 0, largest_weight = 0;
+
+  Sums(const Constants& c, int output, std::size_t inputs) {
+    std::int64_t negative = 0, positive = 0;
+    for (std::size_t i = output * inputs, end = i + inputs; i < end; ++i) {
+      const int weight = c.at(i);
+      least_weight = std::min(least_weight, weight), largest_weight = std::max(largest_weight, weight);
+      negative += std::min(weight, 0), positive += std::max(weight, 0);
+    }
+    least = c.bias[output] + 255 * negative, largest = c.bias[output] + 255 * positive;
   }
-  low += 255 * negative, high += 255 * positive;
-  require(least >= -127, output, "a weight is -128; they are from -127 to 127");
+};
+
+// Checks one output's integers in a network of our own. Returns the largest magnitude of its sum, whatever the inputs.
+std::int64_t largest_sum(const Constants& c, int output, std::size_t inputs) {
+  const Sums sums(c, output, inputs);
+  std::int64_t low = sums.least, high = sums.largest;
+  require(sums.least_weight >= -127, output, "a weight is -128; they are from -127 to 127");
   if (c.factor) {
     const std::int64_t factor = c.factor[output];
     require(factor >= 1 && factor < 1 << 15, output, "residual factor " + std::to_string(factor) + ": must be 1 to 2^15 - 1");
@@ -43,6 +56,40 @@ std::int64_t largest_sum(const Constants& c, int output, std::size_t inputs) {
   return largest;
 }
 
+// Checks the integers of a layer with fractions. Returns the fused form of each output's multiplier, proved or not.
+std::vector<Fused> fused_forms(const Constants& c, int outputs, std::size_t inputs) {
+  using Multiplier = std::pair<std::int32_t, std::int32_t>;
+  std::map<Multiplier, Scaling> scalings;  // outputs with one multiplier are proved together
+  for (int output = 0; output < outputs; ++output) {
+    const Sums sums(c, output, inputs);
+    const std::int32_t fraction = c.fraction[output], exponent = c.exponent[output];
+    require(fraction == 0 ? exponent == 0 : fraction >= 1 << 30 && exponent >= -31 && exponent <= 30, output,
+            "multiplier " + std::to_string(fraction) + " * 2^(" + std::to_string(exponent) + " - 31): must be from 2^-32 to 2^30, or 0");
+    require(sums.least_weight >= -kMaxWide && sums.largest_weight <= kMaxWide, output, "a weight is past 255");
+    const std::int64_t reach = std::max(-sums.least, sums.largest) << std::max(exponent, 0);
+    require(reach < std::int64_t{1} << 31, output, "sums reach " + std::to_string(reach) + " as they are multiplied; they must stay below 2^31");
+    Scaling& all = scalings.try_emplace({fraction, exponent}, Scaling{fraction, exponent, sums.least, sums.largest,
+                                                                     c.low - c.zero, c.high - c.zero}).first->second;
+    all.least = std::min(all.least, sums.least), all.largest = std::max(all.largest, sums.largest);
+  }
+  std::map<Multiplier, Fused> known;
+  for (const auto& [multiplier, scaling] : scalings) known[multiplier] = fused(scaling);
+  std::vector<Fused> forms;
+  for (int output = 0; output < outputs; ++output) forms.push_back(known[{c.fraction[output], c.exponent[output]}]);
+  return forms;
+}
+
+// Checks the integers of one panel of a network of our own.
+Form form_of(const Constants& c, int first, int count, std::size_t inputs) {
+  bool magic = !c.factor;
+  for (int output = first; output < first + count; ++output) {
+    const std::int64_t largest = largest_sum(c, output, inputs);
+    magic = magic && c.multiplier && largest <= kMaxMagicSum && largest * c.multiplier[output] / kOne < kMaxRounded;
+  }
+  const bool plain = c.zero == 0 && c.low == 0 && c.high == 255;
+  return !c.multiplier ? Form::real : !magic ? Form::general : plain ? Form::plain : Form::shifted;
+}
+
 // The constants of `channels` outputs. `place(slot)` is the channel of the panel whose constants stand in that slot, or -1.
 template <class Place>
 PanelConstants constants_of(const Constants& c, int channels, std::size_t inputs, Place place) {
@@ -50,28 +97,36 @@ PanelConstants constants_of(const Constants& c, int channels, std::size_t inputs
           "zero point and limits must be 0 to 255");
   require(c.residual_zero >= 0 && c.residual_zero <= 255, 0, "the residual's zero point must be 0 to 255");
   const int panels = panels_of(channels);
-  const std::size_t bytes = static_cast<std::size_t>(panels) * kSlots * 4;
+  const std::size_t bytes = static_cast<std::size_t>(panels) * kSlots * 4, of_fractions = c.fraction ? bytes : 0;
+  const std::vector<Fused> fused = c.fraction ? fused_forms(c, channels, inputs) : std::vector<Fused>();
   PanelConstants made{.zero = c.zero, .low = c.low, .high = c.high, .forms = {},
-                      .bias = Memory(bytes), .scale = Memory(bytes), .offset = Memory(bytes)};
+                      .bias = Memory(bytes), .scale = Memory(bytes), .offset = Memory(bytes),
+                      .fraction = Memory(of_fractions), .exponent = Memory(of_fractions)};
   for (int panel = 0; panel < panels; ++panel) {
     const int first = panel * kPanel, count = std::min(kPanel, channels - first);
-    bool magic = !c.factor;
-    for (int output = first; output < first + count; ++output) {
-      const std::int64_t largest = largest_sum(c, output, inputs);
-      magic = magic && c.multiplier && largest <= kMaxMagicSum && largest * c.multiplier[output] / kOne < kMaxRounded;
-    }
-    const bool plain = c.zero == 0 && c.low == 0 && c.high == 255;
-    made.forms.push_back(!c.multiplier ? Form::real : !magic ? Form::general : plain ? Form::plain : Form::shifted);
+    const auto proved = [](const Fused& f) { return f.proved; };
+    if (c.fraction)
+      made.forms.push_back(std::all_of(&fused[first], &fused[first] + count, proved) ? Form::proved : Form::fixed);
+    else
+      made.forms.push_back(form_of(c, first, count, inputs));
+    const bool magic = made.forms.back() == Form::plain || made.forms.back() == Form::shifted;
     for (int slot = 0; slot < kSlots; ++slot) {
       const int channel = place(panel, slot), output = first + channel;
-      const bool used = channel >= 0 && channel < count;
-      const std::int32_t start = used ? c.bias[output] - (c.factor ? c.factor[output] * c.residual_zero : 0) : 0;
       const std::size_t at = static_cast<std::size_t>(panel) * kSlots + slot;
-      made.bias.as<std::int32_t>()[at] = start + (magic ? kMagicBits : 0);
-      const std::int64_t k = used && c.multiplier ? c.multiplier[output] : 1;
-      made.scale.as<float>()[at] =
-          c.multiplier ? static_cast<float>(k) / static_cast<float>(kOne) : used ? c.scale[output] : 0.0f;
-      made.offset.as<float>()[at] = static_cast<float>(3 * (kOne - k));
+      std::int32_t& bias = made.bias.as<std::int32_t>()[at];
+      float &scale = made.scale.as<float>()[at], &offset = made.offset.as<float>()[at];
+      bias = magic ? kMagicBits : 0;
+      if (channel < 0 || channel >= count) continue;  // the rest is 0
+      bias += c.bias[output] - (c.factor ? c.factor[output] * c.residual_zero : 0);
+      if (c.multiplier) {
+        scale = static_cast<float>(c.multiplier[output]) / static_cast<float>(kOne);
+        offset = static_cast<float>(3 * (kOne - c.multiplier[output]));
+      } else if (c.scale) {
+        scale = c.scale[output];
+      } else {
+        scale = fused[output].scale, offset = fused[output].offset;
+        made.fraction.as<std::int32_t>()[at] = c.fraction[output], made.exponent.as<std::int32_t>()[at] = c.exponent[output];
+      }
     }
   }
   return made;
@@ -93,7 +148,7 @@ int channel_in(int slot, int width, int lanes, bool real) {
 }  // namespace
 
 ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, int kernel_, bool image_, int lanes_, Slab* slab)
-    : inputs(inputs_), outputs(outputs_), kernel(kernel_), image(image_), real(!c.multiplier), residual(c.factor), lanes(lanes_) {
+    : inputs(inputs_), outputs(outputs_), kernel(kernel_), image(image_), real(c.scale), residual(c.factor), lanes(lanes_) {
   const int taps = kernel * kernel, panels = panels_of(outputs), all_quads = full_panels() * (kPanel / 4) + quads();
   int places[2][kSlots];  // of a full panel and of the last
   for (int slot = 0; slot < kSlots; ++slot) {
@@ -124,14 +179,48 @@ ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, in
       const long step = channels * 4L;  // from four inputs to the next
       for (int channel = 0; channel < channels && part + channel < count; ++channel) {
         const std::size_t output = static_cast<std::size_t>(panel) * kPanel + part + channel;
-        const std::int8_t* from = c.weight + output * inputs * taps;
+        const std::size_t from = output * inputs * taps;
         std::int8_t* to = packed + slot_of(channel, vectors, lanes, real) * 4;
         for (int tap = 0; tap < taps; ++tap, to += all_quads * step)
-          for (int k = 0; k < inputs; ++k) to[k / 4 * step + k % 4] = from[static_cast<std::size_t>(k) * taps + tap];
+          for (int k = 0; k < inputs; ++k) to[k / 4 * step + k % 4] = part_of(c.at(from + static_cast<std::size_t>(k) * taps + tap), 0);
       }
       packed += taps * all_quads * step;
       part += channels;
     }
+    pack_more(c, panel);
+  }
+}
+
+void ProductWeights::pack_more(const Constants& c, int panel) {
+  const int taps = kernel * kernel, width = panel_width(outputs, panel), count = std::min(kPanel, outputs - panel * kPanel);
+  std::vector<More>& found = more.emplace_back();
+  std::vector<std::int8_t>& packed = more_weights.emplace_back();
+  if (!c.wide) return;
+  const auto left = [&](int channel, int tap, int input, int part) -> std::int8_t {
+    if (channel >= count || input >= inputs) return 0;
+    return part_of(c.at((static_cast<std::size_t>(panel * kPanel + channel) * inputs + input) * taps + tap), part);
+  };
+  std::vector<int> parts;  // of each found
+  for (int part = 1; part < kMaxPasses; ++part)
+    for (int tap = 0; tap < taps; ++tap)
+      for (int input = 0; input < inputs; input += 4) {
+        bool any = false;
+        for (int channel = 0; channel < count; ++channel)
+          for (int k = 0; k < 4; ++k) any = any || left(channel, tap, input + k, part);
+        if (!any) continue;
+        found.push_back({.tap = tap, .panel = input / kPanel, .quad = input % kPanel / 4});
+        parts.push_back(part);
+      }
+  for (int first = 0; first < width;) {
+    const int vectors = part_vectors(width - first, lanes), channels = vectors * lanes;
+    const std::size_t step = static_cast<std::size_t>(channels) * 4, start = packed.size();
+    packed.resize(start + found.size() * step);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      for (int channel = 0; channel < channels; ++channel)
+        for (int k = 0; k < 4; ++k)
+          packed[start + i * step + static_cast<std::size_t>(slot_of(channel, vectors, lanes, real)) * 4 + k] =
+              left(first + channel, found[i].tap, found[i].panel * kPanel + found[i].quad * 4 + k, parts[i]);
+    first += channels;
   }
 }
 
@@ -150,27 +239,35 @@ DepthwiseWeights::DepthwiseWeights(const Constants& c, int channels_, int kernel
       if (slot_of(at, 4, lanes, false) == in_part) return channel_at(panel, slot - in_part + at);
     return -1;
   };
-  require(c.multiplier && !c.factor, 0, "a depthwise convolution makes bytes and adds no residual");
+  require(!c.scale && !c.factor, 0, "a depthwise convolution makes bytes and adds no residual");
   constants = constants_of(c, channels, taps, place);
   panel = kernel == 3 ? kPanel * 12 : static_cast<std::size_t>(taps) * kSlots;
-  weights = Memory(panels * panel);
   for (int p = 0; p < panels; ++p) {
-    const int first = p * kPanel, count = std::min(kPanel, channels - first);
-    std::int8_t* packed = weights.as<std::int8_t>() + p * panel;
-    for (int at = 0; at < kPanel; ++at) {
-      const int channel = channel_at(p, at);
-      if (channel >= count) continue;
-      const std::int8_t* from = c.weight + static_cast<std::size_t>(first + channel) * taps;
-      if (kernel != 3) {
-        if (at == channel)
-          for (int tap = 0; tap < taps; ++tap) packed[tap * kSlots + at] = from[tap];
-        continue;
-      }
-      const int part = at / one, slot = slot_of(at % one, 4, lanes, false);
-      for (int column = 0; column < 3; ++column)
-        for (int row = 0; row < 3; ++row) packed[part * 12 * one + (column * one + slot) * 4 + row] = from[row * 3 + column];
-    }
+    passes.push_back(1);
+    const std::size_t end = static_cast<std::size_t>(std::min((p + 1) * kPanel, channels)) * taps;
+    for (std::size_t i = static_cast<std::size_t>(p) * kPanel * taps; i < end; ++i)
+      while (passes.back() < kMaxPasses && part_of(c.at(i), passes.back())) ++passes.back();
   }
+  const int all_passes = *std::max_element(passes.begin(), passes.end());
+  weights = Memory(all_passes * panels * panel);
+  for (int pass = 0; pass < all_passes; ++pass)
+    for (int p = 0; p < panels; ++p) {
+      const int first = p * kPanel, count = std::min(kPanel, channels - first);
+      std::int8_t* packed = weights.as<std::int8_t>() + (pass * panels + p) * panel;
+      for (int at = 0; at < kPanel; ++at) {
+        const int channel = channel_at(p, at);
+        if (channel >= count) continue;
+        const auto from = [&](int tap) { return part_of(c.at(static_cast<std::size_t>(first + channel) * taps + tap), pass); };
+        if (kernel != 3) {
+          if (at == channel)
+            for (int tap = 0; tap < taps; ++tap) packed[tap * kSlots + at] = from(tap);
+          continue;
+        }
+        const int part = at / one, slot = slot_of(at % one, 4, lanes, false);
+        for (int column = 0; column < 3; ++column)
+          for (int row = 0; row < 3; ++row) packed[part * 12 * one + (column * one + slot) * 4 + row] = from(row * 3 + column);
+      }
+    }
 }
 
 }  // namespace mobilenet::i8

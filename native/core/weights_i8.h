@@ -10,21 +10,36 @@
 namespace mobilenet::i8 {
 
 // A layer's integers, by output. What they must satisfy is checked when they are packed, so every program may trust it.
+//
+// In networks of our own, sums become bytes by a multiplier or real numbers by a scale. In TensorFlow's they become bytes by a
+// fraction and an exponent, and weights are as large as bytes less a zero point.
 struct Constants {
-  const std::int8_t* weight;        // (outputs, inputs, kernel, kernel), -127 to 127
-  const std::int32_t* bias;         // with the input's zero point folded in
-  const std::int32_t* multiplier;   // 1 to 2^22; or null, and the result is real
-  const float* scale;               // of a real result; null otherwise
-  const std::int32_t* factor;       // of the residual in the sum, 1 to 2^15 - 1; or null
-  int residual_zero;                // its zero point
-  int zero, low, high;              // of the result: 0 to 255
+  const std::int8_t* weight;         // (outputs, inputs, kernel, kernel), -127 to 127; or null
+  const std::int16_t* wide;          // -255 to 255, with a fraction; or null
+  const std::int32_t* bias;          // with the input's zero point folded in
+  const std::int32_t* multiplier;    // 1 to 2^22; or null
+  const float* scale;                // of a real result; or null
+  const std::int32_t *fraction, *exponent;  // a multiplier fraction * 2^(exponent - 31): 2^30 to 2^31 - 1, -31 to 30; or 0, 0; or null
+  const std::int32_t* factor;        // of the residual in the sum, 1 to 2^15 - 1, beside a multiplier; or null
+  int residual_zero;                 // its zero point
+  int zero, low, high;               // of the result: 0 to 255
+
+  int at(std::size_t index) const { return weight ? weight[index] : wide[index]; }  // of the weights
 };
+
+constexpr int kMaxWide = 255;
+// A weight of -255 to 255 is the sum of so many of 8 bits, of its own sign. `part` 0 is the largest.
+constexpr int kMaxPasses = 3;
+constexpr std::int8_t part_of(int weight, int part) {
+  for (; part > 0; --part) weight -= part_of(weight, 0);
+  return static_cast<std::int8_t>(weight < -128 ? -128 : weight > 127 ? 127 : weight);
+}
 
 // The constants of all panels, kSlots for each, as `Requantize` points to them.
 struct PanelConstants {
   int zero, low, high;
   std::vector<Form> forms;
-  Memory bias, scale, offset;
+  Memory bias, scale, offset, fraction, exponent;  // the last two are empty unless the layer has fractions
 
   Requantize of(int panel) const {
     const long at = static_cast<long>(panel) * kSlots;
@@ -34,7 +49,9 @@ struct PanelConstants {
             .high = high,
             .bias = bias.as<std::int32_t>() + at,
             .scale = scale.as<float>() + at,
-            .offset = offset.as<float>() + at};
+            .offset = offset.as<float>() + at,
+            .fraction = fraction.as<std::int32_t>() + (fraction.bytes() ? at : 0),
+            .exponent = exponent.as<std::int32_t>() + (exponent.bytes() ? at : 0)};
   }
 };
 
@@ -53,22 +70,29 @@ struct ProductWeights {
   bool residual;  // a residual goes into the sums
   int lanes;      // of the instruction set that the weights are packed for
   std::vector<std::size_t> offsets;  // of each panel in `weights`
+  // Of each panel: the inputs for which some weight is more than 8 bits hold, and what is left of their weights, packed by
+  // [part][input][registers of the part][output][input of the four].
+  std::vector<std::vector<More>> more;
+  std::vector<std::vector<std::int8_t>> more_weights;
   PanelConstants constants;
   Memory weights, factors;
 
   ProductWeights(const Constants& constants, int outputs, int inputs, int kernel, bool image, int lanes,
                  Slab* slab = nullptr);
 
+  void pack_more(const Constants& constants, int panel);
   int full_panels() const { return panels_of(inputs) - 1; }
   int quads() const { return (inputs - full_panels() * kPanel + 3) / 4; }
   int narrow() const { return image ? 4 : panel_width(inputs, full_panels()); }
 };
 
 // Panel by panel. 3 x 3: [part][column][register][channel][three rows and a zero]; where a register holds several pixels of a
-// panel, their weights are repeated. Other kernels: [tap][kSlots].
+// panel, their weights are repeated. Other kernels: [tap][kSlots]. If some weight is more than 8 bits hold, there are several
+// passes of all panels, whose weights are added.
 struct DepthwiseWeights {
   int channels, kernel, lanes;
   std::size_t panel;  // bytes of a panel's weights
+  std::vector<int> passes;  // of each panel
   PanelConstants constants;
   Memory weights;
 

@@ -38,6 +38,25 @@ struct Int256 {
     return _mm256_castps_si256(_mm256_max_ps(_mm256_min_ps(y, _mm256_set1_ps(i8::kMagic + 32767)), _mm256_set1_ps(i8::kMagic - 32768)));
   }
 
+  // The nearest integer to fma(sum, scale, offset with the sum's sign).
+  static Sums round_nearest(Sums sum, Floats scale, Floats offset) {
+    const __m256 x = _mm256_cvtepi32_ps(sum);
+    return _mm256_cvtps_epi32(_mm256_fmadd_ps(x, scale, _mm256_or_ps(offset, _mm256_and_ps(x, _mm256_set1_ps(-0.0f)))));
+  }
+  // kernels/i8/requantize.h: x * fraction * 2^(exponent - 31), rounded twice.
+  static Sums fixed_point(Sums x, Sums fraction, Sums exponent) {
+    const __m256i zero = _mm256_setzero_si256(), half = _mm256_set1_epi64x(1 << 30);
+    x = _mm256_sllv_epi32(x, _mm256_max_epi32(exponent, zero));
+    const __m256i even = _mm256_srli_epi64(_mm256_add_epi64(_mm256_mul_epi32(x, fraction), half), 31);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(fraction, 32)), half);
+    const __m256i high = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 1), 0xaa);
+    const __m256i right = _mm256_max_epi32(_mm256_sub_epi32(zero, exponent), zero);
+    const __m256i mask = _mm256_sub_epi32(_mm256_sllv_epi32(_mm256_set1_epi32(1), right), _mm256_set1_epi32(1));
+    const __m256i threshold = _mm256_sub_epi32(_mm256_srli_epi32(mask, 1), _mm256_srai_epi32(high, 31));
+    const __m256i up = _mm256_cmpgt_epi32(_mm256_and_si256(high, mask), threshold);
+    return _mm256_sub_epi32(_mm256_srav_epi32(high, right), up);
+  }
+
   static __m256i low16(Sums a, Sums b) { return _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa); }
   static Bytes in_order(__m256i x) {
     return _mm256_shuffle_epi8(x, _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15)));
@@ -47,6 +66,20 @@ struct Int256 {
     const __m256i shift = _mm256_set1_epi16(static_cast<short>(zero));
     const __m256i x = _mm256_packus_epi16(_mm256_adds_epi16(low16(a, b), shift), _mm256_adds_epi16(low16(c, d), shift));
     return in_order(_mm256_max_epu8(_mm256_min_epu8(x, _mm256_set1_epi8(static_cast<char>(high))), _mm256_set1_epi8(static_cast<char>(low))));
+  }
+
+  // Of any sums, not only those of 16 bits.
+  static Bytes pack_any(Sums a, Sums b, Sums c, Sums d, int zero, int low, int high) {
+    const __m256i shift = _mm256_set1_epi16(static_cast<short>(zero));
+    const __m256i x = _mm256_packus_epi16(_mm256_adds_epi16(_mm256_packs_epi32(a, b), shift), _mm256_adds_epi16(_mm256_packs_epi32(c, d), shift));
+    return _mm256_max_epu8(_mm256_min_epu8(x, _mm256_set1_epi8(static_cast<char>(high))), _mm256_set1_epi8(static_cast<char>(low)));
+  }
+  static Sums all(int x) { return _mm256_set1_epi32(x); }
+  static Sums sum(Sums a, Sums b) { return _mm256_add_epi32(a, b); }
+  static Sums widened(const std::uint8_t* p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }
+  static void store_narrowed(std::uint8_t* p, Sums x) {  // limited to bytes
+    const __m128i both = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(both, both));
   }
 
   template <int Vectors>
@@ -80,6 +113,14 @@ struct Int256 {
       return _mm256_cvtpd_epi32(_mm256_min_pd(_mm256_max_pd(y, _mm256_setzero_pd()), _mm256_set1_pd(255)));
     };
     return _mm256_inserti128_si256(_mm256_castsi128_si256(half(p)), half(p + 4), 1);
+  }
+  // The integer nearest to x / scale, halves away from 0, plus zero; from 0 to 255.
+  static Sums color_divided(const float* p, float scale, float zero) {
+    const __m256 x = _mm256_div_ps(_mm256_loadu_ps(p), _mm256_set1_ps(scale));
+    const __m256 half = _mm256_or_ps(_mm256_and_ps(x, _mm256_set1_ps(-0.0f)), _mm256_set1_ps(0.5f));
+    const __m256 whole = _mm256_round_ps(_mm256_add_ps(x, half), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m256 y = _mm256_add_ps(whole, _mm256_set1_ps(zero));
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(y, _mm256_setzero_ps()), _mm256_set1_ps(255)));
   }
   static Sums shifted(Sums x, int bits) { return _mm256_sll_epi32(x, _mm_cvtsi32_si128(bits)); }
   static Sums either(Sums a, Sums b) { return _mm256_or_si256(a, b); }

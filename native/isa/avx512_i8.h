@@ -46,6 +46,27 @@ struct Int512 {
     return _mm512_castps_si512(_mm512_max_ps(_mm512_min_ps(y, _mm512_set1_ps(i8::kMagic + 32767)), _mm512_set1_ps(i8::kMagic - 32768)));
   }
 
+  // The nearest integer to fma(sum, scale, offset with the sum's sign).
+  static Sums round_nearest(Sums sum, Floats scale, Floats offset) {
+    const __m512 x = _mm512_cvtepi32_ps(sum);
+    const __m512i sign = _mm512_ternarylogic_epi32(_mm512_castps_si512(offset), _mm512_castps_si512(x), _mm512_set1_epi32(1 << 31), 0xf8);
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(x, scale, _mm512_castsi512_ps(sign)));
+  }
+  // kernels/i8/requantize.h: x * fraction * 2^(exponent - 31), rounded twice.
+  static Sums fixed_point(Sums x, Sums fraction, Sums exponent) {
+    const __m512i zero = _mm512_setzero_si512(), half = _mm512_set1_epi64(1 << 30);
+    x = _mm512_sllv_epi32(x, _mm512_max_epi32(exponent, zero));
+    const __m512i even = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(x, fraction), half), 31);
+    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_srli_epi64(fraction, 32)), half);
+    const __m512i high = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 1));
+    const __m512i right = _mm512_max_epi32(_mm512_sub_epi32(zero, exponent), zero);
+    const __m512i mask = _mm512_sub_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), right), _mm512_set1_epi32(1));
+    const __m512i threshold = _mm512_sub_epi32(_mm512_srli_epi32(mask, 1), _mm512_srai_epi32(high, 31));
+    const __mmask16 up = _mm512_cmpgt_epi32_mask(_mm512_and_si512(high, mask), threshold);
+    const __m512i whole = _mm512_srav_epi32(high, right);
+    return _mm512_mask_add_epi32(whole, up, whole, _mm512_set1_epi32(1));
+  }
+
   static __m512i low16(Sums a, Sums b) { return _mm512_mask_blend_epi16(0xaaaaaaaa, a, _mm512_slli_epi32(b, 16)); }
   static Bytes in_order(__m512i x) {
     return _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15)));
@@ -55,6 +76,19 @@ struct Int512 {
     const __m512i shift = _mm512_set1_epi16(static_cast<short>(zero));
     const __m512i x = _mm512_packus_epi16(_mm512_adds_epi16(low16(a, b), shift), _mm512_adds_epi16(low16(c, d), shift));
     return in_order(_mm512_max_epu8(_mm512_min_epu8(x, _mm512_set1_epi8(static_cast<char>(high))), _mm512_set1_epi8(static_cast<char>(low))));
+  }
+
+  // Of any sums, not only those of 16 bits.
+  static Bytes pack_any(Sums a, Sums b, Sums c, Sums d, int zero, int low, int high) {
+    const __m512i shift = _mm512_set1_epi16(static_cast<short>(zero));
+    const __m512i x = _mm512_packus_epi16(_mm512_adds_epi16(_mm512_packs_epi32(a, b), shift), _mm512_adds_epi16(_mm512_packs_epi32(c, d), shift));
+    return _mm512_max_epu8(_mm512_min_epu8(x, _mm512_set1_epi8(static_cast<char>(high))), _mm512_set1_epi8(static_cast<char>(low)));
+  }
+  static Sums all(int x) { return _mm512_set1_epi32(x); }
+  static Sums sum(Sums a, Sums b) { return _mm512_add_epi32(a, b); }
+  static Sums widened(const std::uint8_t* p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static void store_narrowed(std::uint8_t* p, Sums x) {  // limited to bytes
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(_mm512_max_epi32(x, _mm512_setzero_si512())));
   }
 
   template <int Vectors>
@@ -97,6 +131,14 @@ struct Int512 {
       return _mm512_cvtpd_epi32(_mm512_min_pd(_mm512_max_pd(y, _mm512_setzero_pd()), _mm512_set1_pd(255)));
     };
     return _mm512_inserti64x4(_mm512_castsi256_si512(half(p)), half(p + 8), 1);
+  }
+  // The integer nearest to x / scale, halves away from 0, plus zero; from 0 to 255.
+  static Sums color_divided(const float* p, float scale, float zero) {
+    const __m512 x = _mm512_div_ps(_mm512_loadu_ps(p), _mm512_set1_ps(scale));
+    const __m512 half = _mm512_or_ps(_mm512_and_ps(x, _mm512_set1_ps(-0.0f)), _mm512_set1_ps(0.5f));
+    const __m512 whole = _mm512_roundscale_ps(_mm512_add_ps(x, half), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m512 y = _mm512_add_ps(whole, _mm512_set1_ps(zero));
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, _mm512_setzero_ps()), _mm512_set1_ps(255)));
   }
   static Sums shifted(Sums x, int bits) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(bits)); }
   static Sums either(Sums a, Sums b) { return _mm512_or_si512(a, b); }

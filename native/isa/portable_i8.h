@@ -2,6 +2,7 @@
 // written for its registers can be tested anywhere.
 #pragma once
 
+#include <cmath>
 #include <cstring>
 
 #include "../kernels/i8/requantize.h"
@@ -88,16 +89,42 @@ struct PortableInt {
     return each([&](int i) { return rounded(sum.of[i], scale.of[i]); });
   }
 
+  // The nearest integer to fma(sum, scale, offset with the sum's sign).
+  static Sums round_nearest(const Sums& sum, const Floats& scale, const Floats& offset) {
+    return each([&](int i) {
+      const auto x = static_cast<float>(sum.of[i]);
+      return static_cast<std::int32_t>(std::nearbyint(std::fma(x, scale.of[i], std::copysign(offset.of[i], x))));
+    });
+  }
+  static Sums fixed_point(const Sums& x, const Sums& fraction, const Sums& exponent) {
+    return each([&](int i) { return static_cast<std::int32_t>(i8::fixed_point(x.of[i], fraction.of[i], exponent.of[i])); });
+  }
+
   static Bytes pack_shifted(const Sums& a, const Sums& b, const Sums& c, const Sums& d, int zero, int low, int high) {
     Bytes to;
     const Sums* const four[] = {&a, &b, &c, &d};
     for (int i = 0; i < 4 * lanes; ++i) {
-      const int y = zero + four[i / 4 % 4]->of[i / 16 * 4 + i % 4];
+      const std::int64_t y = std::int64_t{zero} + four[i / 4 % 4]->of[i / 16 * 4 + i % 4];
       to.of[i] = static_cast<std::uint8_t>(y < low ? low : y > high ? high : y);
     }
     return to;
   }
   static Bytes pack(const Sums& a, const Sums& b, const Sums& c, const Sums& d) { return pack_shifted(a, b, c, d, 0, 0, 255); }
+  static Bytes pack_any(const Sums& a, const Sums& b, const Sums& c, const Sums& d, int zero, int low, int high) {
+    return pack_shifted(a, b, c, d, zero, low, high);
+  }
+  static Sums all(int x) {
+    return each([&](int) { return x; });
+  }
+  static Sums sum(const Sums& a, const Sums& b) {
+    return each([&](int i) { return a.of[i] + b.of[i]; });
+  }
+  static Sums widened(const std::uint8_t* p) {
+    return each([&](int i) { return p[i]; });
+  }
+  static void store_narrowed(std::uint8_t* p, const Sums& x) {  // limited to bytes
+    for (int i = 0; i < lanes; ++i) p[i] = static_cast<std::uint8_t>(x.of[i] < 0 ? 0 : x.of[i] > 255 ? 255 : x.of[i]);
+  }
 
   template <int Vectors>
   static void store(std::uint8_t* target, long stride, const Bytes& x, int pixels, int bytes) {
@@ -117,6 +144,13 @@ struct PortableInt {
     return each([&](int i) {
       const double y = p[i] * factor + offset, limited = y > 0 ? (y < 255 ? y : 255) : 0;  // the product is exact
       return static_cast<std::int32_t>(limited + magic - magic);
+    });
+  }
+  // The integer nearest to x / scale, halves away from 0, plus zero; from 0 to 255.
+  static Sums color_divided(const float* p, float scale, float zero) {
+    return each([&](int i) {
+      const float x = p[i] / scale, y = std::trunc(x + std::copysign(0.5f, x)) + zero;
+      return static_cast<std::int32_t>(y > 0 ? (y < 255 ? y : 255) : 0);
     });
   }
   static void store_real(float* target, const Sums& sum, const float* scale) {

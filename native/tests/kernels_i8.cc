@@ -1,8 +1,9 @@
 // Every int8 kernel of every instruction set against the plain loops of kernels/i8/reference.h, byte for byte, on random calls:
 // tails of tiles, narrow panels, strides, dilations, borders, all forms of rounding. Targets stand between guards that no kernel
-// may change. The reference's rounding is compared with what it says in words.
+// may change. The reference's rounding is compared with what it says in words, and the proof of fixed point with all sums.
 #include <cmath>
 
+#include "../core/fixed_point.h"
 #include "../core/weights_i8.h"
 #include "../isa/isa.h"
 #include "../isa/portable_i8.h"
@@ -52,16 +53,18 @@ struct Target {
   std::uint8_t* start() { return memory.data() + kMargin; }
 };
 
-// Random integers of a layer, valid as weights must be.
+// Random integers of a layer, valid as weights must be: of our own networks, or with fractions.
 struct Layer {
   std::vector<std::int8_t> weight;
-  std::vector<std::int32_t> bias, multiplier, factor;
+  std::vector<std::int16_t> wide;
+  std::vector<std::int32_t> bias, multiplier, factor, fraction, exponent;
   std::vector<float> scale;
-  bool real;
+  bool fractions, real;
   int residual_zero, zero, low, high;
 
-  Layer(Random& random, int outputs, std::size_t inputs, bool may_be_real, bool residual)
-      : real(may_be_real && random.between(0, 3) == 0) {
+  Layer(Random& random, int outputs, std::size_t inputs, bool may_be_real, bool residual, bool with_fractions)
+      : fractions(with_fractions), real(!fractions && may_be_real && random.between(0, 3) == 0) {
+    if (fractions) draw_fractions(random, outputs, inputs);
     const int limit = inputs > 500 ? 50 : random.one_of({127, 127, 20});
     weight = random.integers<std::int8_t>(outputs * inputs, -limit, limit);
     bias = random.integers<std::int32_t>(outputs, -60000, 60000);
@@ -71,17 +74,34 @@ struct Layer {
                                : static_cast<int>((1 << 22) / (inputs * random.between(20, 60) + 1)) + 1);
     scale = std::vector<float>(outputs);
     for (float& s : scale) s = static_cast<float>(random.between(1, 1000)) / 12345.0f;
-    if (residual && !real) factor = random.integers<std::int32_t>(outputs, 1, random.one_of({100, 32767}));
+    if (residual && !real && !fractions) factor = random.integers<std::int32_t>(outputs, 1, random.one_of({100, 32767}));
     const bool plain = random.between(0, 1);
     residual_zero = random.between(0, 255), zero = plain ? 0 : random.between(0, 255);
     low = plain ? 0 : random.one_of({0, zero}), high = plain ? 255 : random.between(low, 255);
   }
 
+  // Weights that 8 bits hold, most of them, or any; multipliers that leave most results between the ends, or any.
+  void draw_fractions(Random& random, int outputs, std::size_t inputs) {
+    const int limit = random.one_of({100, 140, 255});
+    wide = random.integers<std::int16_t>(outputs * inputs, -limit, limit);
+    const int one = random.between(1 << 30, 2147483647);
+    const bool same = random.between(0, 1), any = random.between(0, 3) == 0;
+    const int spread = static_cast<int>(std::log2(std::sqrt(static_cast<double>(inputs)) * limit));
+    for (int i = 0; i < outputs; ++i) {
+      fraction.push_back(same ? one : random.one_of({random.between(1 << 30, 2147483647), 1 << 30, 2147483647}));
+      exponent.push_back(any ? random.between(-31, 1) : same ? -spread : -random.between(spread - 1, spread + 3));
+    }
+    if (any && outputs > 1) fraction[1] = exponent[1] = 0;
+  }
+
   Constants constants() const {
-    return {.weight = weight.data(),
+    return {.weight = fractions ? nullptr : weight.data(),
+            .wide = fractions ? wide.data() : nullptr,
             .bias = bias.data(),
-            .multiplier = real ? nullptr : multiplier.data(),
+            .multiplier = real || fractions ? nullptr : multiplier.data(),
             .scale = real ? scale.data() : nullptr,
+            .fraction = fractions ? fraction.data() : nullptr,
+            .exponent = fractions ? exponent.data() : nullptr,
             .factor = factor.empty() ? nullptr : factor.data(),
             .residual_zero = residual_zero,
             .zero = zero,
@@ -110,7 +130,7 @@ struct Product {
         pixels(rows * row_pixels),
         wide(random.between(0, 3) == 0),
         with_residual(!wide && random.between(0, 2) == 0),
-        layer(random, outputs, static_cast<std::size_t>(inputs) * kernel * kernel, true, with_residual) {
+        layer(random, outputs, static_cast<std::size_t>(inputs) * kernel * kernel, true, with_residual, random.between(0, 2) == 0) {
     source = random.bytes(static_cast<std::size_t>(panels_of(inputs)) * columns() * kPanel);
     residual = random.bytes(static_cast<std::size_t>(panels_of(outputs)) * (pixels + 3 * rows) * kPanel);
   }
@@ -136,6 +156,9 @@ struct Product {
                        .narrow = packed.narrow(),
                        .quads = packed.quads(),
                        .weights = packed.weights.as<std::int8_t>() + packed.offsets[panel],
+                       .more = packed.more[panel].data(),
+                       .more_count = static_cast<int>(packed.more[panel].size()),
+                       .more_weights = packed.more_weights[panel].data(),
                        .requantize = packed.constants.of(panel),
                        .width = width,
                        .target_pixel = wide ? kPanel : width,
@@ -167,7 +190,7 @@ struct Depthwise {
         dilation(random.one_of({1, 1, 2, 4})),
         source_pixel(random.between(0, 3) ? panel_width(channels, 0) : kPanel),
         pitch(((pixels - 1) * stride + (kernel - 1) * dilation + 1) * source_pixel),
-        layer(random, channels, static_cast<std::size_t>(kernel) * kernel, false, false),
+        layer(random, channels, static_cast<std::size_t>(kernel) * kernel, false, false, random.between(0, 2) == 0),
         source(random.bytes(static_cast<std::size_t>(6) * pitch)),
         border(static_cast<std::size_t>(pitch) + kOverread, static_cast<std::uint8_t>(random.between(0, 255))) {
     for (int y = 0; y < rows; ++y) {
@@ -184,6 +207,8 @@ struct Depthwise {
                        .source = source.data(),
                        .border = border.data(),
                        .weights = packed.weights.as<std::int8_t>(),
+                       .passes = packed.passes[0],
+                       .pass = static_cast<long>(packed.panel),
                        .requantize = packed.constants.of(0),
                        .source_pixel = source_pixel,
                        .width = panel_width(channels, 0),
@@ -212,9 +237,34 @@ struct Accumulate {
   }
 };
 
+struct Add {
+  Random random;
+  long count;
+  std::vector<std::uint8_t> a, b;
+  Addition by;
+
+  explicit Add(unsigned seed) : random(seed), count(16L * random.between(1, 20)), a(random.bytes(count)), b(random.bytes(count)) {
+    const bool fixed = random.between(0, 2);
+    const auto term = [&](int least, int most) -> Term {
+      if (!fixed) return {.zero = random.between(0, 255), .factor = random.between(1, 40000), .shift = 0};
+      return {.zero = random.between(0, 255), .factor = random.between(1 << 30, 2147483647), .shift = random.between(least, most)};
+    };
+    by = {.rounding = fixed ? Rounding::fixed : Rounding::even, .a = term(-3, 0), .b = term(-3, 0), .sum = term(-21, -17)};
+    if (fixed && random.between(0, 5) == 0) by.sum.shift = random.one_of({1, -31}), by.a.shift = random.one_of({-31, 1});
+  }
+
+  Target run(const i8::Kernels& kernels) const {
+    Target target(count);
+    std::memcpy(target.start(), a.data(), count);
+    kernels.add({.a = target.start(), .b = b.data(), .target = target.start(), .count = count, .by = by});
+    return target;
+  }
+};
+
 struct Pixels {
+  Rounding rounding;
   std::vector<float> planes;
-  explicit Pixels(unsigned seed) : planes(noise(3 * (seed + 1), seed)) {
+  explicit Pixels(unsigned seed) : rounding(seed % 2 ? Rounding::even : Rounding::divided), planes(noise(3 * (seed + 1), seed)) {
     for (std::size_t i = 0; i < planes.size(); i += 7) planes[i] *= 100;
     for (std::size_t i = 3; i < planes.size(); i += 11) planes[i] = 0.5f;  // halfway between two bytes
   }
@@ -222,8 +272,11 @@ struct Pixels {
   Target run(const i8::Kernels& kernels) const {
     const long count = static_cast<long>(planes.size()) / 3;
     Target target(static_cast<std::size_t>(count) * 4);
-    const float factor[] = {127.0f, 57.12f, 128.0f}, offset[] = {128.0f, 124.5f, 0.0f};
-    kernels.pixels({.planes = {planes.data(), planes.data() + count, planes.data() + 2 * count},
+    const bool even = rounding == Rounding::even;
+    const float factor[] = {even ? 127.0f : 0.0078125f, even ? 57.12f : 0.01f, even ? 128.0f : 1.0f},
+                offset[] = {128.0f, even ? 124.5f : 124.0f, 0.0f};
+    kernels.pixels({.rounding = rounding,
+                    .planes = {planes.data(), planes.data() + count, planes.data() + 2 * count},
                     .factor = factor,
                     .offset = offset,
                     .target = target.start(),
@@ -246,6 +299,7 @@ void compare_all(const std::string& name, const i8::Kernels& kernels) {
   compare<Product>(name + " product", kernels);
   compare<Depthwise>(name + " depthwise", kernels);
   compare<Accumulate>(name + " accumulate", kernels);
+  compare<Add>(name + " add", kernels);
   compare<Pixels>(name + " pixels", kernels);
   if (kernels.end) kernels.end();
   std::printf("%s: int8 as the reference\n", name.c_str());
@@ -268,6 +322,37 @@ void rounding() {
   }
 }
 
+// Every sum of random multipliers and ranges: where the fused form is proved, it gives the byte of the fixed point; and it is
+// proved for most. A quotient in words.
+void proofs() {
+  Random random(2);
+  int proved = 0;
+  for (int round = 0; round < 300; ++round) {
+    const int exponent = random.between(-14, 3), zero = random.one_of({0, 255, random.between(0, 255)});
+    const std::int64_t reach = std::int64_t{1} << std::min(20, random.between(8, 10) - exponent);
+    const Scaling s{.fraction = random.one_of({random.between(1 << 30, 2147483647), 1 << 30, 2147483647}),
+                    .exponent = exponent,
+                    .least = -random.between(0, static_cast<int>(reach)),
+                    .largest = random.between(0, static_cast<int>(reach)),
+                    .low = -zero,
+                    .high = random.between(0, 255 - zero)};
+    const Fused form = fused(s);
+    if (!form.proved) continue;
+    ++proved;
+    const auto byte = [&](std::int64_t y) { return std::min<std::int64_t>(std::max<std::int64_t>(y, s.low), s.high); };
+    for (std::int64_t sum = s.least; sum <= s.largest; ++sum) {
+      const auto x = static_cast<float>(sum);
+      const float y = std::nearbyint(std::fma(x, form.scale, std::copysign(form.offset, x)));
+      check(byte(static_cast<std::int64_t>(y)) == byte(fixed_point(sum, s.fraction, s.exponent)), "a proved form gives every byte");
+    }
+  }
+  check(proved > 200, "most multipliers have a fused form, not " + std::to_string(proved));
+  for (int a = -300; a <= 300; ++a)
+    for (int b = 1; b < 20; ++b) check(divided(a, b) == std::llround(static_cast<double>(a) / b), "quotients: halves away from 0");
+  for (int weight = -kMaxWide; weight <= kMaxWide; ++weight)
+    check(part_of(weight, 0) + part_of(weight, 1) + part_of(weight, 2) == weight, "a weight is the sum of its parts");
+}
+
 template <class Make>
 void refused(const char* what, Make make) {
   try {
@@ -281,12 +366,28 @@ void refused(const char* what, Make make) {
 void hostile() {
   const auto pack = [](auto change) {
     Random random(5);
-    Layer layer(random, 20, 30, false, true);
+    Layer layer(random, 20, 30, false, true, false);
     layer.factor = std::vector<std::int32_t>(20, 7);
     change(layer);
     const ProductWeights packed(layer.constants(), 20, 30, 1, false, 4);
   };
+  const auto pack_fractions = [](auto change) {
+    Random random(5);
+    Layer layer(random, 20, 30, false, false, true);
+    change(layer);
+    const ProductWeights packed(layer.constants(), 20, 30, 1, false, 4);
+  };
   pack([](Layer&) {});
+  pack_fractions([](Layer&) {});
+  refused("a weight past 255", [&] { pack_fractions([](Layer& l) { l.wide[77] = 256; }); });
+  refused("a weight below -255", [&] { pack_fractions([](Layer& l) { l.wide[77] = -32768; }); });
+  refused("a fraction below a half", [&] { pack_fractions([](Layer& l) { l.fraction[3] = (1 << 30) - 1; }); });
+  refused("a negative fraction", [&] { pack_fractions([](Layer& l) { l.fraction[3] = -1; }); });
+  refused("an exponent past 30", [&] { pack_fractions([](Layer& l) { l.exponent[3] = 31; }); });
+  refused("an exponent below -31", [&] { pack_fractions([](Layer& l) { l.exponent[3] = -32; }); });
+  refused("an exponent of nothing", [&] { pack_fractions([](Layer& l) { l.fraction[3] = 0, l.exponent[3] = 1; }); });
+  refused("a sum past 2^31", [&] { pack_fractions([](Layer& l) { l.bias[19] = 2147483647; }); });
+  refused("a sum past 2^31 as it is multiplied", [&] { pack_fractions([](Layer& l) { l.exponent[19] = 20, l.bias[19] = 1 << 20; }); });
   refused("-128", [&] { pack([](Layer& l) { l.weight[77] = -128; }); });
   refused("a multiplier of 0", [&] { pack([](Layer& l) { l.multiplier[3] = 0; }); });
   refused("a multiplier past 2^22", [&] { pack([](Layer& l) { l.multiplier[3] = (1 << 22) + 1; }); });
@@ -302,6 +403,7 @@ void hostile() {
 
 int main() {
   rounding();
+  proofs();
   hostile();
   compare_all("plain tiles", plain_tiles());
   for (const std::string& isa : available_isas()) compare_all(isa, kernels_for(isa).i8);

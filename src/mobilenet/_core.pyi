@@ -79,14 +79,15 @@ class StemWeights:
     def __init__(self, weight: Floats, after: Floats | BatchNorm) -> None: ...
 
 Integers = NDArray[np.int32] | Memory
-Bytes = NDArray[np.int8] | Memory
+Bytes = NDArray[np.int8] | NDArray[np.int16] | Memory
+Factors = Integers | Floats | tuple[Integers, Integers]
 
 class IntegerProductWeights:
     def __init__(
         self,
         weight: Bytes,
         bias: Integers,
-        factors: Integers | Floats,
+        factors: Factors,
         residual: Integers | None,
         residual_zero: int,
         zero: int,
@@ -99,7 +100,7 @@ class IntegerProductWeights:
 
 class IntegerDepthwiseWeights:
     def __init__(
-        self, weight: Bytes, bias: Integers, multiplier: Integers, zero: int, low: int, high: int, isa: str = ""
+        self, weight: Bytes, bias: Integers, factors: Factors, zero: int, low: int, high: int, isa: str = ""
     ) -> None: ...
 
 Weights = ProductWeights | DepthwiseWeights | StemWeights | IntegerProductWeights | IntegerDepthwiseWeights

@@ -11,7 +11,7 @@ from support.networks import STYLES, networks
 from mobilenet import _core
 from mobilenet.engine.integer_weights import pack_integers
 from mobilenet.engine.native import Native, compile_plan
-from mobilenet.engine.plan.integers import Integers
+from mobilenet.engine.plan.integers import GridIntegers, Integers
 from mobilenet.engine.plan.layout import U8
 from mobilenet.engine.plan.plan import make_plan
 from mobilenet.engine.reference_grid import GridReference
@@ -44,7 +44,7 @@ def after_depthwise(network: Network, integers: Integers) -> bool:
 def test_any_network_and_plan_gives_the_integers_of_the_reference(network, style, threads, isa, seed, magnitude):
     network = folded(network)
     tensors, quantization = gridded(network, seed, magnitude)
-    integers = Integers(network, quantization)
+    integers = GridIntegers(network, quantization)
     if after_depthwise(network, integers):
         return  # refused: see below
     weights = pack_integers(network, tensors, quantization, integers, isa)

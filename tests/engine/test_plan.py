@@ -139,7 +139,7 @@ class Replay:
             case AddStep():
                 self.read(step.a, step.rows)
                 self.read(step.b, step.rows)
-                self.write(step.target, step.rows, (0, 1), 1)
+                self.write(step.target, step.rows, step.blocks, self.alive(step.target).blocks)
             case ResizeStep():
                 self.read(step.source, (0, self.alive(step.source).height))
                 self.write(step.target, step.rows, (0, 1), 1)

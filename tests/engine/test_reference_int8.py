@@ -12,11 +12,11 @@ from support.quantized import quantized
 from support.tflite_writer import Model, Scalar, Table, write
 
 from mobilenet.engine import reference_int8
-from mobilenet.engine.reference_int8 import Int8Reference, fixed_point, multiply
+from mobilenet.engine.reference_int8 import Int8Reference, multiply
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.network.layers import Conv, Network, Resize, padding_amounts
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
-from mobilenet.network.quantization import Affine, Quantization
+from mobilenet.network.quantization import Affine, Quantization, fixed_point
 
 FOLDED = {"epsilon": None, "padding": "tensorflow"}
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}

@@ -14,12 +14,13 @@ from hypothesis import given, settings, strategies as st
 from support.grid import gridded
 from support.models import IMAGE, toy
 from support.networks import STYLES, networks
+from support.quantized import quantized
 from support.weights import random_tensors
 
 import mobilenet
 from mobilenet import modelfile
 from mobilenet.engine.integer_weights import pack_integers
-from mobilenet.engine.plan.integers import Integers
+from mobilenet.engine.plan.integers import integers_of
 from mobilenet.engine.plan.layout import U8
 from mobilenet.engine.plan.memory import Buffer
 from mobilenet.engine.plan.plan import make_plan
@@ -112,12 +113,13 @@ def test_mutated_plans(name, threads):
     assert refused > 100
 
 
+@pytest.mark.parametrize("made", [gridded, lambda network: quantized(network, "uint8")], ids=["our own", "published"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_mutated_integer_plans(threads):
+def test_mutated_integer_plans(threads, made):
     """The same in integers."""
     network = mobilenet_v2(0.35, resolution=20, classes=5, epsilon=None)
-    tensors, quantization = gridded(network)
-    integers, generator = Integers(network, quantization), random.Random(threads)
+    tensors, quantization = made(network)
+    integers, generator = integers_of(network, quantization), random.Random(threads)
     weights = pack_integers(network, tensors, quantization, integers, _core.isa())
     plans = [make_plan(network, network.resolution, threads, style, U8, integers) for style in (Style(), Style(1, 0, 0, 0))]
     refused = 0

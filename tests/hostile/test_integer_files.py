@@ -12,6 +12,7 @@ from PIL import Image
 from support.grid import gridded
 from support.hostile import assert_refusal, outcomes
 from support.models import detector, toy
+from support.quantized import quantized
 
 import mobilenet
 from mobilenet import modelfile
@@ -22,14 +23,24 @@ from mobilenet.tasks.results import OutputError
 from mobilenet.tensorfile import read_safetensors, to_safetensors
 from mobilenet.values import replace
 
+NETWORK = mobilenet_v2(0.1, 32, classes=3, rows=((1, 8, 1, 1), (3, 8, 2, 2)), epsilon=None)
 EXPAND, PROJECT, CLASSIFIER = "layer_3.expand.conv.weight", "layer_4.project.conv.weight", "classifier.weight"
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory) -> Path:
-    network = mobilenet_v2(0.1, 32, classes=3, rows=((1, 8, 1, 1), (3, 8, 2, 2)), epsilon=None)
-    tensors, quantization = gridded(network)
-    model = ModelFile(network, tensors, tuple("abc"), Preprocessing(size=(32, 32), fit="squash"), quantization=quantization)
+    return written(tmp_path_factory, *gridded(NETWORK))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    """With TensorFlow's arithmetic."""
+    return written(tmp_path_factory, *quantized(NETWORK, "uint8"))
+
+
+def written(tmp_path_factory, tensors, quantization) -> Path:
+    preprocessing = Preprocessing(size=(32, 32), fit="squash")
+    model = ModelFile(NETWORK, tensors, tuple("abc"), preprocessing, quantization=quantization)
     path = tmp_path_factory.mktemp("integers") / "good.safetensors"
     modelfile.write(model, path)
     Image.new("RGB", (8, 8)).save(path.parent / "x.png")
@@ -110,9 +121,45 @@ CASES = [
 ]
 
 
+TINY = float(np.float32(1e-30))
+PUBLISHED = [
+    (filled(EXPAND + SCALE, np.nan), "the scale of weight"),
+    (filled(EXPAND + SCALE, np.inf), "the scale of weight"),
+    (filled(EXPAND + SCALE, -1), "the scale of weight"),
+    (filled(EXPAND + SCALE, 0), "the scale of weight"),
+    (filled(EXPAND + SCALE, 1e30), "past 32 bits"),
+    (filled("layer_3.expand.conv.bias", 2**31 - 1), "past 32 bits"),
+    (filled("layer_3.expand.conv.bias", -(2**31)), "past 32 bits"),
+    (shaped(EXPAND, np.ones((24, 8, 1, 1), np.int8)), "must be uint8"),
+    (shaped(EXPAND, np.ones((24, 8, 3, 3), np.uint8)), "must be (24, 8, 1, 1)"),
+    (shaped(EXPAND + SCALE, np.ones(23, np.float32)), "must be float32, (1,) or (out,)"),
+    (shaped(EXPAND + SCALE, np.ones((), np.float32)), "must be float32, (1,) or (out,)"),
+    (shaped(EXPAND + MULTIPLIER, np.ones(24, np.int32)), "a multiplier for"),
+    (without(EXPAND + SCALE), "no scale for"),
+    (described(("dtype",), "int16"), "dtype"),
+    (described(("dtype",), "int8"), "int8"),
+    (described(("zero_points", EXPAND), 256), "zero point of weight"),
+    (described(("zero_points", EXPAND), -1), "zero point of weight"),
+    (described(("zero_points", "evil"), 0), "evil"),
+    (described(("activations", "layer_1"), [0.5, 256]), "zero point of activation 'layer_1'"),
+    (described(("activations", "layer_1"), [TINY, 0]), "layer_"),
+    (described(("activations", "layer_4.add"), [TINY, 0]), "too small beside those of its inputs"),
+    (described(("activations", "input"), [0.0, 0]), "scale of activation 'input'"),
+    (described(("activations",), []), "activations"),
+]
+
+
 def test_each_is_refused(good):
+    refused(good, CASES)
+
+
+def test_each_with_tensorflows_arithmetic_is_refused(published):
+    refused(published, PUBLISHED)
+
+
+def refused(good, cases):
     folder, commands = good.parent, []
-    for number, (change, _) in enumerate(CASES):
+    for number, (change, _) in enumerate(cases):
         tensors, metadata = read_safetensors(good)
         arrays, texts = {name: np.array(tensors[name]) for name in tensors}, dict(metadata)
         change(arrays, texts)
@@ -123,14 +170,15 @@ def test_each_is_refused(good):
         path.write_bytes(to_safetensors(arrays, texts, names))
         commands.append(("predict", folder / "x.png", "--model", path))
     results = outcomes(commands)
-    assert len(results) == len(CASES)
-    for (_, words), result in zip(CASES, results, strict=True):
+    assert len(results) == len(cases)
+    for (_, words), result in zip(cases, results, strict=True):
         assert_refusal(words, result)
 
 
-def test_every_changed_byte_is_seen(good, tmp_path):
+@pytest.mark.parametrize("kind", ["good", "published"])
+def test_every_changed_byte_is_seen(kind, request, tmp_path):
     """Beyond the checksum, which finds accidents: with a checksum of its own the file must load, or be refused by a rule."""
-    dice = np.random.default_rng(0)
+    good, dice = request.getfixturevalue(kind), np.random.default_rng(0)
     tensors, metadata = read_safetensors(good)
     texts = {key: text for key, text in metadata.items() if key not in ("checksum", "sha256")}
     loaded = 0

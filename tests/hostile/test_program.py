@@ -105,7 +105,7 @@ def test_programs_of_random_numbers(data):
             case 5:
                 step = GlobalPoolStep(0, source, target, draw(BLOCKS))
             case 6:
-                step = AddStep(0, source, third, target, rows)
+                step = AddStep(0, source, third, target, rows, draw(BLOCKS))
             case 7:
                 step = ResizeStep(0, draw(st.sampled_from(["aligned", "half_pixel"])), source, target, rows)
             case 8:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.grid import gridded
 from support.models import IMAGE, toy
 from support.quantized import quantized
 from support.weights import random_tensors
@@ -116,12 +117,22 @@ def test_a_callers_own_function_is_a_runtime():
     assert runtime.planned_bytes(32) == reference.planned_bytes(32) == cost(model.network).layerwise_bytes
 
 
-def test_a_quantized_model_runs_on_its_reference(monkeypatch):
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+@pytest.mark.parametrize("made", [gridded, lambda network: quantized(network, "int8")], ids=["our own", "published"])
+def test_a_quantized_model_runs_on_the_engine_in_its_integers(made, monkeypatch):
+    pytest.importorskip("mobilenet._core", reason="the native core is not built")
+    for variable in backend.NUMPY_THREADS:
+        monkeypatch.delenv(variable, raising=False)
     network = toy(epsilon=None).network
-    tensors, quantization = quantized(network, "int8")
+    tensors, quantization = made(network)
     model = replace(toy(epsilon=None), tensors=tensors, quantization=quantization)
-    runtime = mobilenet.load(model).runtime
+    runtime = backend.choose(model, threads=2)
+    assert (runtime.name, runtime.precision, runtime.threads) == ("native", "int8", 2)
+    runtime = backend.choose(model, "reference")
     assert (runtime.name, runtime.precision) == ("int8 reference", "int8")
+    runtime = backend.choose(model, "dequantized")
+    assert (runtime.name, runtime.precision) == ("native", "fp32")
     with pytest.raises(ValueError, match="threads 2: the numpy reference"):
-        mobilenet.load(model, threads=2)
+        backend.choose(model, "reference", threads=2)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.warns(RuntimeWarning, match="the native core was not built"):
+        assert backend.choose(model).name == "int8 reference"

@@ -17,12 +17,15 @@ constexpr float kMagic = 12582912.0f;         // 1.5 * 2^23: a float32 of this s
 constexpr std::int32_t kMagicBits = 0x4B400000;  // and as an integer, kMagicBits + n is the float kMagic + n for |n| < 2^22
 constexpr int kSlots = kPanel;                // constants of a panel: one for each channel, in the order of the kernels
 
-// How sums become bytes: clamp(zero + RNE(sum * k / 2^22)).
+// How sums become bytes. In networks of our own: clamp(zero + RNE(sum * k / 2^22)).
 enum class Form {
   plain,    // |sum| < 2^22 and the result fits 16 bits, whatever the inputs; zero and low are 0, high is 255
   shifted,  // the same with any zero, low and high
   general,  // |sum| < 2^24; with a residual or without
-  real      // the sum times a float32 scale, as float32
+  real,     // the sum times a float32 scale, as float32
+  // In TensorFlow's networks: clamp(zero + the sum times fraction * 2^(exponent - 31), rounded twice); see `fixed_point`.
+  fixed,  // with integers
+  proved  // the nearest integer to fma(sum, scale, offset with the sum's sign): the same for every sum (core/fixed_point.h)
 };
 
 // The constants of one panel, kSlots of each. Sums begin at `bias`; for `plain` and `shifted` at kMagicBits more, so that the
@@ -33,6 +36,13 @@ struct Requantize {
   const std::int32_t* bias;
   const float* scale;   // k / 2^22, or the scale of real results
   const float* offset;  // 3 * (2^22 - k)
+  const std::int32_t *fraction, *exponent;  // of `fixed` and `proved`
+};
+
+// Four input channels at one kernel position, whose weights are more than 8 bits hold: what is left of them is added to the sums
+// by one more dot product.
+struct More {
+  int tap, panel, quad;  // of the source; panel `full_panels` is the last
 };
 
 // The first pixel that a kernel position sees: in the first panel of channels, `panel` bytes before the next full one; and in
@@ -53,6 +63,9 @@ struct ProductCall {
   int narrow;       // bytes of a pixel in the last: 4 for the image, or 16, 32, 48, 64
   int quads;        // groups of 4 input channels in the last panel
   const std::int8_t* weights;  // packed: see core/weights_i8.h
+  const More* more;
+  int more_count;
+  const std::int8_t* more_weights;
   Requantize requantize;
   int width;         // channels of the target panel, rounded up to 16
   int target_pixel;  // values from pixel to pixel: `width`, or 64 in a ring that panels share
@@ -68,6 +81,13 @@ struct ProductCall {
     if (row_pixels == pixels) return static_cast<long>(pixel) * target_pixel;
     return pixel / row_pixels * row + static_cast<long>(pixel % row_pixels) * target_pixel;
   }
+
+  // Four input channels of a pixel.
+  const std::uint8_t* quad(const More& m, int pixel) const {
+    const bool full = m.panel < full_panels;
+    const std::uint8_t* source = full ? taps[m.tap].full + m.panel * taps[m.tap].panel : taps[m.tap].last;
+    return source + static_cast<long>(pixel) * stride * (full ? kPanel : narrow) + m.quad * 4;
+  }
 };
 
 // Some output rows of one panel. For each row `offsets` holds where its first pixel goes in `target`, then where its first
@@ -77,6 +97,8 @@ struct DepthwiseCall {
   int rows;
   const std::uint8_t *source, *border;  // border: a row of zero points
   const std::int8_t* weights;           // packed: see core/weights_i8.h
+  int passes;                           // over the window; more than one if weights are more than 8 bits hold
+  long pass;                            // bytes from a pass's weights to the next
   Requantize requantize;
   int source_pixel;  // bytes of a pixel
   int width;         // of the target: channels of the panel, rounded up to 16
@@ -84,11 +106,52 @@ struct DepthwiseCall {
   int pixels, kernel, stride, dilation;
 
   const std::uint8_t* row(const long* offset) const { return *offset == kOutside ? border : source + *offset; }
+  int weight(long at) const {  // of all passes
+    int sum = 0;
+    for (int i = 0; i < passes; ++i) sum += weights[i * pass + at];
+    return sum;
+  }
 };
 
-// A row of the image, from three planes of real numbers to pixels of four bytes, the last of them 0: each color is
-// RNE(x * factor + offset) in double precision, from 0 to 255.
+// The roundings of what has no weights.
+enum class Rounding {
+  even,    // our own: to the nearest integer, halves to the even one
+  fixed,   // TensorFlow's multipliers: see `fixed_point`
+  divided  // a quotient of integers to the nearest, halves away from 0
+};
+constexpr int kRoundings = 3;
+
+// A sum becomes a byte: zero + (sum - source_zero) scaled, from 0 to 255. Scaled is times factor / 2^shift (even), times
+// factor * 2^(shift - 31) (fixed), or divided by factor.
+struct Rescale {
+  Rounding rounding;
+  int factor, shift, source_zero, zero;
+};
+
+// One of the two tensors of an addition.
+struct Term {
+  int zero, factor, shift;
+};
+
+// Two bytes, each less its zero point. Even: times its factor in 2^-14, and one rounding of the sum. Fixed: 20 bits finer and
+// scaled, then the sum scaled.
+struct Addition {
+  Rounding rounding;  // even or fixed
+  Term a, b, sum;     // of the sum, even: only the zero point
+};
+
+struct AddCall {
+  const std::uint8_t *a, *b;
+  std::uint8_t* target;  // may be one of them
+  long count;            // a multiple of 16
+  Addition by;
+};
+
+// A row of the image, from three planes of real numbers to pixels of four bytes, the last of them 0. Each color is
+// RNE(x * factor + offset) in double precision (even), or the integer nearest to x / factor in float32, halves away from 0, plus
+// offset (divided); from 0 to 255.
 struct PixelCall {
+  Rounding rounding;
   const float* planes[3];
   const float *factor, *offset;  // of each color
   std::uint8_t* target;
@@ -101,6 +164,7 @@ struct Kernels {
   void (*product)(const ProductCall&);
   void (*depthwise)(const DepthwiseCall&);
   void (*accumulate)(const std::uint8_t* pixels, long count, int width, std::int32_t* sums);  // sums[width] += all pixels
+  void (*add)(const AddCall&);
   void (*pixels)(const PixelCall&);
   void (*begin)();  // before and after the steps of a thread; null if there is nothing to do
   void (*end)();

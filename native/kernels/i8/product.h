@@ -42,6 +42,8 @@ template <class V, int Vectors>
     }
     const auto result = to.form == Form::general   ? to_bytes<V, Form::general>(four, to, by)
                         : to.form == Form::shifted ? to_bytes<V, Form::shifted>(four, to, by)
+                        : to.form == Form::proved  ? to_bytes<V, Form::proved>(four, to, by)
+                        : to.form == Form::fixed   ? to_bytes<V, Form::fixed>(four, to, by)
                                                    : to_bytes<V, Form::plain>(four, to, by);
     V::template store<Vectors>(target + p * step, step, result, count, bytes);
   }
@@ -68,8 +70,12 @@ struct ProductTile {
         weights = multiply(from.full + panel * from.panel, static_cast<long>(kPanel) * call.stride, pixel, kPanel / 4, weights, sum);
       weights = multiply(from.last, static_cast<long>(call.narrow) * call.stride, pixel, call.quads, weights, sum);
     }
+    const std::int8_t* more = call.more_weights + static_cast<long>(slot) * 4 * call.more_count;
+    for (int i = 0; i < call.more_count; ++i)
+      more = multiply(call.quad(call.more[i], 0), call.quad(call.more[i], 1) - call.quad(call.more[i], 0), pixel, 1, more, sum);
     if (call.requantize.form == Form::plain) return store<Form::plain>(call, slot, pixel, sum);
     if (call.requantize.form == Form::shifted) return store<Form::shifted>(call, slot, pixel, sum);
+    if (call.requantize.form == Form::proved) return store<Form::proved>(call, slot, pixel, sum);
     std::int32_t sums[Pixels * Vectors * V::lanes];  // the other forms are rare, or come after long sums
 #pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p)

@@ -39,6 +39,7 @@ struct TilePart {
         unit(pixel, by);
         waiting = first + run - pixel < kTilePixels ? first + run - pixel : kTilePixels;
         waiting_pixel = pixel;
+        if (call.more_count) T::fence(), add_more();
         whole = waiting == kTilePixels && (run == call.row_pixels || pixel % call.row_pixels + kTilePixels <= call.row_pixels);
         turn ^= 1;
       }
@@ -48,6 +49,19 @@ struct TilePart {
 
  private:
   static constexpr long kStep = Vectors * 64;  // bytes from four input channels' weights to the next
+
+  // What is left of weights that are more than 8 bits hold, added to the unit's sums.
+  [[gnu::noinline]] void add_more() {
+    for (int p = 0; p < waiting; ++p) {
+      std::int32_t* sum = sums[turn] + p * Vectors * V::lanes;
+      const std::int8_t* w = call.more_weights + static_cast<long>(slot) * 4 * call.more_count;
+      for (int i = 0; i < call.more_count; ++i) {
+        const typename V::Value value = V::broadcast(call.quad(call.more[i], waiting_pixel + p));
+        for (int v = 0; v < Vectors; ++v, w += V::lanes * 4)
+          V::store_sums(sum + v * V::lanes, V::dot(V::load(sum + v * V::lanes), value, V::weight(w)));
+      }
+    }
+  }
 
   // Rounds the unit before, row by row.
   void finish_rows() {
@@ -126,6 +140,7 @@ void tile_part(const ProductCall& call, const std::int8_t* weights, int slot) {
   switch (call.requantize.form) {
     case Form::plain: return TilePart<T, V, Vectors, Form::plain>(call, weights, slot).run();
     case Form::shifted: return TilePart<T, V, Vectors, Form::shifted>(call, weights, slot).run();
+    case Form::proved: return TilePart<T, V, Vectors, Form::proved>(call, weights, slot).run();
     default: return TilePart<T, V, Vectors, Form::general>(call, weights, slot).run();
   }
 }

@@ -27,6 +27,9 @@ inline void product(const ProductCall& call) {
             const std::uint8_t* source = full ? from.full + panel * from.panel : from.last;
             sum += source[static_cast<long>(pixel) * (full ? kPanel : call.narrow) * call.stride + k] * weight[i];
           }
+      const std::int8_t* left = call.more_weights + c / kGrain * kGrain * 4L * call.more_count + c % kGrain * 4;
+      for (int m = 0; m < call.more_count; ++m)
+        for (int i = 0; i < 4; ++i) sum += call.quad(call.more[m], pixel)[i] * left[m * kGrain * 4 + i];
       const long at = call.place(pixel) + c;
       if (call.residual) sum += call.factor[c] * call.residual[at];
       if (to.form == Form::real)
@@ -45,8 +48,8 @@ inline void depthwise(const DepthwiseCall& call) {
         for (int i = 0; i < call.kernel; ++i)
           for (int j = 0; j < call.kernel; ++j) {
             const long column = static_cast<long>(pixel) * call.stride + static_cast<long>(j) * call.dilation;
-            const int weight = call.kernel == 3 ? call.weights[c / kGrain * 192 + j * 64 + c % kGrain * 4 + i]
-                                                : call.weights[(i * call.kernel + j) * kSlots + c];
+            const int weight = call.weight(call.kernel == 3 ? c / kGrain * 192 + j * 64 + c % kGrain * 4 + i
+                                                            : (i * call.kernel + j) * kSlots + c);
             sum += call.row(offset + 1 + i)[column * call.source_pixel + c] * weight;
           }
         call.target[offset[0] + static_cast<long>(pixel) * call.width + c] = byte_of<Plain>(sum, call.requantize, c);
@@ -59,11 +62,17 @@ inline void accumulate(const std::uint8_t* pixels, long count, int width, std::i
     for (long pixel = 0; pixel < count; ++pixel) sums[c] += pixels[pixel * width + c];
 }
 
+inline void add(const AddCall& call) {
+  for (long i = 0; i < call.count; ++i) call.target[i] = added<Plain>(call.a[i], call.b[i], call.by);
+}
+
 inline void pixels(const PixelCall& call) {
   for (int pixel = 0; pixel < call.pixels; ++pixel) {
     for (int color = 0; color < 3; ++color) {
-      const double x = call.planes[color][pixel], factor = call.factor[color];
-      const double y = std::nearbyint(x * factor + call.offset[color]);  // the product is exact
+      const float x = call.planes[color][pixel], factor = call.factor[color], quotient = x / factor;
+      const double y = call.rounding == Rounding::even
+                           ? std::nearbyint(static_cast<double>(x) * factor + call.offset[color])  // the product is exact
+                           : std::trunc(quotient + std::copysign(0.5f, quotient)) + call.offset[color];
       call.target[pixel * 4 + color] = static_cast<std::uint8_t>(y < 0 ? 0 : y > 255 ? 255 : y);
     }
     call.target[pixel * 4 + 3] = 0;
@@ -75,6 +84,7 @@ inline Kernels kernels() {
           .product = product,
           .depthwise = depthwise,
           .accumulate = accumulate,
+          .add = add,
           .pixels = pixels,
           .begin = nullptr,
           .end = nullptr};

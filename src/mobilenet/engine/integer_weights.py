@@ -10,6 +10,7 @@ import numpy as np
 from .. import _core
 from ..network.grid import GridQuantization, limits
 from ..network.layers import Conv, Linear, Network
+from ..network.quantization import Quantization, activation_limits, fixed_point
 from .plan.fuse import StemUnit, weighted
 
 if TYPE_CHECKING:
@@ -18,9 +19,48 @@ if TYPE_CHECKING:
 
 
 def pack_integers(
-    network: Network, tensors: Mapping[str, Array], quantization: GridQuantization, integers: Integers, isa: str
+    network: Network,
+    tensors: Mapping[str, Array],
+    quantization: GridQuantization | Quantization,
+    integers: Integers,
+    isa: str,
 ) -> dict[str, _core.Weights]:
     """The weights of every layer as the int8 kernels of `isa` read them."""
+    if isinstance(quantization, GridQuantization):
+        return pack_grid(network, tensors, quantization, integers, isa)
+    return pack_published(network, tensors, quantization, integers, isa)
+
+
+def pack_published(
+    network: Network, tensors: Mapping[str, Array], quantization: Quantization, integers: Integers, isa: str
+) -> dict[str, _core.Weights]:
+    """Of a published TensorFlow model: weights less their zero points, biases with the inputs' zero points folded in."""
+    packed, slab = dict[str, "_core.Weights"](), _core.Slab()
+    for name, (unit, layer) in weighted(network, integers).items():
+        stem = name if isinstance(layer, Linear) else f"{name}.conv"
+        weight = tensors[f"{stem}.weight"].astype(np.int16) - np.int16(quantization.zero_points[f"{stem}.weight"])
+        taps = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
+        source, result = integers.activations[layer.inputs[0]], integers.activations[name]
+        bias = (tensors[f"{stem}.bias"] - taps * source.zero_point).astype(np.int32)
+        fraction, exponent = (
+            np.broadcast_to(part, len(weight)).astype(np.int32)
+            for part in fixed_point(quantization.multipliers(layer, f"{stem}.weight"))
+        )
+        activation = layer.activation if isinstance(layer, Conv) else "linear"
+        low, high = activation_limits(activation, result, (0, 255))
+        limits = result.zero_point, low, high
+        if isinstance(layer, Conv) and layer.depthwise:
+            packed[name] = _core.IntegerDepthwiseWeights(weight, bias, (fraction, exponent), *limits, isa)
+        else:
+            image = isinstance(unit, StemUnit)
+            packed[name] = _core.IntegerProductWeights(weight, bias, (fraction, exponent), None, 0, *limits, image, isa, slab)
+    return packed
+
+
+def pack_grid(
+    network: Network, tensors: Mapping[str, Array], quantization: GridQuantization, integers: Integers, isa: str
+) -> dict[str, _core.Weights]:
+    """Of a network of our own."""
     packed, slab = dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network, integers).items():
         stem = name if isinstance(layer, Linear) else f"{name}.conv"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..network.grid import GridQuantization
+    from ..network.quantization import Quantization
     from ..tensors import Array, Floats, Plain
 
 MAX_PLANS = 32  # plans that are kept, one for each image size; all are dropped beyond that
@@ -39,7 +40,7 @@ class Native:
     Args:
         threads: number of threads that work on one image, the caller's included.
         memory_budget: bytes that activations may take for one image; the fastest plan within it is chosen.
-        quantization: of an integer network of our own, or None: then tensors are float32.
+        quantization: of an integer network, our own or a published one; or None: then tensors are float32.
 
     Raises:
         UsageError: an argument outside its range, a network that the engine cannot run, a budget that no plan fits (on the
@@ -55,7 +56,7 @@ class Native:
         tensors: Mapping[str, Array],
         threads: int = 1,
         memory_budget: int | None = None,
-        quantization: GridQuantization | None = None,
+        quantization: GridQuantization | Quantization | None = None,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 256:
             raise UsageError(f"threads {threads!r}: must be 1 to 256; for example {os.cpu_count() or 1}")
@@ -72,10 +73,10 @@ class Native:
             self._weights = pack(network, tensors, self.isa)
         else:
             from .integer_weights import pack_integers
-            from .plan.integers import Integers
+            from .plan.integers import integers_of
             from .plan.layout import U8
 
-            self._layout, self._integers = U8, Integers(network, quantization)
+            self._layout, self._integers = U8, integers_of(network, quantization)
             self._weights = pack_integers(network, tensors, quantization, self._integers, self.isa)
         self._programs: dict[tuple[int, int], Program] = {}
         # Idle ones. Append and pop are atomic, so there is no lock that a fork could leave locked.

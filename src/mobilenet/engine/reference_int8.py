@@ -8,7 +8,6 @@ integer arithmetic: a scale becomes a 31-bit fraction and a shift.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,7 +29,19 @@ from ..network.layers import (
     Resize,
     Resolution,
 )
-from ..network.quantization import Affine, Quantization, accumulator_bound, weighted
+from ..network.quantization import (
+    ADD_SHIFT,
+    Affine,
+    Multiplier,
+    Quantization,
+    accumulator_bound,
+    activation_limits,
+    add_multipliers,
+    fixed_point,
+    mean_multiplier,
+    ratio,
+    weighted,
+)
 from .reference import convolve
 
 if TYPE_CHECKING:
@@ -40,15 +51,7 @@ Integers = NDArray[np.int32]
 Wide = NDArray[np.int64]
 
 LINEAR: Activation = "linear"
-ADD_SHIFT = 20  # bits that the inputs of a sum gain before they are scaled
 RESIZE_SHIFT = 10  # bits of an int8 blend's weights
-
-
-class Multiplier(NamedTuple):
-    """A positive real as fraction * 2^(exponent - 31), the fraction from 2^30 to 2^31; arrays (1,) or (channels,)."""
-
-    fraction: Wide
-    exponent: Wide
 
 
 class Weights(NamedTuple):
@@ -162,15 +165,6 @@ def clamped(x: Array, limits: tuple[int, int]) -> Integers:
     return np.asarray(np.clip(x, *limits), np.int32)
 
 
-def fixed_point(real: NDArray[np.float64]) -> Multiplier:
-    """Positive reals -> 31-bit fractions, rounded to the nearest, halves away from zero; below 2^-32 they become 0."""
-    fraction, exponent = np.frexp(real)
-    whole = np.floor(fraction * 2**31 + 0.5).astype(np.int64)
-    carried = whole == 2**31
-    whole, exponent = np.where(carried, whole // 2, whole), exponent.astype(np.int64) + carried
-    return Multiplier(np.where(exponent < -31, 0, whole), np.where(exponent < -31, 0, exponent))
-
-
 def multiply(x: Wide, multiplier: Multiplier) -> Wide:
     """`x` (N, C, H, W), 32-bit values, times the multiplier of each channel, in place.
 
@@ -192,33 +186,27 @@ def multiply(x: Wide, multiplier: Multiplier) -> Wide:
     return x
 
 
-def activation_limits(activation: Activation, result: Affine, limits: tuple[int, int]) -> tuple[int, int]:
-    """The range of integers that the activation allows, within the type's own `limits`."""
-    low, high = limits
-    if activation in ("relu", "relu6"):
-        low = max(low, result.zero_point)
-    if activation == "relu6":
-        high = min(high, result.zero_point + math.floor(float(np.float32(6) / np.float32(result.scale)) + 0.5))
-    return low, high
-
-
 def add(a: Integers, b: Integers, sources: list[Affine], result: Affine, limits: tuple[int, int]) -> Integers:
     """Both inputs, 20 bits finer, on twice the larger scale; then their sum on the output's scale."""
-    common = 2.0 * max(source.scale for source in sources)
+    *terms, of_sum = add_multipliers(sources, result)
     total = np.zeros(a.shape, np.int64)
-    for x, source in zip((a, b), sources, strict=True):
-        fine = (x.astype(np.int64) - source.zero_point) << ADD_SHIFT
-        total += multiply(fine, fixed_point(np.array([source.scale / common])))
-    total = multiply(total, fixed_point(np.array([common / (2**ADD_SHIFT * result.scale)])))
-    return clamped(total + result.zero_point, limits)
+    for x, source, multiplier in zip((a, b), sources, terms, strict=True):
+        total += multiply((x.astype(np.int64) - source.zero_point) << ADD_SHIFT, one(multiplier))
+    return clamped(multiply(total, one(of_sum)) + result.zero_point, limits)
 
 
 def requantize(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -> Integers:
     """The same real numbers on another scale."""
     if source == result:
         return x
-    scaled = multiply(x.astype(np.int64) - source.zero_point, fixed_point(np.array([source.scale / result.scale])))
+    scaled = multiply(x.astype(np.int64) - source.zero_point, one(ratio(source, result)))
     return clamped(scaled + result.zero_point, limits)
+
+
+def one(multiplier: tuple[int, int]) -> Multiplier:
+    """Of all channels."""
+    fraction, exponent = multiplier
+    return Multiplier(np.array([fraction]), np.array([exponent]))
 
 
 def pool(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -> Integers:
@@ -232,21 +220,18 @@ def pool(x: Integers, source: Affine, result: Affine, limits: tuple[int, int]) -
     if source == result:
         mean = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
     else:
-        fraction, exponent = fixed_point(np.array([source.scale / result.scale]))
-        shift = min(count.bit_length() - 1, 32, 31 + int(exponent[0]))
-        scale = Multiplier((fraction << shift) // count, exponent - shift)
-        mean = multiply(sums - source.zero_point * count, scale) + result.zero_point
+        mean = multiply(sums - source.zero_point * count, one(mean_multiplier(source, result, count))) + result.zero_point
     return clamped(mean, limits)
 
 
 def resize_unsigned(x: Integers, size: tuple[int, ...], corners: Corners) -> Integers:
     """uint8, bilinearly, in float32; halves up."""
     (top, bottom, v), (left, right, u) = (float_taps(n, m, corners) for n, m in zip(x.shape[2:], size, strict=True))
-    v, real, one = v[:, None], x.astype(np.float32), np.float32(1)
+    v, real, unit = v[:, None], x.astype(np.float32), np.float32(1)
     upper, lower = real[:, :, top], real[:, :, bottom]
-    blend = upper[..., left] * (one - v) * (one - u)
-    blend += lower[..., left] * v * (one - u)
-    blend += upper[..., right] * (one - v) * u
+    blend = upper[..., left] * (unit - v) * (unit - u)
+    blend += lower[..., left] * v * (unit - u)
+    blend += upper[..., right] * (unit - v) * u
     blend += lower[..., right] * v * u
     return np.asarray(blend + np.float32(0.5), np.int32)
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MobilenetError
+from ..errors import MobilenetError, assert_never
 from ..settings import Settings, parse
-from .layers import Conv, Linear, Network
+from .layers import Activation, Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize
 
 if TYPE_CHECKING:
     from ..tensors import Floats
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float32] | NDArray[np.int32] | NDArray[np.int8] | NDArray[np.uint8]  # of a model file
 Integer = Literal["int8", "uint8"]
 MAX_ACCUMULATOR = 2**31 - 1
+ADD_SHIFT = 20
+"""Bits that the inputs of an addition gain before they are scaled."""
+MAX_FACTOR = 2.0**30
+"""Of an accumulator: its exponent fits the shift of 32 bits."""
+MAX_RATIO = 2**16
+"""Of two scales that a layer without weights brings together; 64 bits hold its sums up to here."""
 
 
 class QuantizationError(MobilenetError):
@@ -70,6 +76,11 @@ class Quantization:
         """The minimum and the maximum of `dtype`."""
         return (-128, 127) if self.dtype == "int8" else (0, 255)
 
+    @property
+    def origin(self) -> int:
+        """What turns an integer of `dtype` into a byte when it is added."""
+        return -self.range[0]
+
     def to_json(self) -> dict[str, object]:
         """In JSON's types, without the weights' scales, which a model file stores as tensors; equal values give equal text."""
         return {
@@ -111,6 +122,8 @@ class Quantization:
                 )
             self.check_affine(f"weight {name!r}", scale, self.zero_points[name])
             self.check_accumulator(name, layer, tensors)
+        for each in network.layers:
+            self.check_ratios(each)
 
     def check_affine(self, tensor: str, scale: NDArray[np.float32] | NDArray[np.float64], zero_point: object) -> None:
         low, high = self.range
@@ -127,9 +140,27 @@ class Quantization:
         """QuantizationError if an input can overflow the 32-bit accumulator or the multiplication that scales it back."""
         bound = accumulator_bound(tensors[name], self.zero_points[name], tensors[name.removesuffix("weight") + "bias"])
         factor = self.multipliers(layer, name).max()
-        if not bound * max(2.0 ** math.frexp(factor)[1], 1.0) <= MAX_ACCUMULATOR:
+        if not (factor < MAX_FACTOR and bound * max(2.0 ** math.frexp(factor)[1], 1.0) <= MAX_ACCUMULATOR):
             raise QuantizationError(
                 f"quantization: {name!r} reaches {bound} times {factor:.3g}, past 32 bits; its scales or weights are damaged"
+            )
+
+    def check_ratios(self, layer: Layer) -> None:
+        """QuantizationError for the scales of a layer without weights if 64 bits do not hold products with their ratios."""
+        names = layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs
+        result, sources = self.activations[layer.name], [self.activations[name] for name in names]
+        match layer:
+            case Add():
+                fits = 2 * max(source.scale for source in sources) < 2**ADD_SHIFT * result.scale
+            case Concat() | Resize() | GlobalPool():
+                fits = all(source.scale < MAX_RATIO * result.scale for source in sources)
+            case Conv() | Linear():
+                return
+            case _:
+                assert_never(layer)
+        if not fits:
+            raise QuantizationError(
+                f"quantization: the scale of activation {layer.name!r}, {result.scale}, is too small beside those of its inputs"
             )
 
     def multipliers(self, layer: Conv | Linear, weight: str) -> NDArray[np.float64]:
@@ -142,6 +173,56 @@ class Quantization:
         if self.dtype == "uint8":
             accumulator = accumulator.astype(np.float32).astype(np.float64)
         return np.asarray(accumulator / result.scale)
+
+
+class Multiplier(NamedTuple):
+    """A positive real as fraction * 2^(exponent - 31), the fraction from 2^30 to 2^31; arrays (1,) or (channels,)."""
+
+    fraction: NDArray[np.int64]
+    exponent: NDArray[np.int64]
+
+
+def fixed_point(real: NDArray[np.float64]) -> Multiplier:
+    """Positive reals -> 31-bit fractions, rounded to the nearest, halves away from zero; below 2^-32 they become 0."""
+    fraction, exponent = np.frexp(real)
+    whole = np.floor(fraction * 2**31 + 0.5).astype(np.int64)
+    carried = whole == 2**31
+    whole, exponent = np.where(carried, whole // 2, whole), exponent.astype(np.int64) + carried
+    return Multiplier(np.where(exponent < -31, 0, whole), np.where(exponent < -31, 0, exponent))
+
+
+def of_one(real: float) -> tuple[int, int]:
+    """Fraction and exponent of one real number."""
+    fraction, exponent = fixed_point(np.array([real]))
+    return int(fraction[0]), int(exponent[0])
+
+
+def ratio(source: Affine, result: Affine) -> tuple[int, int]:
+    """The multiplier from one scale to another."""
+    return of_one(source.scale / result.scale)
+
+
+def add_multipliers(sources: list[Affine], result: Affine) -> list[tuple[int, int]]:
+    """Those of an addition's inputs, which become ADD_SHIFT bits finer and come to twice the larger scale; then their sum's."""
+    common = 2.0 * max(source.scale for source in sources)
+    return [*(of_one(source.scale / common) for source in sources), of_one(common / (2**ADD_SHIFT * result.scale))]
+
+
+def mean_multiplier(source: Affine, result: Affine, count: int) -> tuple[int, int]:
+    """The multiplier from the sum over `count` pixels to their mean on another scale; its fraction is rounded down."""
+    fraction, exponent = ratio(source, result)
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    return (fraction << shift) // count, exponent - shift
+
+
+def activation_limits(activation: Activation, result: Affine, limits: tuple[int, int]) -> tuple[int, int]:
+    """The range of integers that the activation allows, within the type's own `limits`."""
+    low, high = limits
+    if activation in ("relu", "relu6"):
+        low = max(low, result.zero_point)
+    if activation == "relu6":
+        high = min(high, result.zero_point + math.floor(float(np.float32(6) / np.float32(result.scale)) + 0.5))
+    return low, high
 
 
 def weighted(network: Network) -> Iterator[tuple[Conv | Linear, str]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..modelfile import ModelFile
     from ..network.grid import GridQuantization
     from ..network.layers import Network, Resolution
+    from ..network.quantization import Quantization
     from ..tensors import Array, Floats, Plain
 
 Backend = Literal["native", "reference", "dequantized", "onnxruntime", "openvino", "torch"]
@@ -93,10 +94,9 @@ def choose(
     """The runtime for `model`.
 
     Args:
-        backend: "native": the native engine; a published integer model of TensorFlow runs on its numpy reference.
-            "reference": numpy, in integers if the model is quantized. "dequantized": the native engine in float32, with the
-            numbers that the integers of a quantized model stand for. "onnxruntime", "openvino", "torch": another library, in
-            float32 too. Or a function that makes an executor from the model.
+        backend: "native": the native engine. "reference": numpy, in integers if the model is quantized. "dequantized": the
+            native engine in float32, with the numbers that the integers of a quantized model stand for. "onnxruntime",
+            "openvino", "torch": another library, in float32 too. Or a function that makes an executor from the model.
         threads: that work on one image; by default one for a few images, else every core. torch keeps its own number.
         memory_budget: bytes that the native engine's activations may take for one image.
         num_images: how many images will come, if that is known.
@@ -125,12 +125,11 @@ def choose(
     refuse_device(f"the backend {backend}", device)
     if backend == "dequantized":
         model, backend = model.dequantized(), "native"
-    quantization = own_integers(model)
-    if backend == "native" and model.quantization is quantization:
+    if backend == "native":
         if built():
             warn_of_more_threads_than_cores(threads)
             threads = default_threads(num_images) if threads is None else threads
-            return native(model.network, model.tensors, threads, memory_budget, quantization)
+            return native(model.network, model.tensors, threads, memory_budget, model.quantization)
         warn_of_the_reference()
     refuse_settings("the numpy reference", threads, memory_budget)
     if model.quantization is not None:
@@ -138,15 +137,6 @@ def choose(
     from ..engine.reference import Reference
 
     return Reference(model.network, model.tensors)
-
-
-def own_integers(model: ModelFile) -> GridQuantization | None:
-    """The quantization of an integer network of our own, whose arithmetic the engine has; None for any other model."""
-    if model.quantization is None:
-        return None
-    from ..network.grid import GridQuantization
-
-    return model.quantization if isinstance(model.quantization, GridQuantization) else None
 
 
 def integer_reference(model: ModelFile) -> Runtime:
@@ -169,7 +159,7 @@ def native(
     tensors: Mapping[str, Array],
     threads: int = 1,
     memory_budget: int | None = None,
-    quantization: GridQuantization | None = None,
+    quantization: GridQuantization | Quantization | None = None,
 ) -> Runtime:
     """The native engine (see `engine.native.Native`), in integers if there is a `quantization`.
 

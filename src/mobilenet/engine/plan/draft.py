@@ -11,6 +11,7 @@ from .geometry import panels, share, window_of
 from .layout import TensorLayout
 from .memory import Buffer
 from .steps import (
+    AddStep,
     DepthwiseStep,
     ExpandDepthwiseStep,
     PadStep,
@@ -170,6 +171,16 @@ class Draft:
         return ExpandDepthwiseStep(
             label, unit.expand, unit.depthwise, window, source, self.read(ring), target, new, rows, every
         )
+
+    def product(self, unit: Unit, conv: Conv | Linear, window: Window, source: str, target: str, residual: str | None,
+                rows: Span, panels: Span) -> list[Step]:  # fmt: skip
+        """A product of some rows and panels. Where a residual does not go into its sums, it is added to its bytes."""
+        label, integers = self.labels[unit.target], self.integers
+        if residual is None or integers is None or integers.in_sums:
+            return [ProductStep(label, conv, window, source, target, residual, rows, panels)]
+        numbers = integers.add((conv.name, integers.shortcuts[conv.name].residual), unit.target)
+        product = ProductStep(label, conv, window, source, target, None, rows, panels)
+        return [product, AddStep(label, target, residual, target, rows, panels, numbers)]
 
     def stem(self, unit: StemUnit, window: Window, target: str, new: Span, rows: Span, thread: int, band: int) -> list[Step]:
         """The convolution of the image for some rows. In integers the image becomes bytes first, its rows `new`."""

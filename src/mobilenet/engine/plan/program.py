@@ -10,7 +10,7 @@ from ...network.layers import Conv, Linear
 from .layout import F32
 from .steps import DepthwiseStep, ExpandDepthwiseStep, PadStep, PixelStep, Plan, StemStep, Step, Window
 
-MAGIC, VERSION = b"MBNP", 2
+MAGIC, VERSION = b"MBNP", 3
 PACKING = 1  # the order of packed weights: kPackingVersion of native/core/program_file.h
 
 KINDS = {kind: index for index, kind in enumerate(kind for kind in get_args(Step) if kind is not PixelStep)}

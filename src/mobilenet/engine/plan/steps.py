@@ -130,13 +130,14 @@ class GlobalPoolStep(Value):
 
 
 class AddStep(Value):
-    """The sum of two tensors."""
+    """The sum of two tensors; `target` may be one of them."""
 
     label: int
     a: str
     b: str
     target: str
     rows: Span
+    blocks: Span
     numbers: Words = ()
 
 

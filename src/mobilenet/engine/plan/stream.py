@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .draft import Draft
 from .fuse import BlockUnit, ProductUnit, StemUnit, Unit, residual_of, sources
 from .geometry import share
-from .steps import ProductStep, Span, Step, Window
+from .steps import Span, Step, Window
 
 
 def chains(draft: Draft) -> list[list[Unit]]:
@@ -104,19 +104,19 @@ def band(
     draft: Draft, unit: Unit, window: Window, source: str, target: str, residual: str | None, new: Span, rows: Span, thread: int
 ) -> list[Step]:
     """Steps for some rows of one unit; `new` are the source rows that a fused block has not expanded yet."""
-    label = draft.labels[unit.target]
     match unit:
         case StemUnit():
             return draft.stem(unit, window, target, new, rows, thread, band_rows(draft, unit))
         case ProductUnit():
-            return [ProductStep(label, unit.conv, window, source, target, residual, rows, (0, draft.panels(unit, unit.conv)))]
+            panels = (0, draft.panels(unit, unit.conv))
+            return draft.product(unit, unit.conv, window, source, target, residual, rows, panels)
         case BlockUnit():
             height = band_rows(draft, unit)
             middle = target if unit.project is None else draft.scratch(f"{unit.target}.depthwise/{thread}", unit, height)
             steps = [draft.depthwise(unit, window, source, middle, new, rows, thread, height, None)]
             if unit.project is not None:
                 panels = (0, draft.panels(unit, unit.project))
-                steps.append(ProductStep(label, unit.project, Window(), middle, target, residual, rows, panels))
+                steps += draft.product(unit, unit.project, Window(), middle, target, residual, rows, panels)
             return steps
         case _:
             raise AssertionError(f"{type(unit).__name__} runs whole")

@@ -24,7 +24,6 @@ from .steps import (
     EmitStep,
     GlobalPoolStep,
     PooledProductStep,
-    ProductStep,
     ResizeStep,
     Span,
     Step,
@@ -87,7 +86,8 @@ def run_whole(draft: Draft, unit: Unit) -> None:
         case AddUnit():
             draft.tensor(name)
             factors = draft.integers.add((unit.a, unit.b), name) if draft.integers else ()
-            draft.each(lambda t: [AddStep(label, unit.a, unit.b, name, rows(t), factors)])
+            every = (0, draft.layout.blocks(target.channels))
+            draft.each(lambda t: [AddStep(label, unit.a, unit.b, name, rows(t), every, factors)])
         case _:
             assert_never(unit)
 
@@ -153,7 +153,7 @@ def split_product(draft: Draft, unit: Unit, conv: Conv | Linear, window: Window,
 
     A thread reads all weights for its rows, or all pixels for its panels: the smaller of the two is what all threads read.
     """
-    label, count, (_, height, width) = draft.labels[unit.target], draft.panels(unit, conv), draft.shapes[unit.target]
+    count, (_, height, width) = draft.panels(unit, conv), draft.shapes[unit.target]
     by_rows = height >= 2 * draft.threads and height * width > conv.out_channels
 
     def steps(thread: int) -> list[Step]:
@@ -166,9 +166,10 @@ def split_product(draft: Draft, unit: Unit, conv: Conv | Linear, window: Window,
             first, last = share(count - left[0], thread, draft.threads)
             parts.append(((0, height), (left[0] + first, left[0] + last)))
         return [
-            ProductStep(label, conv, window, source, unit.target, residual, rows, part)
+            step
             for rows, part in parts
             if rows[0] < rows[1] and part[0] < part[1]
+            for step in draft.product(unit, conv, window, source, unit.target, residual, rows, part)
         ]
 
     draft.each(steps)
