@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import UsageError
-from ..network.grid import GridQuantization
 from ..network.layers import Linear, Network, Resolution
 
 if TYPE_CHECKING:
@@ -54,23 +52,19 @@ def layer_times(
 
 
 def layer_times_of_integers(model: ModelFile, resolution: Resolution | None = None, rounds: int = 50) -> list[LayerTime]:
-    """The same of an integer model, beside the best rate of this machine's own dot products of bytes.
-
-    UsageError for an integer model that the engine does not run.
-    """
+    """The same of an integer model, beside the best rate of this machine's own dot products of bytes."""
     from ..engine.native import Native
     from ..engine.plan.fuse import fuse
-    from ..engine.plan.integers import Integers
+    from ..engine.plan.integers import integers_of
 
     network = model.network if resolution is None else model.network.at(resolution)
-    if not isinstance(model.quantization, GridQuantization):
-        raise UsageError("--layers: only integers of our own can be timed layer by layer; leave --layers out")
+    assert model.quantization is not None
     rates = (
         integer_product_rate(),
         integer_memory_rate(sum(np.asarray(model.tensors[name]).nbytes for name in network.tensors())),
     )
     engine = Native(network, model.tensors, 1, None, model.quantization)
-    return timed(engine, fuse(network, Integers(network, model.quantization)), network, rates, 1, rounds)
+    return timed(engine, fuse(network, integers_of(network, model.quantization)), network, rates, 1, rounds)
 
 
 def timed(

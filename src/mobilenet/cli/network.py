@@ -12,7 +12,7 @@ import click
 
 from .. import modelfile
 from ..network import catalog, cost as ledgers
-from ..runtimes.backends import own_integers, planned_bytes
+from ..runtimes.backends import planned_bytes
 from ..zoo.load import load_model
 from ..zoo.published import models
 from .shell import command, json_option, parse_settings, resolution_option, say, set_option
@@ -21,6 +21,7 @@ from .tables import ledger_table
 if TYPE_CHECKING:
     from ..network.grid import GridQuantization
     from ..network.layers import Network, Resolution
+    from ..network.quantization import Quantization
 
 
 @command
@@ -63,7 +64,9 @@ def cost(
     click.echo(json.dumps(ledger.to_json(), indent=2) if as_json else ledger_table(ledger))
 
 
-def network_of(arch_or_file: str, settings: dict[str, object]) -> tuple[Network, ledgers.Precision, GridQuantization | None]:
+def network_of(
+    arch_or_file: str, settings: dict[str, object]
+) -> tuple[Network, ledgers.Precision, GridQuantization | Quantization | None]:
     """An architecture's network with `settings`, or that of a model file or known model with `settings` in place of its own;
     the numbers it computes in; and the quantization of integers of our own, by which the engine plans, if no setting changed.
     """
@@ -75,4 +78,4 @@ def network_of(arch_or_file: str, settings: dict[str, object]) -> tuple[Network,
     if model is None:
         return catalog.build(arch_or_file, **settings), "fp32", None
     network = catalog.from_description({**model.network.description, **settings})
-    return network, "int8" if model.quantization else "fp32", None if settings else own_integers(model)
+    return network, "int8" if model.quantization else "fp32", None if settings else model.quantization

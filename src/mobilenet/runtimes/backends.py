@@ -281,13 +281,13 @@ def warn_of_the_reference() -> None:
     )
 
 
-def planned_bytes(network: Network, threads: int = 1, quantization: GridQuantization | None = None) -> int:
+def planned_bytes(network: Network, threads: int = 1, quantization: GridQuantization | Quantization | None = None) -> int:
     """Bytes of activations that the engine plans for one image of `network.resolution`. Needs no native core."""
     from ..engine.plan.budget import best_plan
     from ..engine.plan.layout import F32, U8
 
     if quantization is None:
         return best_plan(network, network.resolution, threads, None, F32).bytes
-    from ..engine.plan.integers import Integers
+    from ..engine.plan.integers import integers_of
 
-    return best_plan(network, network.resolution, threads, None, U8, Integers(network, quantization)).bytes
+    return best_plan(network, network.resolution, threads, None, U8, integers_of(network, quantization)).bytes
