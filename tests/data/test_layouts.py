@@ -404,6 +404,22 @@ def test_hugging_face_tables(tmp_path):
         open_dataset(tmp_path / "set", "classification", "val")
 
 
+@pytest.mark.filterwarnings("ignore")  # of dill
+def test_parquet_files_of_hugging_face(tmp_path, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    for name, labels in (("train", [1, 0, 1]), ("validation", [0])):
+        rows = {"image": [{"bytes": png((9, 0, 0)), "path": None}] * len(labels), "label": labels}
+        (tmp_path / "set" / "data").mkdir(parents=True, exist_ok=True)
+        file = tmp_path / "set" / "data" / f"{name}-00000-of-00001.parquet"
+        pq.write_table(importlib.import_module("pyarrow").table(rows, schema=features.arrow_schema), file)
+    train, val = (open_dataset(tmp_path / "set", "classification", part) for part in ("train", "val"))
+    assert (train.labels, train.targets.tolist(), val.targets.tolist()) == (("cat", "dog"), [1, 0, 1], [0])
+    assert int(train[2]["image"][0, 0, 0]) == 9
+
+
 # What is refused at the door -------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face `datasets` (the extra ``[huggingface]``): a folder of ``save_to_disk``, or ``hf:NAME`` from their hub."""
+"""Hugging Face `datasets` (the extra ``[huggingface]``): a folder of ``save_to_disk`` or of Parquet files, or ``hf:NAME``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HuggingFace(DatasetLayout):
     @classmethod
     def tasks(cls, path: Path) -> tuple[Task, ...]:
         saved = (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file()
-        return ("classification",) if saved or path.as_posix().startswith(HUB) else ()
+        return ("classification",) if saved or path.as_posix().startswith(HUB) or _is_parquet(path) else ()
 
     def __init__(self, path: Path, task: Task) -> None:
         self.source = path.as_posix()
@@ -44,6 +44,10 @@ class HuggingFace(DatasetLayout):
         try:
             if self.source.startswith(HUB):
                 loaded = self.datasets.load_dataset(self.source.removeprefix(HUB))
+            elif _is_parquet(
+                path
+            ):  # the library finds the parts by the files' names, and keeps a copy for reading at any place
+                loaded = self.datasets.load_dataset(str(path))
             else:
                 loaded = self.datasets.load_from_disk(str(path))
         except Exception as error:  # of the library, of its parsers, of the network
@@ -73,6 +77,10 @@ class HuggingFace(DatasetLayout):
         images = TableImages(table.cast_column(image, self.datasets.Image(decode=False)), image)
         names = [f"{self.source}[{index}]" for index in range(len(numbers))]
         return ListedRecords("classification", labels, names, images, numbers)
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.is_dir() and any(next(folder.glob("*.parquet"), None) is not None for folder in (path, path / "data"))
 
 
 class TableImages(Computed[ImageSource]):

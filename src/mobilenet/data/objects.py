@@ -30,6 +30,7 @@ from .layout import DataError
 from .outlines import Outline, Polygon
 from .records import Computed, ImageSource, ListedRecords, Mask, Objects, Truth
 
+FAR = 1e9  # pixels, or shares of a side; no number of an image is larger
 SLACK = 1.0
 """Pixels by which a box may reach past its image before that counts: layouts differ in where they begin to count."""
 
@@ -88,7 +89,7 @@ class ObjectTable:
         slack = 1e-3 if self.relative else SLACK
         for shape in shapes:
             x0, y0, x1, y1 = shape.box
-            if not all(-1e9 < number < 1e9 for number in shape.box):  # NaN too
+            if not (-FAR < x0 < FAR and -FAR < y0 < FAR and -FAR < x1 < FAR and -FAR < y1 < FAR):  # NaN neither
                 self.findings.add("label_damaged", path)
                 continue
             if width and (x0 < -slack or y0 < -slack or x1 > width + slack or y1 > height + slack):

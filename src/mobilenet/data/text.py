@@ -37,7 +37,9 @@ def read_text(path: str | os.PathLike[str], limit: str = "max_annotation_bytes")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check it") from error
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    if declared := re.match(rb"<\?xml[^>]{0,200}encoding=[\"']([A-Za-z0-9._-]{1,40})[\"']", content):
+    if content[:5] == b"<?xml" and (
+        declared := re.match(rb"<\?xml[^>]{0,200}encoding=[\"']([A-Za-z0-9._-]{1,40})[\"']", content)
+    ):
         name = declared[1].decode()
         if not ENCODINGS.fullmatch(name):
             raise DataError(f"{path}: is in the encoding {name}; save it as UTF-8")
@@ -50,7 +52,10 @@ def read_text(path: str | os.PathLike[str], limit: str = "max_annotation_bytes")
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
     """The lines that are not blank, without blanks around them, whatever system ended them. Raises DataError."""
-    return [line for each in re.split(r"\r\n|\r|\n", read_text(path)) if (line := each.strip())]
+    text = read_text(path)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return [line for each in text.split("\n") if (line := each.strip())]
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

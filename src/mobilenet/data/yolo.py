@@ -22,6 +22,7 @@ from .text import peek, read_lines, read_yaml
 
 LINE = re.compile(r"\s*\d+(\.0+)?(\s+-?[\d.]+(e-?\d+)?){4,}\s*", re.IGNORECASE)
 NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+MAX_CLASS = 100_000
 MAX_LOOKED_AT = 50  # label files, to recognize the layout and the task
 
 
@@ -89,12 +90,9 @@ class Yolo(DatasetLayout):
 
     def _shapes(self, path: str) -> Iterator[Shape]:
         try:
-            lines = read_lines(path) if os.path.getsize(path) else []
-        except OSError:
-            self.findings.add("label_missing", path)
-            return
+            lines = read_lines(path)
         except DataError:
-            self.findings.add("label_damaged", path)
+            self.findings.add("label_damaged" if os.path.exists(path) else "label_missing", path)
             return
         if not lines:
             self.findings.add("label_empty", path)
@@ -111,14 +109,13 @@ class Yolo(DatasetLayout):
 
     def _shape(self, line: str) -> Shape | None:
         """None if the line is damaged."""
-        if not LINE.fullmatch(line):
-            return None
-        first, *rest = line.split()
         try:
-            numbers = [float(number) for number in rest]
+            number, *numbers = map(float, line.split())
         except ValueError:
             return None
-        label = str(int(float(first)))
+        if not 0 <= number < MAX_CLASS or number % 1 or len(numbers) < 4:
+            return None
+        label = str(int(number))
         if self.keypoints or len(numbers) in (4, 5):  # the fifth is a confidence
             x, y, width, height = numbers[:4]
             return Shape(label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2))
@@ -177,8 +174,8 @@ def _names(content: Mapping[str, object], path: Path) -> list[str]:
     names = content.get("names")
     if isinstance(names, dict) and all(isinstance(key, str) and key.strip().isdecimal() for key in names):
         numbered = {int(key): str(name) for key, name in names.items()}
-        if max(numbered, default=0) > 100_000:
-            raise DataError(f"{path}: class {max(numbered)}: must be at most 100000")
+        if max(numbered, default=0) > MAX_CLASS:
+            raise DataError(f"{path}: class {max(numbered)}: must be at most {MAX_CLASS}")
         names = [numbered.get(index, str(index)) for index in range(max(numbered, default=-1) + 1)]
     if isinstance(names, str) and (path.parent / names).is_file():  # darknet's: the name of a file of names
         names = list(read_class_list(path.parent / names).labels)
