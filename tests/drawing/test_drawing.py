@@ -192,7 +192,7 @@ def test_masks_and_legend():
     assert (after[:110, :95] == before[:110, :95]).all(), "the background is left"
     assert (after[110:, 285:] == before[110:, 285:]).all(), "and so is void"
     inside = np.s_[1:90, 110:270]
-    expected = before[inside] + (np.array(class_color(1)) - before[inside]) * 95 / 255
+    expected = before[inside] + (np.array(class_color(1)) - before[inside]) * 105 / 255
     assert np.abs(after[inside] - expected).max() <= 1, "the object is seen through its tint"
     assert (after[5:90, 100] == class_color(1)).all(), "the outline shows in full"
     assert (after[110:, :150] == class_color(1)).all(axis=2).any(), "the legend's swatch, where nothing is"
@@ -210,7 +210,7 @@ def test_outlines_are_smooth_and_as_thick_as_the_image_is_large(size, line):
     away = np.hypot(x - width / 2 + 0.5, y - height / 2 + 0.5)
     drawn = np.asarray(draw_segmentation(Image.new("RGB", size), masked((away < radius).astype(np.uint8)), []))
     share = drawn.max(axis=2) / max(class_color(1))
-    assert np.abs(share[away < radius - 2 * line] - 95 / 255).max() < 0.01
+    assert np.abs(share[away < radius - 2 * line] - 105 / 255).max() < 0.01
     assert not drawn[away > radius + 2 * line].any()
     sector = (np.arctan2(y - height / 2, x - width / 2) // (np.pi / 12)).astype(int)
     near = np.abs(away - radius) < 2 * line

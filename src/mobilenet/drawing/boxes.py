@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from math import isnan
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,10 +48,7 @@ def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Imag
     tags = list[tuple[Place, Line, Color]]()
     for index, detection in enumerate(detections):
         size = tag_size(frames[index], canvas.size)
-        widest = canvas.width * MAX_TAG_SHARE
-        label = Line(detection.label, size)
-        whole = label if isnan(detection.score) else Line(f"{detection.label} {detection.score * 100:.0f} %", size)
-        for line in [each for each in (whole, label) if each.width <= widest] or [label.shortened(widest)]:
+        for line in tag_lines(detection, size, canvas.width * MAX_TAG_SHARE):
             place = room.place(index, line.width + 2 * margin(size), line.height) if line.width else None
             if place is not None:
                 tags.append((place, line, colors[index]))
@@ -65,6 +61,14 @@ def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Imag
         pen.rectangle((tag[0], tag[1], tag[2] - 1, tag[3] - 1), fill=color)
         line.draw(pen, tag[0] + margin(line.size), tag[1], text_color(color))
     return canvas
+
+
+def tag_lines(detection: Detection, size: int, widest: float) -> Iterator[Line]:
+    """What may stand on a tag, the best first: label and score, the label alone, or as much of the label as fits."""
+    whole = Line(f"{detection.label} {detection.score * 100:.0f} %", size)
+    if whole.width <= widest:
+        yield whole
+    yield Line(detection.label, size).shortened(widest)
 
 
 def draw_frame(pen: ImageDraw.ImageDraw, frame: Rectangle, color: Color, width: int) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from ..tasks.segmentation import Region, Segmentation
 
-TINT, OUTLINE = 95, 255
-"""Opacity of 255: 37 %, so that the object is seen, and all."""
+TINT, OUTLINE = 105, 255
+"""Opacity of 255: 41 %, so that the object is seen, and all."""
 MAX_WORKED_PIXELS = 900_000
 """Outlines of a larger image are drawn at a part of its size and enlarged, smoothly: they are as much thicker there."""
 OUTLINE_SHARE = 1 / 180
