@@ -5,18 +5,25 @@ from __future__ import annotations
 import importlib.util
 import json
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from support.cli import run
+from support.grid import gridded
 from support.images import photo
 from support.models import detector, segmenter, toy
 
 import mobilenet
+from mobilenet import modelfile
 from mobilenet.errors import UsageError
+from mobilenet.network.mobilenet import mobilenet_v2
 
 pytest.importorskip("mobilenet._core", reason="the native core is not built")
-from mobilenet.bench import integer_peers, integers, roofline
+from mobilenet.bench import integer_peers, integers, measure, roofline
+from mobilenet.runtimes.backends import planned_bytes
+from mobilenet.values import replace
 
 KEYS = {
     "engine", "file", "precision", "threads", "resolution", "median_ms", "min_ms", "p90_ms", "peak_rss_delta_bytes",
@@ -92,6 +99,17 @@ def test_layers(images):
     assert sum(row.madds for row in rows) == sum(x.madds([shapes[name] for name in x.inputs]) for x in model.network.layers)
     weights = sum(np.asarray(model.tensors[name]).size for name in model.network.tensors() if name.endswith("weight"))
     assert sum(row.bytes for row in rows) > weights + 3 * 32 * 32
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not report peaks")
+def test_growth_is_what_was_planned(tmp_path):
+    network = mobilenet_v2(0.35, 160, classes=5, epsilon=None)
+    tensors, quantization = gridded(network)
+    model = replace(toy(), network=network, labels=tuple("abcde"), tensors=tensors, quantization=quantization)
+    modelfile.write(model, tmp_path / "model.safetensors")
+    loader = partial(integer_peers.load, "native", str(tmp_path / "model.safetensors"), 1, "classifier")
+    growth, planned = measure.growth("native", loader, (160, 160)), planned_bytes(network, 1, quantization)
+    assert 0.85 * planned <= growth <= 1.15 * planned + 200_000
 
 
 def test_litert_on_a_published_file():

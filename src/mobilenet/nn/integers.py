@@ -43,6 +43,8 @@ from .network import TorchNetwork, fresh_part
 if TYPE_CHECKING:
     from ..tensors import Array, Floats
 
+CHUNK = 2**18
+"""Numbers that are rounded at once."""
 LIMIT = 127
 """The largest magnitude of a weight."""
 
@@ -219,7 +221,8 @@ class IntegerNetwork(TorchNetwork):
         """An array as a tensor where the parameters are, made once."""
         device = next(self.parameters()).device
         if (name, device) not in self.constants:
-            self.constants[name, device] = torch.from_numpy(np.ascontiguousarray(make())).to(device)
+            with torch.inference_mode(False):  # or training could not use what scoring made
+                self.constants[name, device] = torch.from_numpy(np.ascontiguousarray(make())).to(device)
         return self.constants[name, device]
 
     # The model file --------------------------------------------------------------------------------------------------
@@ -313,10 +316,18 @@ class Rounded(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: Tensor | float, low: float, high: float) -> Tensor:
-        whole = (x.double() * factor).round_()
-        ctx.save_for_backward((whole >= low) & (whole <= high))
+        exact = factor if isinstance(factor, Tensor) else torch.tensor([factor], dtype=torch.float64, device=x.device)
+        result, inside = torch.empty_like(x, dtype=torch.float32), torch.empty_like(x, dtype=torch.bool)
+        of_rows = exact.dim() == x.dim() > 1  # a factor for each row of a weight
+        rows = len(x) if of_rows else max(CHUNK // max(x[0].numel(), 1), 1)
+        for row in range(0, len(x), rows):  # what the cache holds at once
+            whole = torch.mul(x[row : row + rows], exact).round_()
+            limited = whole.clamp(low, high)
+            result[row : row + rows] = limited
+            inside[row : row + rows] = limited == whole
+        ctx.save_for_backward(inside)
         ctx.factor, ctx.dtype = factor, x.dtype
-        return whole.clamp_(low, high).float()
+        return result
 
     @staticmethod
     @torch.autograd.function.once_differentiable
