@@ -6,6 +6,7 @@ BUILD := .venv-build
 PIP_FLAGS := --quiet --disable-pip-version-check
 LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --constraint requirements/constraints.in
 FUZZER = $(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/fuzz.txt
+CHECK = $(TESTS)/bin/ruff check . && $(TESTS)/bin/ruff format --check . && $(TESTS)/bin/mypy
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
@@ -25,7 +26,7 @@ test: suite guarded
 
 suite: $(TESTS)/ready
 	@mkdir -p build
-	@{ $(MAKE) --no-print-directory check && $(TESTS)/bin/python -m pytest; }; status=$$?; echo $$status > build/suite; exit $$status
+	@{ $(CHECK) && $(TESTS)/bin/python -m pytest; }; status=$$?; echo $$status > build/suite; exit $$status
 
 # The native core under sanitizers, all that fuzzing has kept, and new inputs with a fresh seed: each harness for 2 seconds, or
 # until FUZZ_UNTIL (seconds since 1970) for its share of the time, up to a minute. With `make -j2 test` it runs beside the suite, below
@@ -40,9 +41,7 @@ prepared:
 	  && nice -n 19 $(PYTHON) fuzz/run.py --build --portable >> build/prepared.log 2>&1 || { cat build/prepared.log; exit 1; }
 
 check: $(TESTS)/ready
-	$(TESTS)/bin/ruff check .
-	$(TESTS)/bin/ruff format --check .
-	$(TESTS)/bin/mypy
+	$(CHECK)
 
 # The native core with every compiler that is installed, and its own tests; skips name what is missing.
 native: $(TESTS)/ready
