@@ -29,7 +29,7 @@ i8::BlendTable even_taps(std::int64_t from, std::int64_t to, Corners corners) {
     const auto first = static_cast<int>(std::min(place / unit, from - 1));
     table.first.push_back(first);
     table.second.push_back(std::min(first + 1, static_cast<int>(from) - 1));
-    table.weight.push_back(static_cast<int>((place % unit * 512 + unit) / (2 * unit)));
+    table.weight.push_back(static_cast<float>((place % unit * 512 + unit) / (2 * unit)));
   }
   return table;
 }
@@ -47,7 +47,7 @@ i8::BlendTable real_taps(int from, int to, Corners corners) {
     const int first = std::clamp(static_cast<int>(std::floor(place)), 0, from - 1);
     table.first.push_back(first);
     table.second.push_back(std::clamp(static_cast<int>(std::ceil(place)), 0, from - 1));
-    table.real.push_back(place - static_cast<float>(first));
+    table.weight.push_back(place - static_cast<float>(first));
   }
   return table;
 }
@@ -63,7 +63,7 @@ i8::BlendTable fine_taps(std::int64_t from, std::int64_t to, Corners corners) {
     const std::int64_t before = std::max<std::int64_t>(place, 0) / one, after = std::max<std::int64_t>(place + one - 1, 0) / one;
     table.first.push_back(static_cast<int>(std::min(before, from - 1)));
     table.second.push_back(static_cast<int>(std::min(after, from - 1)));
-    table.weight.push_back(static_cast<int>(place - one * before));
+    table.fine.push_back(static_cast<int>(place - one * before));
   }
   return table;
 }

@@ -15,6 +15,12 @@ void rescale_all(const Rescale& to, std::uint8_t (&bytes)[256]) {
   for (int i = 0; i < 256; ++i) bytes[i] = rescaled<Plain>(i - to.source_zero, to);
 }
 
+bool keeps_all(const std::uint8_t (&bytes)[256]) {
+  for (int i = 0; i < 256; ++i)
+    if (bytes[i] != i) return false;
+  return true;
+}
+
 }  // namespace
 
 void RunI8::operator()(const PixelStep& s) const {
@@ -182,51 +188,26 @@ void RunI8::operator()(const AddStep& s) const {
                    .by = s.by});
 }
 
-// The sums of a pixel's four neighbors: in 2^-16 of a byte, or in 2^-20.
-template <class Put>
-void RunI8::blend(const ResizeStep& s, Put put) const {
+// In integers: TensorFlow's for int8.
+void RunI8::resize_fine(const ResizeStep& s, const std::uint8_t* scaled) const {
+  constexpr int one = 1 << kFineBits;
+  constexpr Rescale away{.rounding = Rounding::divided, .factor = one * one, .shift = 0, .source_zero = 128, .zero = 128};
   const Buffer &source = at(s.source), &target = at(s.target);
   const BlendTable &rows = *s.table_rows, &columns = *s.table_columns;
-  const int one = 1 << (s.blend == Blend::even ? kEvenBits : kFineBits);
   for (int panel = 0; panel < target.blocks(); ++panel) {
     const long pixel = source.pixel_bytes(panel);
     for (int y = s.rows.from; y < s.rows.to; ++y) {
       const std::uint8_t *above = row(source, panel, rows.first[y]), *below = row(source, panel, rows.second[y]);
-      const int down = rows.weight[y], up = one - down;
-      auto* to = row(target, panel, y);
+      const int down = rows.fine[y], up = one - down;
+      std::uint8_t* to = row(target, panel, y);
       for (int x = 0; x < target.width; ++x) {
         const long left = columns.first[x] * pixel, right = columns.second[x] * pixel;
-        const int across = columns.weight[x];
+        const int across = columns.fine[x];
         for (long c = 0; c < pixel; ++c) {
           const int before = above[left + c] * up + below[left + c] * down;
           const int after = above[right + c] * up + below[right + c] * down;
-          put(to, x * pixel + c, before * (one - across) + after * across);
-        }
-      }
-    }
-  }
-}
-
-// In float32, in the order of TensorFlow's kernel: four products of three factors, added one by one.
-void RunI8::blend_real(const ResizeStep& s, const std::uint8_t* scaled) const {
-  const Buffer &source = at(s.source), &target = at(s.target);
-  const BlendTable &rows = *s.table_rows, &columns = *s.table_columns;
-  for (int panel = 0; panel < target.blocks(); ++panel) {
-    const long pixel = source.pixel_bytes(panel);
-    for (int y = s.rows.from; y < s.rows.to; ++y) {
-      const std::uint8_t *above = row(source, panel, rows.first[y]), *below = row(source, panel, rows.second[y]);
-      const float down = rows.real[y], up = 1.0f - down;
-      std::uint8_t* to = row(target, panel, y);
-      for (int x = 0; x < target.width; ++x, to += pixel) {
-        const std::uint8_t *a = above + columns.first[x] * pixel, *b = below + columns.first[x] * pixel,
-                           *c = above + columns.second[x] * pixel, *d = below + columns.second[x] * pixel;
-        const float across = columns.real[x], rest = 1.0f - across;
-        for (long i = 0; i < pixel; ++i) {
-          float sum = static_cast<float>(a[i]) * up * rest;
-          sum += static_cast<float>(b[i]) * down * rest;
-          sum += static_cast<float>(c[i]) * up * across;
-          sum += static_cast<float>(d[i]) * down * across;
-          to[i] = scaled[static_cast<std::uint8_t>(sum + 0.5f)];
+          const int sum = before * (one - across) + after * across;
+          to[x * pixel + c] = scaled[rescaled<Plain>(sum - away.source_zero * away.factor, away)];
         }
       }
     }
@@ -234,21 +215,31 @@ void RunI8::blend_real(const ResizeStep& s, const std::uint8_t* scaled) const {
 }
 
 void RunI8::operator()(const ResizeStep& s) const {
-  const Buffer& target = at(s.target);
-  if (target.number == Number::real)
-    return blend(s, [&](std::uint8_t* row, long i, int sum) {
-      reinterpret_cast<float*>(row)[i] = static_cast<float>(sum - (s.zero << (2 * kEvenBits))) * s.scale;
-    });
   std::uint8_t scaled[256];
   rescale_all(s.to, scaled);
-  const Rescale even{.rounding = Rounding::even, .factor = 1, .shift = 2 * kEvenBits, .source_zero = 0, .zero = 0};
-  const Rescale away{.rounding = Rounding::divided, .factor = 1 << (2 * kFineBits), .shift = 0, .source_zero = 128, .zero = 128};
-  switch (s.blend) {
-    case Blend::even: return blend(s, [&](std::uint8_t* row, long i, int sum) { row[i] = scaled[rescaled<Plain>(sum, even)]; });
-    case Blend::real: return blend_real(s, scaled);
-    case Blend::fine:
-      return blend(s, [&](std::uint8_t* row, long i, int sum) { row[i] = scaled[rescaled<Plain>(sum - (128 << (2 * kFineBits)), away)]; });
-  }
+  if (s.blend == Blend::fine) return resize_fine(s, scaled);
+  const Buffer &source = at(s.source), &target = at(s.target);
+  const BlendTable &rows = *s.table_rows, &columns = *s.table_columns;
+  const bool real = target.number == Number::real, same = keeps_all(scaled);
+  for (int panel = 0; panel < target.blocks(); ++panel)
+    for (int y = s.rows.from; y < s.rows.to; ++y) {
+      std::uint8_t* to = row(target, panel, y);
+      kernels.resize({.above = row(source, panel, rows.first[y]),
+                      .below = row(source, panel, rows.second[y]),
+                      .first = columns.first.data(),
+                      .second = columns.second.data(),
+                      .one = s.blend == Blend::even ? static_cast<float>(1 << kEvenBits) : 1.0f,
+                      .down = rows.weight[y],
+                      .across = columns.weight.data(),
+                      .width = static_cast<int>(source.pixel_bytes(panel)),
+                      .pixels = target.width,
+                      .target = real ? nullptr : to,
+                      .real = real ? reinterpret_cast<float*>(to) : nullptr,
+                      .zero = static_cast<float>(s.zero << (2 * kEvenBits)),
+                      .scale = s.scale});
+      if (!real && !same)
+        for (long i = 0; i < target.width * target.pixel_bytes(panel); ++i) to[i] = scaled[to[i]];
+    }
 }
 
 // Channel by channel: the target's panels may begin elsewhere than the source's.
@@ -276,12 +267,20 @@ void RunI8::operator()(const EmitStep& s) const {
     for (int y = s.rows.from; y < s.rows.to; ++y) {
       float* to = outputs[s.output] + first * plane + static_cast<long>(y) * source.width;
       const std::uint8_t* bytes = row(source, panel, y);
+      if (source.number == Number::u8) {
+        kernels.emit({.source = bytes,
+                      .width = static_cast<int>(step),
+                      .channels = channels,
+                      .pixels = source.width,
+                      .zero = s.zero,
+                      .scale = s.scale,
+                      .target = to,
+                      .plane = plane});
+        continue;
+      }
       const auto* reals = reinterpret_cast<const float*>(bytes);
       for (int c = 0; c < channels; ++c, to += plane)
-        if (source.number == Number::real)
-          for (int x = 0; x < source.width; ++x) to[x] = reals[x * step + c];
-        else
-          for (int x = 0; x < source.width; ++x) to[x] = static_cast<float>(bytes[x * step + c] - s.zero) * s.scale;
+        for (int x = 0; x < source.width; ++x) to[x] = reals[x * step + c];
     }
   }
 }

@@ -34,9 +34,7 @@ struct RunI8 : Run {
   void depthwise(const DepthwiseWeights& w, const Window& window, const std::vector<RowTable>& tables, int panel,
                  const Buffer& source, int place, const Buffer& target) const;
   void pool(const Buffer& source, int place, const Buffer& target, int panel, const Rescale& mean) const;
-  template <class Put>
-  void blend(const ResizeStep& step, Put put) const;
-  void blend_real(const ResizeStep& step, const std::uint8_t* scaled) const;
+  void resize_fine(const ResizeStep& step, const std::uint8_t* scaled) const;
 };
 
 }  // namespace mobilenet::i8

@@ -93,8 +93,9 @@ constexpr int kEvenBits = 8, kFineBits = 10;  // of a blend's weights along one 
 
 // For each target pixel along one side: the two source pixels around it, and the weight of the second.
 struct BlendTable {
-  std::vector<int> first, second, weight;
-  std::vector<float> real;  // the weight, of Blend::real
+  std::vector<int> first, second;
+  std::vector<float> weight;
+  std::vector<int> fine;  // the weight, of Blend::fine
 };
 
 // To bytes on another scale; or, of even blends, to real numbers: (blend - zero) * scale.

@@ -74,6 +74,21 @@ struct Int256 {
     const __m256i x = _mm256_packus_epi16(_mm256_adds_epi16(_mm256_packs_epi32(a, b), shift), _mm256_adds_epi16(_mm256_packs_epi32(c, d), shift));
     return _mm256_max_epu8(_mm256_min_epu8(x, _mm256_set1_epi8(static_cast<char>(high))), _mm256_set1_epi8(static_cast<char>(low)));
   }
+  static Floats same(float x) { return _mm256_set1_ps(x); }
+  static Floats times(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+  static Floats plus(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+  static Floats reals(const std::uint8_t* p) { return _mm256_cvtepi32_ps(widened(p)); }
+  static Floats converted(Sums x) { return _mm256_cvtepi32_ps(x); }
+  static Sums nearest(Floats x) { return _mm256_cvtps_epi32(x); }
+  static Sums truncated(Floats x) { return _mm256_cvttps_epi32(x); }
+  static void store_floats(float* p, Floats x) { _mm256_storeu_ps(p, x); }
+  // Four bytes of each of 8 pixels.
+  static Sums strided(const std::uint8_t* p, int stride) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_i32gather_epi32(reinterpret_cast<const int*>(p), _mm256_mullo_epi32(lanes, _mm256_set1_epi32(stride)), 1);
+  }
+  static Sums shifted_down(Sums x, int bits) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128(bits)); }
+  static Sums both(Sums a, Sums b) { return _mm256_and_si256(a, b); }
   static Sums all(int x) { return _mm256_set1_epi32(x); }
   static Sums sum(Sums a, Sums b) { return _mm256_add_epi32(a, b); }
   static Sums widened(const std::uint8_t* p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }

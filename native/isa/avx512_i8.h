@@ -84,6 +84,21 @@ struct Int512 {
     const __m512i x = _mm512_packus_epi16(_mm512_adds_epi16(_mm512_packs_epi32(a, b), shift), _mm512_adds_epi16(_mm512_packs_epi32(c, d), shift));
     return _mm512_max_epu8(_mm512_min_epu8(x, _mm512_set1_epi8(static_cast<char>(high))), _mm512_set1_epi8(static_cast<char>(low)));
   }
+  static Floats same(float x) { return _mm512_set1_ps(x); }
+  static Floats times(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+  static Floats plus(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+  static Floats reals(const std::uint8_t* p) { return _mm512_cvtepi32_ps(widened(p)); }
+  static Floats converted(Sums x) { return _mm512_cvtepi32_ps(x); }
+  static Sums nearest(Floats x) { return _mm512_cvtps_epi32(x); }
+  static Sums truncated(Floats x) { return _mm512_cvttps_epi32(x); }
+  static void store_floats(float* p, Floats x) { _mm512_storeu_ps(p, x); }
+  // Four bytes of each of 16 pixels.
+  static Sums strided(const std::uint8_t* p, int stride) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_i32gather_epi32(_mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride)), p, 1);
+  }
+  static Sums shifted_down(Sums x, int bits) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128(bits)); }
+  static Sums both(Sums a, Sums b) { return _mm512_and_si512(a, b); }
   static Sums all(int x) { return _mm512_set1_epi32(x); }
   static Sums sum(Sums a, Sums b) { return _mm512_add_epi32(a, b); }
   static Sums widened(const std::uint8_t* p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }

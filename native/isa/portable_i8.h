@@ -113,6 +113,41 @@ struct PortableInt {
   static Bytes pack_any(const Sums& a, const Sums& b, const Sums& c, const Sums& d, int zero, int low, int high) {
     return pack_shifted(a, b, c, d, zero, low, high);
   }
+  template <class Lane>
+  static Floats each_float(Lane lane) {
+    Floats to;
+    for (int i = 0; i < lanes; ++i) to.of[i] = lane(i);
+    return to;
+  }
+  static Floats same(float x) {
+    return each_float([&](int) { return x; });
+  }
+  static Floats times(const Floats& a, const Floats& b) {
+    return each_float([&](int i) { return a.of[i] * b.of[i]; });
+  }
+  static Floats plus(const Floats& a, const Floats& b) {
+    return each_float([&](int i) { return a.of[i] + b.of[i]; });
+  }
+  static Floats reals(const std::uint8_t* p) { return converted(widened(p)); }
+  static Floats converted(const Sums& x) {
+    return each_float([&](int i) { return static_cast<float>(x.of[i]); });
+  }
+  static Sums nearest(const Floats& x) {
+    return each([&](int i) { return static_cast<std::int32_t>(std::nearbyint(x.of[i])); });
+  }
+  static Sums truncated(const Floats& x) {
+    return each([&](int i) { return static_cast<std::int32_t>(x.of[i]); });
+  }
+  static void store_floats(float* p, const Floats& x) { std::memcpy(p, &x, sizeof(x)); }
+  static Sums strided(const std::uint8_t* p, int stride) {  // four bytes of each pixel
+    return each([&](int i) { return copied<std::int32_t>(p + static_cast<long>(i) * stride); });
+  }
+  static Sums shifted_down(const Sums& x, int bits) {
+    return each([&](int i) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(x.of[i]) >> bits); });
+  }
+  static Sums both(const Sums& a, const Sums& b) {
+    return each([&](int i) { return a.of[i] & b.of[i]; });
+  }
   static Sums all(int x) {
     return each([&](int) { return x; });
   }

@@ -261,6 +261,68 @@ struct Add {
   }
 };
 
+struct Resize {
+  Random random;
+  int width, from, pixels;
+  bool even, real;
+  std::vector<std::uint8_t> above, below;
+  std::vector<int> first, second;
+  std::vector<float> across;
+  float down;
+
+  explicit Resize(unsigned seed)
+      : random(seed), width(16 * random.between(1, 4)), from(random.between(1, 9)), pixels(random.between(1, 40)),
+        even(random.between(0, 1)), real(even && random.between(0, 1)), above(random.bytes(from * width)),
+        below(random.bytes(from * width)), down(weight()) {
+    for (int x = 0; x < pixels; ++x) {
+      first.push_back(x * from / pixels), second.push_back(std::min(first.back() + random.between(0, 1), from - 1));
+      across.push_back(weight());
+    }
+  }
+  float weight() { return even ? static_cast<float>(random.between(0, 256)) : static_cast<float>(random.between(0, 1 << 24)) / (1 << 24); }
+
+  Target run(const i8::Kernels& kernels) const {
+    Target target(static_cast<std::size_t>(pixels) * width * (real ? 4 : 1));
+    kernels.resize({.above = above.data(),
+                    .below = below.data(),
+                    .first = first.data(),
+                    .second = second.data(),
+                    .one = even ? 256.0f : 1.0f,
+                    .down = down,
+                    .across = across.data(),
+                    .width = width,
+                    .pixels = pixels,
+                    .target = real ? nullptr : target.start(),
+                    .real = reinterpret_cast<float*>(target.start()),
+                    .zero = 77.0f * 65536,
+                    .scale = 0.1f / 65536});
+    return target;
+  }
+};
+
+struct Emit {
+  Random random;
+  int width, channels, pixels;
+  std::vector<std::uint8_t> source;
+  explicit Emit(unsigned seed)
+      : random(seed), width(16 * random.between(1, 4)), channels(random.between(1, width)), pixels(random.between(1, 60)),
+        source(random.bytes(static_cast<std::size_t>(pixels) * width)) {}
+
+  Target run(const i8::Kernels& kernels) const {
+    const long plane = pixels + 5;
+    Target target(static_cast<std::size_t>(channels * plane) * 4);
+    kernels.emit({.source = source.data(),
+                  .width = width,
+                  .channels = channels,
+                  .pixels = pixels,
+                  .zero = 131,
+                  .scale = 0.0123f,
+                  .target = reinterpret_cast<float*>(target.start()),
+                  .plane = plane});
+    return target;
+  }
+};
+
 struct Pixels {
   Rounding rounding;
   std::vector<float> planes;
@@ -300,6 +362,8 @@ void compare_all(const std::string& name, const i8::Kernels& kernels) {
   compare<Depthwise>(name + " depthwise", kernels);
   compare<Accumulate>(name + " accumulate", kernels);
   compare<Add>(name + " add", kernels);
+  compare<Resize>(name + " resize", kernels);
+  compare<Emit>(name + " emit", kernels);
   compare<Pixels>(name + " pixels", kernels);
   if (kernels.end) kernels.end();
   std::printf("%s: int8 as the reference\n", name.c_str());

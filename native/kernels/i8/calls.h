@@ -147,6 +147,31 @@ struct AddCall {
   Addition by;
 };
 
+// A row of a bilinear resize for one panel: the sums of four bytes times the weights of their row and of their column, in float32 and in
+// the order above left, below left, above right, below right. Where `one` is 256, all of it is exact.
+struct ResizeCall {
+  const std::uint8_t *above, *below;
+  const int *first, *second;  // the source pixels beside each target pixel
+  float one, down;            // the weight of `below`, of `one`
+  const float* across;        // the weights of `second`
+  int width;                  // bytes of a pixel, a multiple of 16
+  int pixels;
+  std::uint8_t* target;  // halves up; or if `one` is 256, sums / 2^16, halves to even; or, if it is null,
+  float* real;           // (sum - zero) * scale
+  float zero, scale;
+};
+
+// A row of bytes into planes of real numbers, (byte - zero) * scale.
+struct EmitCall {
+  const std::uint8_t* source;
+  int width;     // bytes of a pixel, a multiple of 16
+  int channels;  // that are written
+  int pixels, zero;
+  float scale;
+  float* target;
+  long plane;  // values from plane to plane
+};
+
 // A row of the image, from three planes of real numbers to pixels of four bytes, the last of them 0. Each color is
 // RNE(x * factor + offset) in double precision (even), or the integer nearest to x / factor in float32, halves away from 0, plus
 // offset (divided); from 0 to 255.
@@ -165,6 +190,8 @@ struct Kernels {
   void (*depthwise)(const DepthwiseCall&);
   void (*accumulate)(const std::uint8_t* pixels, long count, int width, std::int32_t* sums);  // sums[width] += all pixels
   void (*add)(const AddCall&);
+  void (*resize)(const ResizeCall&);
+  void (*emit)(const EmitCall&);
   void (*pixels)(const PixelCall&);
   void (*begin)();  // before and after the steps of a thread; null if there is nothing to do
   void (*end)();

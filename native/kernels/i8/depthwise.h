@@ -23,10 +23,11 @@ struct Window3 {
   Sums bias[4];
   Factors<V, 4> by;
   const std::int8_t* packed;  // weights of the part
+  int passes;
 
   // The part whose constants begin at `slot`.
   [[gnu::always_inline]] inline Window3(const DepthwiseCall& c, const long* offset, const std::int8_t* part, int slot)
-      : call(c), row{c.row(offset + 1), c.row(offset + 2), c.row(offset + 3)}, by(c.requantize, slot), packed(part) {
+      : call(c), row{c.row(offset + 1), c.row(offset + 2), c.row(offset + 3)}, by(c.requantize, slot), packed(part), passes(c.passes) {
 #pragma GCC unroll 12
     for (int i = 0; i < 12; ++i) weights[i] = V::weight(packed + i * V::lanes * 4);
 #pragma GCC unroll 4
@@ -42,15 +43,15 @@ struct Window3 {
     return made;
   }
 
-  template <Form form, bool More>
+  template <Form form>
   [[gnu::always_inline]] inline Bytes window(const Column& left, const Column& middle, const Column& right) const {
     Sums sum[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i)
       sum[i] = V::dot(V::dot(V::dot(bias[i], left.part[i], weights[i]), middle.part[i], weights[4 + i]), right.part[i],
                       weights[8 + i]);
-    if constexpr (More)
-      for (int pass = 1; pass < call.passes; ++pass) {
+    if constexpr (form == Form::proved || form == Form::fixed)
+      for (int pass = 1; pass < passes; ++pass) {  // weights that are more than 8 bits hold
         const std::int8_t* more = packed + pass * call.pass;
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
@@ -62,7 +63,7 @@ struct Window3 {
   }
 
   // Pixel by pixel: `bytes` channels of each, beginning at channel `channel`.
-  template <Form form, bool More, int Stride, bool Rolling>
+  template <Form form, int Stride, bool Rolling>
   [[gnu::always_inline]] inline void pixels(std::uint8_t* target, int channel, int bytes) const {
     const auto put = [&](int x, Bytes result) {
       std::uint8_t* place = target + static_cast<long>(x) * call.width + channel;
@@ -75,11 +76,11 @@ struct Window3 {
       long at = channel + 2 * step;
       for (; x + 3 <= call.pixels; x += 3, at += 3 * step) {  // the columns change places, so none is ever moved
         const Column c = column(at);
-        put(x, window<form, More>(a, b, c));
+        put(x, window<form>(a, b, c));
         a = column(at + step);
-        put(x + 1, window<form, More>(b, c, a));
+        put(x + 1, window<form>(b, c, a));
         b = column(at + 2 * step);
-        put(x + 2, window<form, More>(c, a, b));
+        put(x + 2, window<form>(c, a, b));
       }
     }
     if constexpr (Rolling && Stride == 2) {
@@ -87,21 +88,21 @@ struct Window3 {
       long at = channel + step;
       for (; x + 2 <= call.pixels; x += 2, at += 4 * step) {
         const Column b = column(at), c = column(at + step);
-        put(x, window<form, More>(a, b, c));
+        put(x, window<form>(a, b, c));
         const Column d = column(at + 2 * step);
         a = column(at + 3 * step);
-        put(x + 1, window<form, More>(c, d, a));
+        put(x + 1, window<form>(c, d, a));
       }
     }
     const long apart = step * call.dilation;
     for (; x < call.pixels; ++x) {
       const long at = channel + x * step * call.stride;
-      put(x, window<form, More>(column(at), column(at + apart), column(at + 2 * apart)));
+      put(x, window<form>(column(at), column(at + apart), column(at + 2 * apart)));
     }
   }
 
   // Bytes after bytes, whatever pixel they belong to: stride 1, and pixels that divide a register.
-  template <Form form, bool More>
+  template <Form form>
   [[gnu::always_inline]] inline void run(std::uint8_t* target) const {
     constexpr int one = V::lanes * 4;
     const long apart = static_cast<long>(call.width) * call.dilation, all = static_cast<long>(call.pixels) * call.width;
@@ -110,20 +111,19 @@ struct Window3 {
       Column left = column(0);
       for (; at + one <= all; at += one) {
         const Column right = column(at + one);
-        V::template store<4>(target + at, 0, window<form, More>(left, column(at + apart), right), 1, one);
+        V::template store<4>(target + at, 0, window<form>(left, column(at + apart), right), 1, one);
         left = right;
       }
     }
     for (; at < all; at += one) {
       const int bytes = all - at < one ? static_cast<int>(all - at) : one;
-      const Bytes result = window<form, More>(column(at), column(at + apart), column(at + 2 * apart));
+      const Bytes result = window<form>(column(at), column(at + apart), column(at + 2 * apart));
       V::template store<4>(target + at, 0, result, 1, bytes);
     }
   }
 };
 
-// `More`: weights are more than 8 bits hold, so that there are several passes.
-template <class V, Form form, bool More = false>
+template <class V, Form form>
 void depthwise_3x3(const DepthwiseCall& call) {
   constexpr int one = V::lanes * 4;
   const bool shared = call.width < one && one % call.width == 0;  // pixels share a register, weights are repeated
@@ -135,13 +135,13 @@ void depthwise_3x3(const DepthwiseCall& call) {
       const Window3<V> window(call, offset, call.weights + part * 12 * one, part * one);
       const int channel = part * one, bytes = call.width - channel < one ? call.width - channel : one;
       if (flat)
-        window.template run<form, More>(target);
+        window.template run<form>(target);
       else if (call.dilation == 1 && call.stride == 1)
-        window.template pixels<form, More, 1, true>(target, channel, bytes);
+        window.template pixels<form, 1, true>(target, channel, bytes);
       else if (call.dilation == 1 && call.stride == 2)
-        window.template pixels<form, More, 2, true>(target, channel, bytes);
+        window.template pixels<form, 2, true>(target, channel, bytes);
       else
-        window.template pixels<form, More, 1, false>(target, channel, bytes);
+        window.template pixels<form, 1, false>(target, channel, bytes);
     }
   }
 }
@@ -171,9 +171,8 @@ void depthwise(const DepthwiseCall& call) {
   switch (call.requantize.form) {
     case Form::plain: return depthwise_3x3<V, Form::plain>(call);
     case Form::shifted: return depthwise_3x3<V, Form::shifted>(call);
-    case Form::fixed: return depthwise_3x3<V, Form::fixed, true>(call);
-    case Form::proved:
-      return call.passes > 1 ? depthwise_3x3<V, Form::proved, true>(call) : depthwise_3x3<V, Form::proved>(call);
+    case Form::proved: return depthwise_3x3<V, Form::proved>(call);
+    case Form::fixed: return depthwise_3x3<V, Form::fixed>(call);
     default: return depthwise_3x3<V, Form::general>(call);
   }
 }

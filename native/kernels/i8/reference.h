@@ -66,6 +66,29 @@ inline void add(const AddCall& call) {
   for (long i = 0; i < call.count; ++i) call.target[i] = added<Plain>(call.a[i], call.b[i], call.by);
 }
 
+inline void resize(const ResizeCall& call) {
+  for (int x = 0; x < call.pixels; ++x)
+    for (int c = 0; c < call.width; ++c) {
+      const long left = static_cast<long>(call.first[x]) * call.width + c, right = static_cast<long>(call.second[x]) * call.width + c;
+      const float down = call.down, up = call.one - down, across = call.across[x], rest = call.one - across;
+      float sum = static_cast<float>(call.above[left]) * up * rest;
+      sum += static_cast<float>(call.below[left]) * down * rest;
+      sum += static_cast<float>(call.above[right]) * up * across;
+      sum += static_cast<float>(call.below[right]) * down * across;
+      const long at = static_cast<long>(x) * call.width + c;
+      if (!call.target)
+        call.real[at] = (sum - call.zero) * call.scale;
+      else
+        call.target[at] = static_cast<std::uint8_t>(call.one > 1 ? std::nearbyint(sum / 65536) : sum + 0.5f);
+    }
+}
+
+inline void emit(const EmitCall& call) {
+  for (int c = 0; c < call.channels; ++c)
+    for (int x = 0; x < call.pixels; ++x)
+      call.target[c * call.plane + x] = static_cast<float>(call.source[x * call.width + c] - call.zero) * call.scale;
+}
+
 inline void pixels(const PixelCall& call) {
   for (int pixel = 0; pixel < call.pixels; ++pixel) {
     for (int color = 0; color < 3; ++color) {
@@ -85,6 +108,8 @@ inline Kernels kernels() {
           .depthwise = depthwise,
           .accumulate = accumulate,
           .add = add,
+          .resize = resize,
+          .emit = emit,
           .pixels = pixels,
           .begin = nullptr,
           .end = nullptr};

@@ -38,6 +38,62 @@ void add(const AddCall& call) {
   }
 }
 
+// `put(place, sums)`, the place counted in channels.
+template <class V, class Put>
+[[gnu::always_inline]] inline void blend(const ResizeCall& call, Put put) {
+  const auto up = V::same(call.one - call.down), down = V::same(call.down);
+  for (int c = 0; c < call.width; c += V::lanes) {
+    typename V::Floats above_left, below_left, above_right, below_right;
+    for (int x = 0, first = -1, second = -1; x < call.pixels; ++x) {
+      if (call.first[x] != first || call.second[x] != second) {  // many target pixels lie between the same two
+        first = call.first[x], second = call.second[x];
+        const long left = static_cast<long>(first) * call.width + c, right = static_cast<long>(second) * call.width + c;
+        above_left = V::times(V::reals(call.above + left), up), below_left = V::times(V::reals(call.below + left), down);
+        above_right = V::times(V::reals(call.above + right), up), below_right = V::times(V::reals(call.below + right), down);
+      }
+      const auto across = V::same(call.across[x]), rest = V::same(call.one - call.across[x]);
+      auto sum = V::plus(V::times(above_left, rest), V::times(below_left, rest));
+      sum = V::plus(sum, V::times(above_right, across));
+      put(static_cast<long>(x) * call.width + c, V::plus(sum, V::times(below_right, across)));
+    }
+  }
+}
+
+template <class V>
+void resize(const ResizeCall& call) {
+  using Floats = typename V::Floats;
+  if (!call.target) {
+    const Floats zero = V::same(-call.zero), scale = V::same(call.scale);
+    return blend<V>(call, [&](long at, Floats sum) { V::store_floats(call.real + at, V::times(V::plus(sum, zero), scale)); });
+  }
+  if (call.one > 1) {
+    const Floats part = V::same(1.0f / 65536);
+    return blend<V>(call, [&](long at, Floats sum) { V::store_narrowed(call.target + at, V::nearest(V::times(sum, part))); });
+  }
+  const Floats half = V::same(0.5f);
+  blend<V>(call, [&](long at, Floats sum) { V::store_narrowed(call.target + at, V::truncated(V::plus(sum, half))); });
+}
+
+// Four channels of some pixels at a time.
+template <class V>
+void emit(const EmitCall& call) {
+  const auto scale = V::same(call.scale);
+  const auto zero = V::all(-call.zero), low = V::all(255);
+  for (int c = 0; c < call.channels; c += 4) {
+    const int count = call.channels - c < 4 ? call.channels - c : 4;
+    float* target = call.target + c * call.plane;
+    int x = 0;
+    for (; x + V::lanes <= call.pixels; x += V::lanes) {
+      auto four = V::strided(call.source + static_cast<long>(x) * call.width + c, call.width);
+      for (int k = 0; k < count; ++k, four = V::shifted_down(four, 8))
+        V::store_floats(target + k * call.plane + x, V::times(V::converted(V::sum(V::both(four, low), zero)), scale));
+    }
+    for (; x < call.pixels; ++x)
+      for (int k = 0; k < count; ++k)
+        target[k * call.plane + x] = static_cast<float>(call.source[static_cast<long>(x) * call.width + c + k] - call.zero) * call.scale;
+  }
+}
+
 template <class V, Rounding rounding>
 void pixels(const PixelCall& call) {
   const auto color = [&](int which, const float* from) {
@@ -76,6 +132,8 @@ constexpr Kernels kernels() {
           .depthwise = depthwise<V>,
           .accumulate = accumulate<V>,
           .add = add<V>,
+          .resize = resize<V>,
+          .emit = emit<V>,
           .pixels = pixels<V>,
           .begin = nullptr,
           .end = nullptr};
