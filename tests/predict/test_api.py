@@ -316,3 +316,70 @@ def test_the_front_door(imagenet, tmp_path):
 def test_the_torch_module_by_its_name(imagenet):
     pytest.importorskip("torch")
     assert mobilenet.nn.load("imagenet").network == imagenet.network
+
+
+# Other rules ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_a_detector_with_other_rules(core, monkeypatch):
+    """Each rule against plain numpy on all boxes that the model may find."""
+    from mobilenet.tasks import boxes as box_math, detection
+
+    predict = mobilenet.load(detector(classes=4), "reference")
+    if not core:
+        monkeypatch.setattr(detection, "built", lambda: False)
+        monkeypatch.setattr(box_math, "built", lambda: False)
+    every = predict.adjusted(iou=1.0, max_detections=10_000)(IMAGE)
+    assert len(every) > 200
+
+    def best(found, classes, iou, number):
+        return found[box_math.nms_by_class(found.boxes, found.scores, classes(found), iou, number)]
+
+    assert predict.adjusted(iou=0.2)(IMAGE) == best(every, lambda found: found.classes, 0.2, 100)
+    assert predict.adjusted(max_detections=200)(IMAGE) == best(every, lambda found: found.classes, 0.6, 200)
+    two = every[np.isin(every.classes, (1, 3))]
+    for classes in (["b", "d"], (1, "d"), iter([3, 1])):
+        assert predict.adjusted(classes=classes)(IMAGE) == best(two, lambda found: found.classes, 0.6, 100)
+    agnostic = predict.adjusted(agnostic=True, iou=0.3, max_detections=50)(IMAGE)
+    assert agnostic == best(every, lambda found: np.zeros(len(found), int), 0.3, 50)
+    assert len(predict.adjusted(classes="b")(IMAGE, top=3, threshold=0.3)) == 3
+    assert predict.adjusted()(IMAGE) == predict(IMAGE)
+
+
+def test_a_letterbox():
+    model, wide = detector(), photo(66, 22)
+    predict = mobilenet.load(model, threads=1)
+    padded = replace(model.preprocessing, fit="pad", fill=127)
+    found = predict.adjusted(fit="pad")(wide)
+    assert found == mobilenet.load(replace(model, preprocessing=padded), threads=1)(wide) != predict(wide)
+    assert found.boxes[:, 3].max() <= 22
+    assert mobilenet.load(toy(), threads=1).adjusted(fit="pad").model.preprocessing.fill == 127
+    assert predict.adjusted(fit="pad").adjusted()(wide) == predict(wide), "adjusting starts from what was loaded"
+
+
+def test_adjusted_predictors_cross_to_processes(tmp_path):
+    modelfile.write(detector(), tmp_path / "d.safetensors")
+    for predict in (mobilenet.load(tmp_path / "d.safetensors"), mobilenet.load(detector(), "reference")):
+        adjusted = predict.adjusted(classes=["a"], iou=0.3, fit="pad")
+        again = pickle.loads(pickle.dumps(adjusted))
+        assert again(IMAGE) == adjusted(IMAGE) != predict(IMAGE)
+        assert again.adjusted()(IMAGE) == predict(IMAGE)
+        assert copy.copy(adjusted)(IMAGE) == adjusted(IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("make", "rules", "words"),
+    [
+        (detector, {"classes": ["cat"]}, "label"),
+        (detector, {"classes": [7]}, "class 7: must be a label, or an index from 0 to 2"),
+        (detector, {"iou": 1.5}, "iou"),
+        (detector, {"max_detections": 0}, "max_detections"),
+        (detector, {"fit": "center_crop"}, "fit 'center_crop': must be squash or pad"),
+        (toy, {"iou": 0.5}, "rules for boxes, and this model does classification"),
+        (segmenter, {"classes": ["red"]}, "rules for boxes, and this model does segmentation"),
+    ],
+)
+def test_rules_that_are_refused(make, rules, words):
+    with pytest.raises(UsageError, match=words):
+        mobilenet.load(make(), threads=1).adjusted(**rules)

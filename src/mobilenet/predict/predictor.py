@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 from ..errors import UsageError, short_repr
 from ..images.find import is_video
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..tasks.results import Result
     from ..tasks.segmentation import Segmentation
     from ..video.read import Video
+    from .adjust import Adjustments
     from .embedding import Embedder
     from .info import Info
     from .origin import Loaded
@@ -70,6 +71,8 @@ class Predictor(Generic[R_co]):
     _average: Callable[[Runtime, Decoded, Views], Segmentation] | None = None
     _embedder: Embedder | None = None
     _loaded: Loaded | None = None
+    _base: Predictor[R_co] | None = None  # of which `adjusted` made this one
+    _adjustments: Adjustments | None = None
 
     def __init__(
         self: Predictor[Result], model: ModelFile, executor: Executor, views: Views = ONE_VIEW, fast_decoding: bool = True
@@ -204,6 +207,34 @@ class Predictor(Generic[R_co]):
 
         return self._answer(*open_source(source, self._needed if self.fast_decoding else None), threshold, top)
 
+    def adjusted(
+        self,
+        *,
+        classes: Iterable[str | int] | None = None,
+        iou: float | None = None,
+        max_detections: int | None = None,
+        agnostic: bool = False,
+        fit: Literal["squash", "pad"] | None = None,
+    ) -> Predictor[R_co]:
+        """The same predictor with other rules, for one call or many: ``predict.adjusted(iou=0.4)("cat.jpg")``. Model and
+        runtime are shared, so it costs nothing; what is left out is as `load` made it.
+
+        Args:
+            classes: the only ones that a detector finds, by label or by index in `labels`.
+            iou: of two boxes of a class that overlap by more than this, 0 to 1, a detector keeps only the better one.
+            max_detections: how many it keeps for an image, 1 to 10,000.
+            agnostic: whether it drops boxes for better ones of other classes too.
+            fit: "squash": the whole image is resized to the network's input; "pad": in its own proportions, the rest is gray
+                (letterbox). A network is best with the one it was trained with.
+
+        Raises:
+            UsageError: a value out of range, an unknown class, or a rule for boxes where the model finds none.
+        """
+        from .adjust import Adjustments, adjust
+
+        wanted = None if classes is None else tuple([classes] if isinstance(classes, str) else classes)
+        return adjust(self, Adjustments(wanted, iou, max_detections, agnostic, fit))
+
     def open(self, path: str | os.PathLike[str]) -> Decoded:
         """An image file, decoded for `predict`: with `fast_decoding`, a large JPEG only as large as the network needs."""
         return open_reduced(path, self._needed) if self.fast_decoding else open_image(path)
@@ -312,11 +343,17 @@ class Predictor(Generic[R_co]):
         return self.__copy__()  # model and runtime are never changed
 
     def __reduce__(self) -> tuple[object, ...]:
+        model = (self._base or self).model
         if self._loaded is not None:
-            return self._loaded.load_again, self._loaded.origin(self.model)
+            return self._loaded.load_again, self._loaded.origin(model), self._adjustments
         from .origin import picklable
 
-        return Predictor, (self.model, picklable(self.runtime), self.views, self.fast_decoding)
+        return Predictor, (model, picklable(self.runtime), self.views, self.fast_decoding), self._adjustments
+
+    def __setstate__(self, adjustments: Adjustments) -> None:
+        from .adjust import adjust
+
+        self.__dict__ = adjust(self.__copy__(), adjustments).__dict__
 
 
 def check_settings(threshold: float | None, top: int | None) -> None:

@@ -173,7 +173,12 @@ class DetectionDecoder:
 
     Attributes:
         default_boxes: (A, 4) centered, shares of the image, in the order of the outputs' rows.
+        classes: the only ones that are found, indices into `labels`; None for all.
+        agnostic: whether a box is dropped for a better one of another class too.
     """
+
+    classes: Sequence[int] | None = None
+    agnostic: bool = False
 
     def __init__(self, network: Network, preprocessing: Preprocessing, decoding: Decoding, labels: tuple[str, ...]) -> None:
         self.network, self.preprocessing, self.decoding, self.labels = network, preprocessing, decoding, labels
@@ -184,6 +189,16 @@ class DetectionDecoder:
         decoder = copy(self)
         fewer = min(max_detections, self.decoding.max_detections)
         decoder.decoding = replace(self.decoding, max_detections=fewer)
+        return decoder
+
+    def adjusted(
+        self, classes: Sequence[int] | None, iou: float | None, max_detections: int | None, agnostic: bool
+    ) -> DetectionDecoder:
+        """The same with other rules; None keeps the model's, and `classes` None finds all."""
+        given = {"iou": iou, "max_detections": max_detections}
+        decoder = copy(self)
+        decoder.decoding = replace(self.decoding, **{name: value for name, value in given.items() if value is not None})
+        decoder.classes, decoder.agnostic = classes, agnostic
         return decoder
 
     def __call__(
@@ -197,6 +212,19 @@ class DetectionDecoder:
                 to compare; the detections above it are the same.
         """
         decoding = self.decoding if threshold is None else replace(self.decoding, threshold=just_below(threshold))
+        if self.classes is None and not self.agnostic:
+            return self._found(outputs, index, size, decoding)
+        # Classes do not suppress each other, so the others may as well be left out afterwards. An IoU is never above 1.
+        every = replace(decoding, max_detections=MAX_DETECTIONS, iou=1.0 if self.agnostic else decoding.iou)
+        found = self._found(outputs, index, size, every)
+        if self.classes is not None:
+            found = found[np.isin(found.classes, self.classes)]
+        if self.agnostic:
+            one_class = np.zeros(len(found), np.int64)
+            found = found[box_math.best_by_class(found.boxes, found.scores, one_class, decoding.iou, decoding.max_detections)]
+        return found[: decoding.max_detections]
+
+    def _found(self, outputs: Mapping[str, Plain], index: int, size: tuple[int, int], decoding: Decoding) -> Detections:
         window = self.preprocessing.window(size)
         if built():
             return self._in_core(outputs, index, size, window, decoding)
