@@ -234,6 +234,7 @@ def test_the_declared_dependencies_are_those_imported():
         "openvino",
         "pillow_heif",
         "pyarrow",
+        "ray",
         "torch",
         "torchvision",
         "yaml",

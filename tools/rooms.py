@@ -22,6 +22,7 @@ TOWER = [
     "training/run", "training", "training/recipes", "training/input", "training/optim",
     "bench",
     "quantizing",
+    "cluster",
     "predict",
     "runtimes",
     "nn",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cluster_tables
 import integer_tables
 import trust_tables
 from markdown_table import markdown
@@ -284,6 +285,7 @@ def fast_decoding() -> str:
 
 
 FUNCTIONS = (
+    *cluster_tables.FUNCTIONS,
     *integer_tables.FUNCTIONS,
     *trust_tables.FUNCTIONS,
     bench, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
@@ -295,6 +297,7 @@ FILES = (
     "docs/benchmarks.md",
     "docs/engine.md",
     "docs/fuzzing.md",
+    "docs/how-to/cluster.md",
     "docs/how-to/quantize.md",
     "docs/training.md",
     "docs/trust.md",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # type checkers take it for true; typing itself takes 5 ms, in which Ctrl-C would print a traceback
 if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
+    from .cluster.batch import Batch as Batch, batch as batch
     from .convert.convert import convert_weights as convert_weights
     from .drawing.draw import draw as draw
     from .errors import MobilenetError as MobilenetError
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
     __version__: str
 
 HOMES = {
+    "Batch": "cluster.batch",
     "Classification": "tasks.classification",
     "Detection": "tasks.detection",
     "Detections": "tasks.detection",
@@ -56,6 +58,7 @@ HOMES = {
     "Segmentation": "tasks.segmentation",
     "Video": "video.read",
     "Views": "tasks.views",
+    "batch": "cluster.batch",
     "convert_weights": "convert.convert",
     "cost": "network.cost",
     "deeplabv3_mobilenet_v1": "network.heads",

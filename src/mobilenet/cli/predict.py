@@ -35,7 +35,7 @@ SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv
 @model_option
 @json_option
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="By default a table, or what the suffix of --output says.")
-@click.option("--output", type=click.Path(dir_okay=False), help="Write the answers to this file; a kill loses none.")
+@click.option("--output", type=click.Path(), help="Write the answers to this file; a kill loses none.")
 @click.option("--resume", is_flag=True, help="Go on with --output: inputs that it holds are skipped.")
 @click.option(
     "--save", type=click.Path(file_okay=False), help="Folder for copies with the predictions drawn; never one in use."
@@ -57,6 +57,8 @@ SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv
     show_default=True,
     help="Decode large JPEG files at a reduced scale: faster, a little less exact.",
 )
+@click.option("--cluster", metavar="ADDRESS", help="Answer on a Ray cluster: its address, or auto. --output is a folder then.")
+@click.option("--column", help="With --cluster: the column of Parquet files or data sets that holds images or their names.")
 @click.option(
     "--memory-budget", callback=parse_bytes, metavar="BYTES", help="Limit of the engine's activation memory, for example 2MB."
 )
@@ -80,6 +82,8 @@ def predict(
     backend: str,
     device: str | None,
     fast_decoding: bool,
+    cluster: str | None,
+    column: str | None,
     memory_budget: int | None,
 ) -> None:
     """Name what images show: labels, boxes or masks.
@@ -92,6 +96,14 @@ def predict(
     kind = format_of(kind, as_json, output)
     if resume and output is None:
         raise UsageError("--resume: goes on with a file; give --output too")
+    if cluster is not None or column is not None:
+        check_cluster(cluster, column, save is not None or as_json, every is not None or fps is not None or show)
+        from .cluster import predict_on_cluster
+
+        settings = {"model": model, "backend": backend, "device": device, "threads": threads, "memory_budget": memory_budget}
+        settings["fast_decoding"] = fast_decoding
+        options = (recursive, column, output, kind, resume, top, threshold, workers)
+        return predict_on_cluster(settings, str(cluster), inputs, files_from, *options)
     folder = None if save is None else drawn_folder(save, inputs, resume)
     file = None if output is None else open_output(output, kind, resume)
     stepping = None if every is None and fps is None and not show else steps(every, fps, show)
@@ -121,6 +133,16 @@ def predict(
         say(f"drawn in {folder.path}")
     if account.num_failed:
         sys.exit(1)
+
+
+def check_cluster(cluster: str | None, column: str | None, prints: bool, steps: bool) -> None:
+    """UsageError for options that do not go together."""
+    if cluster is None:
+        raise UsageError(f"--column {column}: tables are read with --cluster only; give --cluster auto")
+    if prints:
+        raise UsageError(f"--cluster {cluster}: writes answers as jsonl or parquet only; leave out --save and --json")
+    if steps:
+        raise UsageError(f"--cluster {cluster}: answers images, no videos; leave out --every, --fps and --show")
 
 
 def format_of(kind: str | None, as_json: bool, output: str | None) -> str:
@@ -156,8 +178,12 @@ def steps(every: int | None, fps: float | None, show: bool) -> Stepping:
 
 
 def open_output(output: str, kind: str, resume: bool) -> Output:
+    import os
+
     from ..predict.output import Output
 
+    if os.path.isdir(output):
+        raise UsageError(f"--output {output}: is a folder; give the name of a file, or --cluster")
     return Output(output, kind, resume)
 
 

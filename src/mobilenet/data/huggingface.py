@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from ..errors import UsageError
@@ -17,6 +18,34 @@ HUB = "hf:"
 """Before the name of a dataset on Hugging Face's hub."""
 SAFE_VERSION = (2, 20)
 """Of `datasets`. Before it, a dataset on the hub may hold a script that loading it runs."""
+
+
+IMAGE_COLUMNS = ("image", "img", "jpg", "png")
+
+
+def load_saved(source: str) -> tuple[ModuleType, Any]:
+    """The library, and the data set in a folder of ``save_to_disk`` or with a name of the hub: a table, or tables by name.
+
+    Raises:
+        UsageError: the library is missing, or so old that it runs a data set's own code.
+        DataError: it cannot be loaded.
+    """
+    try:
+        datasets = importlib.import_module("datasets")
+    except ImportError as error:
+        raise UsageError(f"{source}: reading it needs Hugging Face's library; pip install 'mobilenet[huggingface]'") from error
+    version = str(datasets.__version__)
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < SAFE_VERSION:
+        raise UsageError(f"{source}: datasets {version} runs a dataset's own code; pip install -U 'mobilenet[huggingface]'")
+    try:
+        if source.startswith(HUB):
+            return datasets, datasets.load_dataset(source.removeprefix(HUB))
+        if _is_parquet(Path(source)):  # the library finds the parts by the files' names, and keeps a copy to read at any place
+            return datasets, datasets.load_dataset(source)
+        return datasets, datasets.load_from_disk(source)
+    except Exception as error:  # of the library, of its parsers, of the network
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{source}: cannot be loaded ({reason}); check its name, or save it again") from error
 
 
 class HuggingFace(DatasetLayout):
@@ -32,27 +61,7 @@ class HuggingFace(DatasetLayout):
 
     def __init__(self, path: Path, task: Task) -> None:
         self.source = path.as_posix()
-        try:
-            self.datasets = importlib.import_module("datasets")
-        except ImportError as error:
-            raise UsageError(
-                f"{path}: reading it needs Hugging Face's library; pip install 'mobilenet[huggingface]'"
-            ) from error
-        version = str(self.datasets.__version__)
-        if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < SAFE_VERSION:
-            raise UsageError(f"{path}: datasets {version} runs a dataset's own code; pip install -U 'mobilenet[huggingface]'")
-        try:
-            if self.source.startswith(HUB):
-                loaded = self.datasets.load_dataset(self.source.removeprefix(HUB))
-            elif _is_parquet(
-                path
-            ):  # the library finds the parts by the files' names, and keeps a copy for reading at any place
-                loaded = self.datasets.load_dataset(str(path))
-            else:
-                loaded = self.datasets.load_from_disk(str(path))
-        except Exception as error:  # of the library, of its parsers, of the network
-            reason = f"{type(error).__name__}: {error}"
-            raise DataError(f"{self.source}: cannot be loaded ({reason}); check its name, or save it again") from error
+        self.datasets, loaded = load_saved(self.source)
         if hasattr(loaded, "keys"):  # a dict of parts
             tables = {split: next((loaded[name] for name in names if name in loaded), None) for split, names in SPLITS.items()}
             self.tables: dict[Split | None, Any] = {split: table for split, table in tables.items() if table is not None}
@@ -63,7 +72,7 @@ class HuggingFace(DatasetLayout):
     def read(self, split: Split | None, classes: Classes | None) -> ListedRecords[int]:
         table = self.tables[split]
         columns = list(table.features)
-        image = next((name for name in ("image", "img", "jpg", "png") if name in columns), "")
+        image = next((name for name in IMAGE_COLUMNS if name in columns), "")
         label = next((name for name in ("label", "labels", "fine_label", "cls") if name in columns), "")
         if not image or not label:
             raise DataError(f"{self.source}: has the columns {', '.join(columns)}; must have image and label")

@@ -130,7 +130,7 @@ class Search:
         if self.videos and is_folder_video(name):
             self.videos = can_read_videos()
             return self.videos
-        return _is_image(name)
+        return is_image(name)
 
 
 def find_inputs(
@@ -181,7 +181,8 @@ def _each_once(images: Iterator[str | Lost]) -> Iterator[str | Lost]:
         yield image
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file of a folder is an image by its suffix."""
     suffix = os.path.splitext(name)[1].lower()
     if name.startswith("."):
         return False

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import MobilenetError, UsageError
@@ -129,24 +130,23 @@ def write_json(file: IO[bytes], before: str, lines: str) -> None:
 
 def write_parquet(file: IO[bytes], before: str, lines: str) -> None:
     """One row for each image, in row groups: those of the Parquet file `before`, if it is there, and of the file `lines`."""
-    pyarrow = import_pyarrow()
     import pyarrow.parquet as parquet
 
-    schema = parquet_schema()
-    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(file, parquet_schema(), compression="zstd") as writer:
         if os.path.exists(before):
             with parquet.ParquetFile(before) as old:
                 for batch in old.iter_batches(ROWS):
                     writer.write_batch(batch)
         with open(lines, "rb") as source:
-            rows = list[dict[str, Any]]()
-            for line in source:
-                rows.append(parquet_row(json.loads(line)))
-                if len(rows) == ROWS:
-                    writer.write_batch(pyarrow.RecordBatch.from_pylist(rows, schema))
-                    rows.clear()
-            if rows:
-                writer.write_batch(pyarrow.RecordBatch.from_pylist(rows, schema))
+            write_rows(writer, map(json.loads, source))
+
+
+def write_rows(writer: pa.parquet.ParquetWriter, entries: Iterable[dict[str, Any]]) -> None:
+    """Adds entries of JSON to a Parquet file."""
+    pyarrow, schema = import_pyarrow(), parquet_schema()
+    rows = map(parquet_row, entries)
+    while batch := list(islice(rows, ROWS)):
+        writer.write_batch(pyarrow.RecordBatch.from_pylist(batch, schema))
 
 
 def parquet_row(entry: dict[str, Any]) -> dict[str, Any]:

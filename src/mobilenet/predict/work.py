@@ -281,7 +281,7 @@ class Work:
         try:
             if job.error is not None:
                 raise job.error
-            image = drawn or opened(job.name, self.predictor)
+            image = drawn or self.open(job)
             result = self.predictor.predict(image, threshold=self.threshold, top=self.top)
             predictions, mask = result.top(self.top, self.threshold), None
             if drawn is not None and job.clip is not None and job.clip.is_drawn:
@@ -299,6 +299,10 @@ class Work:
         now = time.perf_counter()
         seconds = self.runtime.spent() - before, now - start
         return Entry(job.name, self.task, predictions, mask, None, *seconds, number, at, self.runtime.name), drawn
+
+    def open(self, job: Job) -> Decoded:
+        """A job's image. Raises ImageError."""
+        return opened(job.name, self.predictor)
 
 
 def draw_on(image: Image.Image, result: Result, predictions: Sequence[Prediction]) -> Image.Image:

@@ -1,0 +1,182 @@
+"""Files by address: local ones, and object stores, through pyarrow's filesystems."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from ..errors import UsageError, short_repr
+from ..files import WriteError, write_atomically
+from ..images.open import ImageError
+from ..limits import limits
+from ..predict.output import import_pyarrow
+from ..values import Value
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+WEB = ("http://", "https://")
+WHOLE = ("s3", "gcs", "abfs")
+"""Filesystems of pyarrow in which a file is there when it is closed, and not before."""
+
+
+class Place(Value):
+    """A file or folder of a filesystem.
+
+    Attributes:
+        path: in the filesystem.
+        root: of the paths that the same address begins.
+        address: of this root; empty if names are paths.
+        options: of the address, which follow the path.
+    """
+
+    filesystem: FileSystem
+    path: str
+    root: str = ""
+    address: str = ""
+    options: str = ""
+
+    def named(self, path: str) -> str:
+        """The name of another path of the filesystem, by which `Stores.at` finds it."""
+        rest = path.removeprefix(self.root)
+        return f"{self.address}{quote(rest)}{self.options}" if self.address else rest
+
+
+class Stores:
+    """Filesystems by address, each made once.
+
+    Args:
+        filesystem: of pyarrow or fsspec. Then every name but an http address is a path in it.
+    """
+
+    def __init__(self, filesystem: FileSystem | None = None) -> None:
+        self.filesystem = filesystem
+        self.roots: dict[tuple[str, str], tuple[FileSystem, str]] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Stores, (self.filesystem,)
+
+    def has(self, name: str) -> bool:
+        """Whether a name is for pyarrow: no path of a local file, no http address, no ``hf:NAME``."""
+        if name.lower().startswith(WEB):
+            return False
+        return self.filesystem is not None or "://" in name
+
+    def at(self, name: str) -> Place:
+        """Where a name leads. Raises UsageError for an address that pyarrow does not know."""
+        import_pyarrow()
+        from pyarrow import fs
+
+        if not self.has(name):
+            return Place(
+                fs.LocalFileSystem(), os.path.abspath(name), "" if os.path.isabs(name) else os.path.join(os.getcwd(), "")
+            )
+        if self.filesystem is not None:
+            return Place(as_filesystem(self.filesystem), name.rstrip("/"))
+        parts = urlsplit(name)
+        address, options = f"{parts.scheme}://{parts.netloc}", f"?{parts.query}" if parts.query else ""
+        if (address, options) not in self.roots:
+            try:
+                filesystem, root = fs.FileSystem.from_uri(f"{address}/{options}")
+            except Exception as error:  # pyarrow raises errors of its own kinds
+                raise UsageError(f"{short_repr(name)}: pyarrow cannot open this address ({reason(error)}); check it") from error
+            self.roots[address, options] = filesystem, root.rstrip("/")
+        filesystem, root = self.roots[address, options]
+        return Place(filesystem, f"{root}/{unquote(parts.path).strip('/')}".rstrip("/"), root, address, options)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes, up to one more than the limit. Raises ImageError."""
+        place = self.at(name)
+        try:
+            with place.filesystem.open_input_stream(place.path) as file:
+                content: bytes = file.read(limits().max_image_bytes + 1)
+        except Exception as error:  # of pyarrow, fsspec or the store
+            raise ImageError(f"{short_repr(name)}: cannot be read ({reason(error)}); check the address") from error
+        return content
+
+    def write(self, folder: str, name: str, content: bytes) -> None:
+        """A file of a folder that exists, whole or not at all. Raises WriteError."""
+        place = self.at(folder)
+        filesystem, path = place.filesystem, f"{place.path}/{name}"
+        if filesystem.type_name == "local":
+            write_atomically(path, content)
+            return
+        growing = path if filesystem.type_name in WHOLE else f"{place.path}/.{name}.{os.urandom(6).hex()}"
+        try:
+            with filesystem.open_output_stream(growing) as file:
+                file.write(content)
+            if growing != path:
+                filesystem.move(growing, path)
+        except Exception as error:
+            if growing != path:
+                with suppress(Exception):
+                    filesystem.delete_file(growing)
+            raise WriteError(f"{place.named(path)}: cannot be written ({reason(error)}); check it, then go on") from error
+
+    def files(self, item: str, wanted: Callable[[str], bool], recursive: bool = True) -> Iterator[str]:
+        """The names of the files that an address stands for: itself, those in the folder and below, or of a pattern (``*``,
+        ``[]``, ``**`` for any depth).
+
+        Folders are sorted by name, one after the other. A file that is named is taken; of the others those whose name, without
+        the folders, is `wanted`.
+
+        Raises:
+            UsageError: an address that pyarrow does not know, or that cannot be listed.
+        """
+        from pyarrow import fs
+
+        place = self.at(item)
+        start, pattern = place.path, None
+        if found := re.search(r"[*[]", place.path):
+            start, pattern = place.path[: found.start()].rpartition("/")[0], pattern_of(place.path)
+            recursive = "/" in place.path[len(start) + 1 :] or "**" in place.path
+        try:
+            info = place.filesystem.get_file_info(start or "/")
+            if info.type == fs.FileType.File:
+                yield item
+            elif info.type != fs.FileType.NotFound:
+                for path in below(place.filesystem, start or "/", recursive):
+                    if wanted(path.rpartition("/")[2]) and (pattern is None or pattern.fullmatch(path)):
+                        yield place.named(path)
+        except OSError as error:
+            raise UsageError(f"{short_repr(item)}: cannot be listed ({reason(error)}); check the address") from error
+
+
+def below(filesystem: FileSystem, folder: str, recursive: bool) -> Iterator[str]:
+    """The paths of the files of a folder, sorted; hidden ones and those of hidden folders are left out."""
+    from pyarrow import fs
+
+    entries: list[FileInfo] = filesystem.get_file_info(fs.FileSelector(folder))
+    for entry in sorted(entries, key=lambda entry: str(entry.base_name)):
+        if entry.base_name.startswith("."):
+            continue
+        if entry.type == fs.FileType.Directory:
+            if recursive:
+                yield from below(filesystem, entry.path, recursive)
+        else:
+            yield entry.path
+
+
+def pattern_of(path: str) -> re.Pattern[str]:
+    """A pattern as a shell knows it, ``**`` included, as a regular expression of whole paths."""
+    signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    pieces = re.split(r"(\*\*/|\*\*|\*|\[[^/\]]+\])", path)
+    return re.compile("".join(
+        signs.get(piece) or (f"[{piece[1:-1].replace('!', '^', 1)}]" if piece.startswith("[") else re.escape(piece))
+        for piece in pieces
+    ))  # fmt: skip
+
+
+def as_filesystem(given: FileSystem) -> FileSystem:
+    """A filesystem of pyarrow, also around one of fsspec."""
+    from pyarrow import fs
+
+    return given if isinstance(given, fs.FileSystem) else fs.PyFileSystem(fs.FSSpecHandler(given))
+
+
+def reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
