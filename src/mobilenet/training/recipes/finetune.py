@@ -22,7 +22,7 @@ from .recipe import BoxLoss, CrossEntropy, Form, Loss, NetworkSpec, PixelCrossEn
 STARTS: dict[Task, str] = {"classification": "imagenet", "detection": "coco", "segmentation": "voc-small"}
 """The published model that each task starts from, unless another is given."""
 
-SHOWN: dict[Task, tuple[int, int]] = {"classification": (8_000, 30), "detection": (12_000, 40), "segmentation": (6_000, 40)}
+SHOWN: dict[Task, tuple[int, int]] = {"classification": (8_000, 20), "detection": (12_000, 40), "segmentation": (6_000, 40)}
 """How many images a run shows the network: about this many, but at most so many epochs of few, and `MIN_EPOCHS` of many."""
 MIN_EPOCHS = 2
 DEFAULT_EPSILON = 1e-5
@@ -65,21 +65,22 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
         schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
         weight_decay=0.02,
         decayed="weights",
-        averaging=Averaging(decay=0.99, start=0.3),
+        averaging=Averaging(decay=0.99, start=0.4),
         precision="bf16-mixed",
         score_epochs=max(round(epochs / 5), 1),
         score_start=True,
     )
 
 
-LEARNING_RATES: dict[Task, float] = {"classification": 2e-4, "detection": 1e-4, "segmentation": 5e-4}
+LEARNING_RATES: dict[Task, float] = {"classification": 1e-4, "detection": 1e-4, "segmentation": 5e-4}
 
 
 def batch(task: Task, count: int) -> int:
-    """32 classified images, 16 with boxes or masks; fewer of few, so that an epoch has at least eight steps where it can."""
-    largest = 32 if task == "classification" else 16
+    """32 classified images, or all of fewer; 16 with boxes or masks, fewer of few, so that an epoch has some steps."""
+    if task == "classification":
+        return min(32, count)
     eighth: int = 2 ** int(math.log2(max(count / 8, 1)))
-    return min(largest, max(eighth, min(4, count)))
+    return min(16, max(eighth, min(4, count)))
 
 
 def network_spec(task: Task, source: str, start: ModelFile) -> NetworkSpec:
