@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def test_the_page_answers_files_as_bytes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, value in {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--master local[1] --conf spark.ui.enabled=false pyspark-shell")
     modelfile.write(toy(), "toy.safetensors")
     shutil.copytree(ROOT / "photos", "photos")
