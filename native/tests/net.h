@@ -176,7 +176,8 @@ struct NetI8 {
     for (int t = 0; t < threads; ++t) {
       const int scratch = buffer(Number::u8, 64, side, side, 0, kByte);
       p.add(t, 4, i8::PooledProductStep{.weights = head, .source = y, .scratch = scratch, .target = pooled,
-                                        .panels = panels(40, t), .mean = {(1 << 20) / (side * side), 20, 7, 7}});
+                                        .panels = panels(40, t),
+                                        .mean = {i8::Rounding::even, (1 << 20) / (side * side), 20, 7, 7}});
     }
     p.stage();
     p.add(0, 5, i8::ProductStep{.weights = linear, .window = one, .source = pooled, .target = real, .residual = -1,

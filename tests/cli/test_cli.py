@@ -401,15 +401,15 @@ def test_the_ledger_shows_the_plan():
     assert json.loads(run("cost", "mobilenet_v2", "--precision", "int8", "--json")[0])["memory"]["planned_bytes"] is None
 
 
-@pytest.mark.parametrize("number", [1, 2, 5, 20, 50, 100, 200])
+@pytest.mark.parametrize("number", [2, 5, 20, 50, 100, 200])
 def test_ctrl_c_while_modules_are_imported_is_no_traceback(number):
-    """The signal comes at the import of that number, counted from the start of the command."""
+    """The signal comes at the import of that number, counted from the start of the command; the first is what handles it."""
     code = (
-        "import builtins, sys; from mobilenet.__main__ import run\n"
+        "import builtins, os, sys; from mobilenet.__main__ import run\n"
         "plain, imports = builtins.__import__, []\n"
         "def interrupted(*arguments, **settings):\n"
         "    imports.append(1)\n"
-        f"    if len(imports) == {number}: raise KeyboardInterrupt\n"
+        f"    if len(imports) == {number}: os.kill(os.getpid(), {int(signal.SIGINT)})\n"
         "    return plain(*arguments, **settings)\n"
         "builtins.__import__ = interrupted\n"
         "sys.argv = ['mobilenet', 'cost', 'mobilenet_v2']\n"

@@ -43,7 +43,7 @@ template <class V, class Put>
 [[gnu::always_inline]] inline void blend(const ResizeCall& call, Put put) {
   const auto up = V::same(call.one - call.down), down = V::same(call.down);
   for (int c = 0; c < call.width; c += V::lanes) {
-    typename V::Floats above_left, below_left, above_right, below_right;
+    auto above_left = up, below_left = up, above_right = up, below_right = up;  // set at the first pixel
     for (int x = 0, first = -1, second = -1; x < call.pixels; ++x) {
       if (call.first[x] != first || call.second[x] != second) {  // many target pixels lie between the same two
         first = call.first[x], second = call.second[x];
