@@ -238,7 +238,7 @@ def test_voc_layout(voc_folder):
     predictor = Predictor(segmenter(), by_color)
     score = evaluate(predictor, voc_folder)
     assert score.to_json() == {
-        "task": "segmentation", "images": 2, "metrics": {"mIoU": 1.0, "pixel_accuracy": 1.0}, "failed": []
+        "task": "segmentation", "backend": "custom", "images": 2, "metrics": {"mIoU": 1.0, "pixel_accuracy": 1.0}, "failed": []
     }  # fmt: skip
     (voc_folder / "ImageSets" / "Segmentation" / "val.txt").unlink()
     assert evaluate(predictor, voc_folder).images == 3
