@@ -84,10 +84,11 @@ def test_whole_networks_in_onnx_runtime(name, batch):
 
 @pytest.mark.parametrize("name", ["v1", "ssdlite", "deeplab"])
 def test_whole_networks_in_openvino(name):
-    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("openvino")
+    from mobilenet.runtimes.openvino_runtime import core
+
     network, tensors, quantization, x, expected, _ = case(name)
-    core = openvino.Core()
-    compiled = core.compile_model(core.read_model(to_qdq(network, tensors, quantization).SerializeToString(), b""), "CPU")
+    compiled = core().compile_model(core().read_model(to_qdq(network, tensors, quantization).SerializeToString(), b""), "CPU")
     for value, wanted in zip(compiled(x).values(), expected.values(), strict=True):
         assert noise(value, wanted) < (0.001 if name == "v1" else 0.05), name
 
@@ -99,17 +100,18 @@ def noise(found, expected) -> float:
 
 def test_a_real_model(imagenet, shared):
     """Two computations in integers that round a few bytes otherwise are as far apart as each is from the floats: some 20 dB."""
-    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("openvino")
+    from mobilenet.runtimes.openvino_runtime import core
+
     photos = sorted((shared / "data" / "imagenet100").glob("*/*"))
     model = mobilenet.quantize(imagenet, photos[1::12]).model
     network, tensors, quantization = model.network, model.tensors, model.quantization
     images = np.concatenate([model.preprocessing.batch(open_image(path)) for path in photos[::9]])
     expected = mobilenet.load(model).runtime(images)["classifier"]
     graph = to_qdq(network, tensors, quantization, batch=None).SerializeToString()
-    core = openvino.Core()
     for found in (
         onnxruntime.InferenceSession(graph).run(None, {"input": images})[0],
-        next(iter(core.compile_model(core.read_model(graph, b""), "CPU")(images).values())),
+        next(iter(core().compile_model(core().read_model(graph, b""), "CPU")(images).values())),
     ):
         assert noise(found, expected) < 0.02
         assert (found.argmax(axis=1) == expected.argmax(axis=1)).sum() >= len(images) - 1

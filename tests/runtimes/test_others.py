@@ -50,6 +50,29 @@ def test_the_table_and_the_names_are_one():
     assert (*backends.OWN_BACKENDS, *others.OTHERS) == backends.BACKENDS
 
 
+SIGNALS = """
+import faulthandler, gc, os, signal, sys
+from mobilenet import load
+faulthandler.enable()  # it gives signals a stack of their own, as pytest does
+signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+runtimes = [load(sys.argv[1], backend=sys.argv[2]) for _ in range(2)]
+runtimes.pop(0)
+gc.collect()
+runtimes.append(load(sys.argv[1], backend=sys.argv[2]))
+while runtimes:
+    runtimes.pop(0)
+    gc.collect()
+    os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_signals_arrive_after_a_runtime_is_gone(backend, file):
+    """OpenVINO's cores put another stack under the signals; what is left behind must be one that exists."""
+    command = [sys.executable, "-c", SIGNALS, str(file), backend]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["handled"] * 2), done.stderr
+
+
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_the_outputs_are_the_references(backend, make):
     """Of the network's own size, of another, and of two images at once."""

@@ -124,8 +124,10 @@ def quantized_by_nncf(graph: Path, inputs: list[Floats]) -> Path:
     import nncf
     import openvino as ov
 
+    from ..runtimes.openvino_runtime import core
+
     path = graph.with_name("openvino.xml")
-    model = nncf.quantize(ov.Core().read_model(str(graph)), nncf.Dataset(inputs), subset_size=len(inputs))
+    model = nncf.quantize(core().read_model(str(graph)), nncf.Dataset(inputs), subset_size=len(inputs))
     ov.save_model(model, str(path), compress_to_fp16=False)
     return path
 
@@ -193,8 +195,9 @@ def load_openvino(path: str, threads: int, output: str) -> Run:
     """With its own choice of precision for what is left in floats."""
     import openvino as ov
 
-    core = ov.Core()
-    compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1})
+    from ..runtimes.openvino_runtime import core
+
+    compiled = core().compile_model(core().read_model(path), "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1})
     requests: list[Any] = []
 
     def run(images: Floats) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -43,13 +45,12 @@ class OpenVino:
 
     def requests(self, graph: bytes) -> tuple[ov.CompiledModel, list[ov.InferRequest]]:
         """The compiled graph, and its idle requests: each serves one caller at a time."""
-        core = ov.Core()
         settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32"}
         if self.device == "cpu":
             settings["NUM_STREAMS"] = self.num_callers
             if self.threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = self.threads * self.num_callers
-        return core.compile_model(core.read_model(graph, b""), self.device.upper(), settings), []
+        return core().compile_model(core().read_model(graph, b""), self.device.upper(), settings), []
 
     def __call__(self, images: Plain) -> dict[str, Floats]:
         """(N, 3, H, W) float32 -> each output by name."""
@@ -73,8 +74,23 @@ class OpenVino:
         return OpenVino, (self.network, self.tensors, self.threads, self.device, self.num_callers)
 
 
+def core() -> ov.Core:
+    """OpenVINO's core: one for the whole process, never freed.
+
+    Where the processor has AMX, a core replaces the signal stack of its thread and restores the old one when it is
+    freed. Two cores freed in the order they were made leave a stack that is gone; the next signal (Ctrl-C, the end of a
+    child) then ends the process.
+    """
+    return core_of(os.getpid())  # the threads of a core do not cross a fork
+
+
+@functools.cache
+def core_of(process: int) -> ov.Core:
+    return ov.Core()
+
+
 def check_device(device: str) -> None:
-    known = [*ov.Core().available_devices, "AUTO"]
+    known = [*core().available_devices, "AUTO"]
     if device.upper() not in known:
         names = ", ".join(name.lower() for name in known)
         raise UsageError(f"device {device!r}: OpenVINO sees {names} here; choose one of them, or leave the device out")
