@@ -59,7 +59,8 @@ def folders(tmp_path_factory) -> Path:
 def test_every_task_writes_a_complete_run(made, tmp_path):
     recipe = made()
     model = train(recipe, tmp_path)
-    names = {"model.safetensors", "recipe.json", "log.jsonl", "checkpoint.pt", "tensorboard", "curves.png", "samples.png"}
+    names = {"model.safetensors", "last.safetensors", "recipe.json", "log.jsonl", "scores.csv", "checkpoint.pt", "tensorboard"}
+    names |= {"curves.png", "samples.png"}
     names |= {"confusion.png"} if recipe.task == "classification" else set()
     assert {path.name for path in tmp_path.iterdir()} == names
     assert any((tmp_path / "tensorboard").iterdir())

@@ -33,6 +33,15 @@ def recipe_names() -> list[str]:
 @click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint; start anew if there is none.")
 @click.option("--model", help="finetune: the model to start from; default imagenet, coco or voc-small, as the labels are.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="finetune: as many epochs as fit into this time.")
+@click.option(
+    "--log",
+    "loggers",
+    metavar="NAME",
+    multiple=True,
+    default=("tensorboard", "csv"),
+    show_default=True,
+    help="What follows the run besides log.jsonl: tensorboard, csv, or your own as file.py:name; again for more.",
+)
 @click.option("--smoke", is_flag=True, help="Shrink the recipe to seconds: a few small images, one epoch.")
 @set_option("recipe", "lr=0.05 or schedule.power=1", parse_pairs)
 def train(
@@ -43,6 +52,7 @@ def train(
     resume: bool,
     model: str | None,
     minutes: float | None,
+    loggers: tuple[str, ...],
     smoke: bool,
     settings: dict[str, str],
 ) -> None:
@@ -66,13 +76,13 @@ def train(
             if value is not None:
                 raise UsageError(f"{option} {value}: only the recipe {FINETUNE} takes it; set network.start or epochs by --set")
         chosen = find(recipe)
-        run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume, layout=layout)
+        run(with_settings(shrunk(chosen) if smoke else chosen, settings), data, out, resume, layout=layout, loggers=loggers)
         return
     if data is None:
         raise UsageError(f"--data: the recipe {FINETUNE} needs labeled images; give --data DIR")
     begun = begun_recipe(out) if resume else None
     chosen = begun or finetune_recipe(data, layout, model, minutes, settings)
-    run(shrunk(chosen) if smoke and begun is None else chosen, data, out, resume, layout=layout)
+    run(shrunk(chosen) if smoke and begun is None else chosen, data, out, resume, layout=layout, loggers=loggers)
 
 
 train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join([FINETUNE, *recipe_names()])}."

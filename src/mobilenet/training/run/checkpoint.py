@@ -19,13 +19,20 @@ from ...files import WriteError, write_atomically
 from ..optim.ema import AverageState
 
 FILE = "checkpoint.pt"
+WRITTEN = (FILE, "model.safetensors", "last.safetensors", "recipe.json", "log.jsonl", "scores.csv")
+"""Files of a run whose writing a kill can interrupt."""
 MAGIC = b"mobilenet checkpoint 1\n"
 
 
-class State(TypedDict):
+class _Later(TypedDict, total=False):
+    best: dict[str, Any] | None
+
+
+class State(_Later):
     """What a run continues from.
 
     Attributes:
+        best: `best.Best` by its fields, None before the first score; absent in older checkpoints.
         step, scored: see `loop.Run`.
         net, optimizer, average: state dicts, those of torch and of `ema.WeightAverage`.
         window: names, sums and number of steps of the losses since the last line of the log.
@@ -78,5 +85,5 @@ def exists(folder: Path) -> bool:
 def remove_partial_files(folder: Path) -> None:
     """Removes the temporary files of writes that a kill interrupted."""
     for path in folder.glob(".*.*"):
-        if path.name.startswith((f".{FILE}.", ".model.safetensors.", ".recipe.json.", ".log.jsonl.")):
+        if path.name.startswith(tuple(f".{name}." for name in WRITTEN)):
             path.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ from ...files import write_atomically
 from ..recipes.recipe import Recipe
 from . import checkpoint
 
-MODEL, RECIPE = "model.safetensors", "recipe.json"
+MODEL, LAST, RECIPE = "model.safetensors", "last.safetensors", "recipe.json"
+"""The model of the best score, the model of the last, and the recipe."""
 
 
 def load_state(out: Path, recipe: Recipe, resume: bool) -> checkpoint.State | None:
@@ -24,7 +25,12 @@ def load_state(out: Path, recipe: Recipe, resume: bool) -> checkpoint.State | No
             check_same_recipe(out / RECIPE, begun, recipe)
         elif has_checkpoint or (out / MODEL).exists():
             raise UsageError(f"--out {out}: holds a run already; give --resume to continue it, or another folder")
-    return checkpoint.load(out) if resume and has_checkpoint else None
+    if not resume or not has_checkpoint:
+        return None
+    state = checkpoint.load(out)
+    if not (out / MODEL).exists():
+        state["best"] = None  # removed: the next score makes another
+    return state
 
 
 def begin(out: Path, recipe: Recipe) -> None:

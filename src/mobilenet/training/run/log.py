@@ -1,4 +1,4 @@
-"""What a run reports while it trains: a progress line, ``log.jsonl`` and TensorBoard's files.
+"""What a run reports while it trains: a progress line and ``log.jsonl``. All else that follows a run: `loggers`.
 
 A line of the log is a step (``{"step", "epoch", "lr", "loss", "parts", "images_per_second", "data_share"}``; losses are means
 since the previous line) or a score (``{"step", "epoch", "metrics", "images", "failed", "seconds"}``).
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO, TypedDict, cast
 
@@ -53,9 +52,6 @@ class RunLog:
         self.path = folder / LOG
         lines = [line for line in read(self.path) if line["step"] <= (scored if "metrics" in line else step)]
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
         self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115, closed by __exit__
 
     def __enter__(self) -> RunLog:
@@ -64,24 +60,12 @@ class RunLog:
     def __exit__(self, *_: object) -> None:
         if self.file is not None:
             self.file.close()
-            self.board.close()
 
     def write(self, line: Line) -> None:
         if self.file is None:
             return
         self.file.write(json.dumps(line) + "\n")
         self.file.flush()
-        for name, value in flat(line).items():
-            if isinstance(value, (int, float)) and name not in ("step", "epoch"):
-                self.board.add_scalar(name, value, line["step"])
-
-
-def flat(line: Mapping[str, object]) -> dict[str, object]:
-    """``{"parts": {"box": 1}}`` as ``{"parts/box": 1}``."""
-    values: dict[str, object] = {}
-    for key, value in line.items():
-        values |= {f"{key}/{name}": item for name, item in value.items()} if isinstance(value, Mapping) else {key: value}
-    return values
 
 
 def read(path: Path) -> list[Line]:

@@ -10,12 +10,11 @@ as one that was not interrupted.
 from __future__ import annotations
 
 import hashlib
-import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -25,22 +24,26 @@ from ... import modelfile, nn
 from ...errors import UsageError
 from ...files import WriteError
 from ...modelfile import ModelFile, ModelFileError
-from ..input import Batch, Dataset, ImagesLost, Loader, LoaderSettings
-from ..objectives import Objective, objective_of
+from ..input import Batch, ImagesLost, Loader, LoaderSettings
+from ..objectives import objective_of
 from ..optim import optimizer
 from ..optim.ema import WeightAverage
 from ..optim.schedule import factor
 from ..recipes.recipe import Recipe
-from ..teacher import TeacherNetwork, load_teacher
-from . import checkpoint, folder, report
+from ..teacher import load_teacher
+from . import checkpoint, folder, loggers as followers
 from .allocator import keep_freed_memory
+from .best import METRICS, Best
 from .checkpoint import TrainingError
 from .data import data_lines, held_out, open_splits, work_line
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
 from .heads import set_initial_weights
 from .integers import learning_integers, scored_net
 from .log import Line, Progress, RunLog, score_line
-from .monitor import LossWindow, StepLosses, Throughput
+from .loggers import Begun, Loggers, MakeLogger, Scored
+from .monitor import StepLosses, Throughput
+from .report import RunImages
+from .run import Run
 from .scoring import Evaluation, evaluate_network
 
 LOG_STEPS = 20
@@ -53,22 +56,26 @@ def train(
     resume: bool = False,
     accelerator: str = "auto",
     layout: str | None = None,
+    loggers: Sequence[str | MakeLogger] = followers.DEFAULT,
 ) -> Path:
     """Trains by `recipe` on `data` (None for generated shapes) and writes everything to the folder `out`.
 
-    The folder gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt``, TensorBoard's files, images, and at the end the model
-    file, whose path is returned. `resume` continues from the folder's checkpoint, or starts if there is none yet. `layout`
-    names that of the data, if it can be read in several ways.
+    The folder gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt``, and from the first score on two model files, of the best
+    score and of the last, images, and what the `loggers` write, see `loggers.find`. The path of the best model file is
+    returned. `resume` continues from the folder's checkpoint, or starts if there is none yet. `layout` names that of the data,
+    if it can be read in several ways.
 
     Raises UsageError for what the user can put right, and TrainingError if the run cannot continue: a loss that is not finite,
     a full disk, data that disappeared, Ctrl-C or SIGTERM. The last good checkpoint is then in `out`.
     """
     keep_freed_memory()
+    makers = {each if isinstance(each, str) else each.__name__: each for each in loggers}
+    made = {name: followers.find(each) if isinstance(each, str) else each for name, each in makers.items()}
     fabric = launch(recipe.precision, accelerator)
     try:
         with Interruptions() as interruptions:
             run = prepare(fabric, interruptions, recipe, (data, layout), Path(out), resume)
-            with run.log:
+            with run.log, following(run, made):
                 while run.step < run.steps:
                     if run.score_is_due:  # before the epoch: the run may continue from a checkpoint whose epoch was not scored
                         evaluate_and_save(run)
@@ -82,89 +89,6 @@ def train(
         raise TrainingError(f"training stopped: {last_line(error)}; {remedy}") from error
     finally:
         close(fabric)
-
-
-@dataclass
-class Run:
-    """What lives from the first step of a run to its model file.
-
-    Attributes:
-        model, stepper: `net` and `optimizer` as Lightning Fabric wraps them: precision, gradients averaged over processes.
-        epoch_steps, steps: of an epoch and of the whole run.
-        step: number of steps done.
-        scored: number of steps done when the network was last scored; -1 if not even the initial weights are.
-        losses: since the last line of the log.
-        scored_net: what was scored last: the result, in integers if the recipe says so.
-    """
-
-    fabric: Fabric
-    interruptions: Interruptions
-    progress: Progress
-    recipe: Recipe
-    out: Path
-    training: Dataset
-    validation: Dataset
-    objective: Objective[Any]
-    net: nn.TorchNetwork
-    optimizer: torch.optim.Optimizer
-    average: WeightAverage[nn.TorchNetwork] | None
-    teacher: TeacherNetwork | None
-    model: Any
-    stepper: Any
-    step: int = 0
-    scored: int = 0
-    losses: LossWindow = field(default_factory=LossWindow)
-    log: RunLog = field(init=False)
-    scored_net: nn.TorchNetwork = field(init=False)
-
-    @property
-    def epoch_steps(self) -> int:
-        return len(self.training) // self.recipe.batch
-
-    @property
-    def steps(self) -> int:
-        return self.epoch_steps * self.recipe.epochs
-
-    @property
-    def score_is_due(self) -> bool:
-        return self.step > self.scored and self.step % (self.epoch_steps * self.recipe.score_epochs) == 0
-
-    @property
-    def result_net(self) -> nn.TorchNetwork:
-        """The network that is scored and written to the model file, before it becomes integers."""
-        return self.net if self.average is None else self.average.net
-
-    def restore(self, state: checkpoint.State) -> None:
-        """Continues from a checkpoint's state."""
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            assert state["average"] is not None  # the recipe is the same
-            self.average.load_state_dict(state["average"])
-        self.step, self.scored, self.losses = state["step"], state["scored"], LossWindow(*state["window"])
-        self.training.failed.update(state["failed"])
-
-    def save(self) -> None:
-        """Writes a checkpoint, on the first process."""
-        if self.fabric.is_global_zero:
-            state: checkpoint.State = {
-                "step": self.step,
-                "scored": self.scored,
-                "net": self.net.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "average": None if self.average is None else self.average.state_dict(),
-                "window": (self.losses.names, self.losses.sums, self.losses.steps),
-                "failed": dict(self.training.failed),
-            }
-            checkpoint.save(self.out, state)
-
-    def interrupted(self) -> TrainingError:
-        by = self.interruptions.signal or "another process"
-        text = f"stopped by {by} after step {self.step} of {self.steps}; continue with --resume --out {self.out}"
-        error = TrainingError(text)
-        if self.interruptions.signal:
-            error.status = 128 + signal.Signals[self.interruptions.signal]  # as a shell shows it
-        return error
 
 
 def prepare(
@@ -278,7 +202,7 @@ def train_epoch(run: Run) -> None:
                 "images_per_second": images_per_second,
                 "data_share": data_share,
             }
-            run.log.write(line)
+            run.write(line)
             run.progress.show(run.step, run.step / run.epoch_steps, recipe.epochs, line)
         if stop or epoch_ends or run.step % recipe.checkpoint_steps == 0:
             stop = run.losses.drain(run.fabric) or stop
@@ -330,39 +254,56 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def evaluate_and_save(run: Run) -> Evaluation:
-    """Scores the network; logs the score and writes a checkpoint if this step was not scored before."""
+    """Scores the network and keeps it: its model files, the score in the log, a checkpoint. Then tells the loggers."""
     start = time.perf_counter()
     run.scored_net = scored_net(run.fabric, run.result_net, run.training, run.recipe)
     stopped = lambda: run.interruptions.signal is not None  # noqa: E731
     evaluation = evaluate_network(run.fabric, run.scored_net, run.objective, run.validation, run.recipe.workers, stopped)
     if evaluation is None:
         raise run.interrupted()
-    if run.step > run.scored:
-        line: Line = {
-            "step": run.step,
-            "epoch": run.step / run.epoch_steps,
-            "metrics": evaluation.metrics,
-            "images": evaluation.images,
-            "failed": evaluation.failed,
-            "seconds": round(time.perf_counter() - start, 2),
-        }
-        run.log.write(line)
+    line: Line = {
+        "step": run.step,
+        "epoch": run.step / run.epoch_steps,
+        "metrics": evaluation.metrics,
+        "images": evaluation.images,
+        "failed": evaluation.failed,
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+    is_new = run.step > run.scored
+    if is_new:
+        run.best = Best.after(run.best, run.step, evaluation.metrics[METRICS[run.recipe.task]])
+    is_best = run.best is None or run.best.step == run.step
+    model = trained_model(run, evaluation) if run.fabric.is_global_zero else None
+    if model is not None:
+        modelfile.write(model, run.out / folder.LAST)
+        if is_best:
+            modelfile.write(model, run.out / folder.MODEL)
+    if is_new:  # after the model files: a run that is killed in between scores again, and writes the same
+        run.write(line)
         run.progress.print(score_line(line, run.recipe.epochs))
         run.scored = run.step
         run.save()
+    if run.loggers is not None and model is not None:
+        is_last = run.step == run.steps
+        run.loggers.scored(Scored(run.out, line, model, is_best, is_last, run.validation, evaluation))
+    run.fabric.barrier()
     return evaluation
 
 
+def following(run: Run, makers: Mapping[str, MakeLogger]) -> AbstractContextManager[object]:
+    """The run's loggers, on the first process: the user's, then the images of every run."""
+    if not run.fabric.is_global_zero:
+        return nullcontext()
+    begun = Begun(run.out, run.recipe, run.step, run.steps, run.training.labels)
+    run.loggers = Loggers({**makers, "images": RunImages}, begun, run.progress.print)
+    return run.loggers
+
+
 def finish(run: Run, evaluation: Evaluation) -> Path:
-    """Writes the model file and the images that report the run; the model file's path."""
+    """Names the result; the model file's path."""
     path = run.out / folder.MODEL
-    if run.fabric.is_global_zero:
-        model_file = trained_model(run, evaluation)
-        modelfile.write(model_file, path)
-        report.draw_run(run.out, model_file, run.validation, evaluation)
-        line: Line = {"epoch": run.recipe.epochs, "metrics": evaluation.metrics}
-        run.progress.print(f"{path}: {score_line(line, run.recipe.epochs)}")
-    run.fabric.barrier()
+    line: Line = {"epoch": run.recipe.epochs, "metrics": evaluation.metrics}
+    run.progress.print(f"{path}: {score_line(line, run.recipe.epochs)}")
     return path
 
 
@@ -380,6 +321,7 @@ def trained_model(run: Run, evaluation: Evaluation) -> ModelFile:
             "images": len(run.training),
             "failed": len(run.training.failed),
             "steps": run.steps,
+            "step": run.step,
             "scored": evaluation.images,
             **({} if (division := held_out(run.validation)) is None else {"held_out": division}),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,36 @@ from ...nn import executor
 from ...predict.predictor import Predictor
 from ...runtimes.backends import choose
 from ..input import CorruptImage, Dataset
-from .log import LOG, read
+from .log import LOG, Line, read
+from .loggers import Begun, Scored
 from .scoring import Evaluation
 
 CURVES, CONFUSION, SAMPLES = "curves.png", "confusion.png", "samples.png"
 NUM_SAMPLES, COLUMNS, SIDE = 16, 4, 256
+MAX_SHARE = 0.05  # of a run's time for drawing between its first and its last score
 MAX_NAMED = 40  # classes; with more, the axes of the confusion matrix would be unreadable
 MAX_COUNTED = 20  # classes; with more, the numbers in its cells would be
+
+
+class RunImages:
+    """Draws the images after the first score and the last, and after others if that takes little of the run's time."""
+
+    def __init__(self, begun: Begun) -> None:
+        self.next = 0.0
+
+    def log(self, line: Line) -> None:
+        pass
+
+    def scored(self, score: Scored) -> None:
+        start = time.monotonic()
+        if start < self.next and not score.is_last:
+            return
+        draw_run(score.out, score.model, score.validation, score.evaluation)
+        end = time.monotonic()
+        self.next = end + (end - start) / MAX_SHARE
+
+    def close(self) -> None:
+        pass
 
 
 def draw_run(out: Path, model: ModelFile, validation: Dataset, evaluation: Evaluation) -> None:
