@@ -27,7 +27,7 @@ from ..quantizing.quantize import NUM_IMAGES, quantize, read, spread
 from ..values import replace
 from . import history
 from .integer_peers import engine, files, load, unavailable
-from .measure import growth, interleaved
+from .measure import Times, growth, interleaved
 from .peers import Run
 
 if TYPE_CHECKING:
@@ -38,14 +38,11 @@ NUM_HELD_OUT = 32
 
 
 @dataclass(frozen=True)
-class IntegerTime:
-    """One runtime on one file; the contract of ``mobilenet bench --precision int8 --json``.
+class IntegerTime(Times):
+    """A runtime's row for one file; the contract of ``mobilenet bench --precision int8 --json``.
 
     Attributes:
         file: what it runs: "model file", "QDQ", "QDQ, additions rounded", "its own quantization" or a published file's name.
-        resolution: height and width in pixels.
-        median_ms, min_ms, p90_ms: milliseconds for one image.
-        peak_rss_delta_bytes: how far the process grew while it ran images, after loading; None if the system does not say.
         planned_bytes: of activations, as the engine plans them; None for others, which do not say.
         max_abs_error: of the class scores, against the float model; None if the file has other classes or answers with classes.
         agreement: share of the float model's answers that are the same: of images for a classifier, of pixels or default boxes
@@ -53,15 +50,7 @@ class IntegerTime:
         images: number of images that were compared; they did not calibrate. 0 if there were none: then it was noise.
     """
 
-    engine: str
     file: str
-    precision: str
-    threads: int
-    resolution: list[int]
-    median_ms: float
-    min_ms: float
-    p90_ms: float
-    peak_rss_delta_bytes: int | None
     planned_bytes: int | None
     max_abs_error: float | None
     agreement: float | None

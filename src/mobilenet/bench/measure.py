@@ -43,14 +43,13 @@ class BenchError(MobilenetError):
 
 
 @dataclass(frozen=True)
-class EngineTime:
-    """One runtime's row; the contract of ``mobilenet bench --json``.
+class Times:
+    """What every row says of a runtime.
 
     Attributes:
         resolution: height and width in pixels.
         median_ms, min_ms, p90_ms: milliseconds for one image.
         peak_rss_delta_bytes: how far the process grew while it ran images, after loading; None if the system does not say.
-        max_abs_error: of the first output, against the numpy reference.
     """
 
     engine: str
@@ -61,6 +60,16 @@ class EngineTime:
     min_ms: float
     p90_ms: float
     peak_rss_delta_bytes: int | None
+
+
+@dataclass(frozen=True)
+class EngineTime(Times):
+    """A runtime's row; the contract of ``mobilenet bench --json``.
+
+    Attributes:
+        max_abs_error: of the first output, against the numpy reference.
+    """
+
     max_abs_error: float
 
 
