@@ -31,13 +31,11 @@ def fold(network: Network, tensors: Mapping[str, Floats]) -> dict[str, Folded]:
     for layer in network.layers:
         name = layer.name
         match layer:
-            case Linear():
-                folded[name] = Folded(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
-            case Conv(epsilon=None):
-                folded[name] = Folded(tensors[f"{name}.conv.weight"], tensors[f"{name}.conv.bias"])
+            case Linear() | Conv(epsilon=None):
+                folded[name] = Folded(tensors[f"{layer.prefix}.weight"], tensors[f"{layer.prefix}.bias"])
             case Conv(epsilon=float(epsilon)):
                 gamma, beta, mean, var = (tensors[f"{name}.norm.{part}"].astype(np.float64) for part in NORM)
                 scale = gamma / np.sqrt(var + epsilon)
-                weight = (tensors[f"{name}.conv.weight"] * scale[:, None, None, None]).astype(np.float32)
+                weight = (tensors[f"{layer.prefix}.weight"] * scale[:, None, None, None]).astype(np.float32)
                 folded[name] = Folded(weight, (beta - mean * scale).astype(np.float32))
     return folded

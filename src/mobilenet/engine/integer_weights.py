@@ -37,7 +37,7 @@ def pack_published(
     """Of a published TensorFlow model: weights less their zero points, biases with the inputs' zero points folded in."""
     packed, slab = dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network, integers).items():
-        stem = name if isinstance(layer, Linear) else f"{name}.conv"
+        stem = layer.prefix
         weight = tensors[f"{stem}.weight"].astype(np.int16) - np.int16(quantization.zero_points[f"{stem}.weight"])
         taps = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
         source, result = integers.activations[layer.inputs[0]], integers.activations[name]
@@ -63,7 +63,7 @@ def pack_grid(
     """Of a network of our own."""
     packed, slab = dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network, integers).items():
-        stem = name if isinstance(layer, Linear) else f"{name}.conv"
+        stem = layer.prefix
         weight, bias = tensors[f"{stem}.weight"], tensors[f"{stem}.bias"]
         if name in integers.real:
             scale = quantization.scales[f"{stem}.weight"]

@@ -159,8 +159,7 @@ def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str,
     """The weights of every layer as the kernels of `isa` read them; the core folds batch normalization in."""
     arrays, packed, slab = plain(tensors), dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network).items():
-        owner = name if isinstance(layer, Linear) else f"{name}.conv"
-        weight, after = arrays[f"{owner}.weight"], after_products(layer, arrays)
+        weight, after = arrays[f"{layer.prefix}.weight"], after_products(layer, arrays)
         if isinstance(unit, StemUnit):
             packed[name] = _core.StemWeights(weight, after)
         elif isinstance(layer, Conv) and layer.depthwise:
@@ -172,10 +171,8 @@ def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str,
 
 def after_products(layer: Conv | Linear, arrays: Mapping[str, Plain]) -> Plain | _core.BatchNorm:
     """The bias of a layer, or its batch normalization."""
-    if isinstance(layer, Linear):
-        return arrays[f"{layer.name}.bias"]
-    if layer.epsilon is None:
-        return arrays[f"{layer.name}.conv.bias"]
+    if isinstance(layer, Linear) or layer.epsilon is None:
+        return arrays[f"{layer.prefix}.bias"]
     gamma, beta, mean, variance = (arrays[f"{layer.name}.norm.{part}"] for part in NORM)
     return _core.BatchNorm(gamma, beta, mean, variance, layer.epsilon)
 

@@ -79,6 +79,11 @@ class Conv(Operation):
     activation: Activation = "relu6"
 
     @property
+    def prefix(self) -> str:
+        """How the names of its weight and bias start."""
+        return f"{self.name}.conv"
+
+    @property
     def depthwise(self) -> bool:
         return self.groups == self.in_channels == self.out_channels and self.groups > 1
 
@@ -87,9 +92,9 @@ class Conv(Operation):
         return Shape(self.out_channels, strided(x.height, self.stride), strided(x.width, self.stride))
 
     def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield f"{self.name}.conv.weight", (self.out_channels, self.in_channels // self.groups, self.kernel, self.kernel)
+        yield f"{self.prefix}.weight", (self.out_channels, self.in_channels // self.groups, self.kernel, self.kernel)
         if self.epsilon is None:
-            yield f"{self.name}.conv.bias", (self.out_channels,)
+            yield f"{self.prefix}.bias", (self.out_channels,)
         else:
             yield f"{self.name}.norm.weight", (self.out_channels,)
             yield f"{self.name}.norm.bias", (self.out_channels,)
@@ -125,12 +130,17 @@ class Linear(Operation):
     in_channels: int
     out_channels: int
 
+    @property
+    def prefix(self) -> str:
+        """How the names of its weight and bias start."""
+        return self.name
+
     def output(self, shapes: list[Shape]) -> Shape:
         return Shape(self.out_channels, 1, 1)
 
     def parameters(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield f"{self.name}.weight", (self.out_channels, self.in_channels)
-        yield f"{self.name}.bias", (self.out_channels,)
+        yield f"{self.prefix}.weight", (self.out_channels, self.in_channels)
+        yield f"{self.prefix}.bias", (self.out_channels,)
 
     def madds(self, shapes: list[Shape]) -> int:
         return self.in_channels * self.out_channels

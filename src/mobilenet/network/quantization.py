@@ -227,11 +227,7 @@ def activation_limits(activation: Activation, result: Affine, limits: tuple[int,
 
 def weighted(network: Network) -> Iterator[tuple[Conv | Linear, str]]:
     """Every layer with weights, and the stem of its tensors' names: ``{stem}.weight`` and ``{stem}.bias``."""
-    for layer in network.layers:
-        if isinstance(layer, Conv):
-            yield layer, f"{layer.name}.conv"
-        elif isinstance(layer, Linear):
-            yield layer, layer.name
+    yield from ((layer, layer.prefix) for layer in network.layers if isinstance(layer, Conv | Linear))
 
 
 def accumulator_bound(weight: Numbers, zero_point: int, bias: Numbers) -> int:
