@@ -125,33 +125,33 @@ def choose(
     refuse_device(f"the backend {backend}", device)
     if backend == "dequantized":
         model, backend = model.dequantized(), "native"
+    if backend == "native" and built():
+        warn_of_more_threads_than_cores(threads)
+        threads = default_threads(num_images) if threads is None else threads
+    else:
+        refuse_settings("the numpy reference", threads, memory_budget)
     if backend == "native":
-        if built():
-            warn_of_more_threads_than_cores(threads)
-            threads = default_threads(num_images) if threads is None else threads
-            return native(model.network, model.tensors, threads, memory_budget, model.quantization)
-        warn_of_the_reference()
-    refuse_settings("the numpy reference", threads, memory_budget)
-    if model.quantization is not None:
-        return integer_reference(model)
-    from ..engine.reference import Reference
-
-    return Reference(model.network, model.tensors)
+        return native(model.network, model.tensors, threads or 1, memory_budget, model.quantization)
+    return reference(model.network, model.tensors, model.quantization)
 
 
-def integer_reference(model: ModelFile) -> Runtime:
-    """The numpy reference of a quantized model: of our own, or of a published TensorFlow model."""
+def reference(
+    network: Network, tensors: Mapping[str, Array], quantization: GridQuantization | Quantization | None = None
+) -> Runtime:
+    """The numpy reference: of floats, of integers of our own, or of those of a published TensorFlow model."""
+    if quantization is None:
+        from ..engine.reference import Reference
+
+        return Reference(network, tensors)
     from ..network.quantization import Quantization
 
-    quantization = model.quantization
     if isinstance(quantization, Quantization):
         from ..engine.reference_int8 import Int8Reference
 
-        return Int8Reference(model.network, model.tensors, quantization)
+        return Int8Reference(network, tensors, quantization)
     from ..engine.reference_grid import GridReference
 
-    assert quantization is not None
-    return GridReference(model.network, model.tensors, quantization)
+    return GridReference(network, tensors, quantization)
 
 
 def native(
@@ -163,13 +163,11 @@ def native(
 ) -> Runtime:
     """The native engine (see `engine.native.Native`), in integers if there is a `quantization`.
 
-    The reference of float32 tensors, with a warning, if it is not built.
+    If it is not built, the numpy reference, with a warning.
     """
     if not built():
-        from ..engine.reference import Reference
-
         warn_of_the_reference()
-        return Reference(network, tensors)
+        return reference(network, tensors, quantization)
     from ..engine.native import Native
 
     return Native(network, tensors, threads, memory_budget, quantization)
@@ -190,9 +188,7 @@ def in_floats(
     """
     match backend:
         case "reference":
-            from ..engine.reference import Reference
-
-            return Reference(network, tensors)
+            return reference(network, tensors)
         case "native" | "dequantized":
             return native(network, tensors, threads or 1)
         case _:
