@@ -21,16 +21,18 @@ class ConvNorm(nn.Module):
 
     def __init__(self, layer: Conv, padding: Padding, norm_momentum: float) -> None:
         super().__init__()
-        reach = (layer.kernel - 1) * layer.dilation
         # TensorFlow's SAME padding depends on the image's size only if there is a stride; otherwise both styles pad alike.
         self.padding_style: Padding = padding if layer.stride > 1 else "pytorch"
+        zeros = 0  # that the convolution adds itself; PyTorch's style has as many for every size
+        if self.padding_style == "pytorch":
+            zeros, _ = padding_amounts(1, layer.kernel, layer.stride, layer.dilation, "pytorch")
         depthwise = 1 < layer.groups == layer.in_channels == layer.out_channels
         self.conv = (DepthwiseConv2d if depthwise else nn.Conv2d)(
             layer.in_channels,
             layer.out_channels,
             layer.kernel,
             layer.stride,
-            padding=reach // 2 if self.padding_style == "pytorch" else 0,
+            padding=zeros,
             dilation=layer.dilation,
             groups=layer.groups,
             bias=layer.epsilon is None,
