@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .predictor import backend_option, device_option, load_predictor
 from .shell import command, json_option, layout_option, model_option, progress, say, tell, threads_option
+from .tables import class_table
+
+if TYPE_CHECKING:
+    from ..predict.evaluate import Evaluation
 
 
 @command
@@ -19,9 +25,25 @@ from .shell import command, json_option, layout_option, model_option, progress, 
 @backend_option
 @device_option
 @threads_option
+@click.option("--per-class", is_flag=True, help="Figures of each class, and what is confused most, with --json as well.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, file_okay=False), help="Folder for a page: classes, curves, worst mistakes."
+)
+@click.option(
+    "--answers", type=click.Path(path_type=Path, dir_okay=False), help="File for every image's answer and truth, as JSON lines."
+)
 @json_option
 def evaluate(
-    model: str, data: Path, layout: str | None, backend: str, device: str | None, threads: int | None, as_json: bool
+    model: str,
+    data: Path,
+    layout: str | None,
+    backend: str,
+    device: str | None,
+    threads: int | None,
+    per_class: bool,
+    report: Path | None,
+    answers: Path | None,
+    as_json: bool,
 ) -> None:
     """Score a model on labeled images.
 
@@ -31,19 +53,52 @@ def evaluate(
 
     Of data in parts, the validation part is scored, else the test part. Of data that a training divided, the part that its
     model has not seen.
+
+    --report writes index.html, a page without any outside file, and report.json, the same figures for programs.
     """
     predictor = load_predictor(model, backend, threads, device=device)
     from ..predict.evaluate import evaluate as score  # imports numpy, whose threads are limited now
 
-    result = score(predictor, data, lambda items: progress(items, "evaluating"), layout)
+    if report is not None:
+        from ..pages.report import check_folder
+
+        check_folder(report)
+    details = per_class or report is not None
+    result = score(predictor, data, lambda items: progress(items, "evaluating"), layout, details, answers)
     for line in result.notes:
         say(f"mobilenet: {line}")
     if as_json:
-        click.echo(json.dumps(result.to_json(), indent=2))
+        content = result if per_class else replace(result, analysis=None)
+        click.echo(json.dumps(content.to_json(), indent=2))
     else:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if value is not None)
         tell(f"{result.images} images: {metrics}")
+        if per_class and result.analysis is not None:
+            click.echo(class_table(result.analysis))
+    if report is not None:
+        say(f"{write_page(report, result, model, data)}: the report")
     for reason in result.failed:
         say(f"mobilenet: {reason}")
     if result.failed:
         sys.exit(1)
+
+
+def write_page(folder: Path, result: Evaluation, model: str, data: Path) -> Path:
+    """Writes the report of an evaluation with details; the page's path."""
+    from ..pages.report import Scored, write_report
+
+    assert result.analysis is not None
+    assert result.records is not None
+    scored = Scored(
+        result.records,
+        result.analysis,
+        result.metrics,
+        result.images,
+        result.failed,
+        result.notes,
+        result.worst,
+        result.samples,
+    )
+    subtitle = f"{result.images:,} images of {data} for {result.task}, answered by {result.backend}"
+    footer = f"mobilenet evaluate --model {model} --data {data} --report {folder}"
+    return write_report(folder, scored, model, subtitle, footer=footer)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import printable
 
 if TYPE_CHECKING:
+    from ..analysis.analysis import Analysis
     from ..bench.integers import IntegerTime
     from ..bench.measure import EngineTime
     from ..bench.roofline import LayerTime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..zoo.published import Published
 
 MAX_CLASSES = 100  # that a table lists
+MAX_CONFUSED = 10  # pairs of classes
 
 
 MIN_COLUMN = 12
@@ -158,6 +160,27 @@ def models_table(models: Sequence[tuple[Published, bool]]) -> str:
         for m, cached in models
     ]
     return table(rows, ("name", "task", "published", "license", "here", "from"), ("left",) * 6)
+
+
+def class_table(analysis: Analysis) -> str:
+    """The figures of each class that occurs, the weakest first, and the pairs that are confused most."""
+    detection, shown = analysis.task == "detection", analysis.occurring()
+    names = ("class", analysis.unit, "precision", "recall", "F1", analysis.quality, *(("AP50",) if detection else ()))
+    rows = list[tuple[str, ...]]()
+    for each in shown[:MAX_CLASSES]:
+        values = (each.precision, each.recall, each.f1, each.quality, *((each.quality50,) if detection else ()))
+        rows.append((each.label, f"{each.total:,}", *map(fraction, values)))
+    lines = [table(rows, names, ("left", *("right",) * (len(names) - 1)))]
+    if len(shown) > MAX_CLASSES:
+        lines.append(f"and {len(shown) - MAX_CLASSES} more classes; --json lists all")
+    if confused := analysis.confused(MAX_CONFUSED):
+        pairs = [(analysis.name(pair.truth, True), analysis.name(pair.answer, False), f"{pair.count:,}") for pair in confused]
+        lines += ["", table(pairs, ("truth", "taken for", analysis.unit), ("left", "left", "right"))]
+    return "\n".join(lines)
+
+
+def fraction(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[str]) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..analysis.analysis import Analysis
+from ..analysis.study import Case, Study
 from ..data import Classes, DataError, Divided, Objects, Record, Records, Truth, coco_truth, open_held_out, open_records
 from ..errors import UsageError
 from ..images.open import ImageError
@@ -16,6 +19,7 @@ from ..network.layers import Task
 from ..tasks.labels import Labels, without_unused
 from ..tasks.metrics import Accuracy, MeanAP, MeanIoU, Metrics, Score
 from ..tasks.results import OutputError
+from .judged import AnswerFile
 from .load import load
 from .predictor import Predictor
 
@@ -24,7 +28,8 @@ from .predictor import Predictor
 class Evaluation:
     """`metrics` over `images` images, by the runtime `backend`. `failed` names every image that could not be opened or
     answered, with the reason. `notes` say what was wrong in the labels and was mended, and which part of the data was scored,
-    if that is not obvious."""
+    if that is not obvious. With details, `analysis` has the figures of each class and more; `worst` and `samples` are some of
+    the `records` with their answers."""
 
     task: Task
     images: int
@@ -32,11 +37,17 @@ class Evaluation:
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     backend: str = ""
+    analysis: Analysis | None = None
+    records: Records[Truth] | None = field(default=None, repr=False)
+    worst: list[Case] = field(default_factory=list, repr=False)
+    samples: list[Case] = field(default_factory=list, repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """The contract of `mobilenet evaluate --json`; the metrics are fractions of the images that could be opened."""
+        """The contract of `mobilenet evaluate --json`; the metrics are fractions of the images that could be opened. With
+        details, those of ``report.json`` too."""
         counts = {"task": self.task, "images": self.images, "metrics": self.metrics, "failed": self.failed}
-        return {**counts, "backend": self.backend}
+        details = {} if self.analysis is None else self.analysis.to_json()
+        return {**counts, "backend": self.backend, **details}
 
 
 def evaluate(
@@ -44,6 +55,8 @@ def evaluate(
     data: str | os.PathLike[str],
     watch: Callable[[Records[Truth]], Iterable[Record[Truth]]] = lambda records: records,
     layout: str | None = None,
+    details: bool = False,
+    answers: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """The model's score on labeled images.
 
@@ -53,31 +66,49 @@ def evaluate(
             else its test part; if the model's training divided it, the part that was held out.
         watch: may wrap the records, to show progress.
         layout: the layout's name, for data that can be read in several ways.
+        details: whether to make the `analysis`, and to keep the worst answers and some samples.
+        answers: a new file for every image's answer and truth, as JSON lines.
 
     Raises:
-        UsageError: the layout or a class is not understood, the labels are for another task, or a truth contradicts its image.
+        UsageError: the layout or a class is not understood, the labels are for another task, a truth contradicts its image, or
+            the file `answers` is there already.
         DataError: no image could be opened, or a file of the data is damaged.
+        WriteError: `answers` cannot be written.
     """
     predictor = predictor if isinstance(predictor, Predictor) else load(os.fspath(predictor))
     data = Path(data)
     records = records_for(predictor.model, data, layout)
     score, images, failed = score_of(records), 0, list[str]()
-    for index, record in enumerate(watch(records)):
-        try:
-            truth = scored_truth(record.truth, index)
-            score.add(predictor.predict(record.open()), truth)
-        except ImageError as error:
-            failed.append(str(error))
-            continue
-        except OutputError as error:
-            failed.append(str(OutputError(error.name, record.name)))
-            continue
-        except ValueError as error:
-            raise UsageError(f"{record.name}: {error}") from error
-        images += 1
+    study = Study(records, predictor.model.background) if details or answers is not None else None
+    with ExitStack() as stack:
+        file = None if answers is None else stack.enter_context(answer_file(Path(answers), records, predictor))
+        for index, record in enumerate(watch(records)):
+            try:
+                truth = scored_truth(record.truth, index)
+                result = predictor.predict(record.open())
+                score.add(result, truth)
+            except (ImageError, OutputError) as error:
+                failed.append(str(error if isinstance(error, ImageError) else OutputError(error.name, record.name)))
+                if file is not None:
+                    file.write_failed(record, failed[-1])
+                continue
+            except ValueError as error:
+                raise UsageError(f"{record.name}: {error}") from error
+            images += 1
+            badness = () if study is None else study.add(index, result, truth)
+            if file is not None:
+                file.write(record, result, truth, badness)
     if not images:
         raise DataError(f"{data}: none of its {len(records)} images could be opened and answered; the first: {failed[0]}")
-    return Evaluation(records.task, images, score.metrics(), failed, notes_on(records), backend=predictor.runtime.name)
+    scored = Evaluation(records.task, images, score.metrics(), failed, notes_on(records), backend=predictor.runtime.name)
+    if details and study is not None:
+        scored.analysis, scored.records = study.analysis(score), records
+        scored.worst, scored.samples = study.worst, study.samples
+    return scored
+
+
+def answer_file(path: Path, records: Records[Truth], predictor: Predictor) -> AnswerFile:
+    return AnswerFile(path, records.task, records.labels, predictor.runtime.name)
 
 
 def notes_on(records: Records[Truth]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,20 @@ class Accuracy:
         return {"top1": self.top1 / self.num_images, "top5": self.top5 / self.num_images}
 
 
+def pixel_pairs(mask: NDArray[np.uint8], truth: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """(K, K): number of pixels by true class (row) and class in the answer's mask (column), without void.
+
+    Raises UsageError if the sizes differ, or if the truth has a class that is not below `classes`.
+    """
+    if truth.shape != mask.shape:
+        raise UsageError(f"mask {truth.shape} for an image of {mask.shape}: must be of one size (height, width)")
+    valid = truth != VOID
+    if valid.any() and (unknown := int(truth[valid].max())) >= classes:
+        raise UsageError(f"mask with class {unknown}: the model has classes 0 to {classes - 1}; void is {VOID}")
+    pairs = truth[valid].astype(np.int64) * classes + mask[valid]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
 class MeanIoU:
     """Mean IoU and pixel accuracy of a segmenter over all pixels of all images together, as VOC defines them.
 
@@ -82,13 +96,7 @@ class MeanIoU:
 
     def add(self, result: Segmentation, truth: NDArray[np.uint8]) -> None:
         """Raises UsageError if the sizes differ, or if the truth has a class that the model does not have."""
-        if truth.shape != result.mask.shape:
-            raise UsageError(f"mask {truth.shape} for an image of {result.mask.shape}: must be of one size (height, width)")
-        valid = truth != VOID
-        if valid.any() and (unknown := int(truth[valid].max())) >= self.classes:
-            raise UsageError(f"mask with class {unknown}: the model has classes 0 to {self.classes - 1}; void is {VOID}")
-        pairs = truth[valid].astype(np.int64) * self.classes + result.mask[valid]
-        self.confusion += np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
+        self.confusion += pixel_pairs(result.mask, truth, self.classes)
 
     def state(self) -> NDArray[np.int64]:
         return self.confusion
@@ -107,6 +115,13 @@ class MeanIoU:
             return {"mIoU": None, "pixel_accuracy": None}
         accuracy = np.diag(self.confusion).sum() / self.confusion.sum()
         return {"mIoU": float(np.nanmean(self.per_class())), "pixel_accuracy": float(accuracy)}
+
+
+class ClassAP(NamedTuple):
+    """A class's average precision: the mean over IoU 0.50 to 0.95, and at 0.50; None if the data has no object of it."""
+
+    mean: float | None
+    at50: float | None
 
 
 class MeanAP:
@@ -129,6 +144,7 @@ class MeanAP:
         self.module, self.truth, self.categories = faster_coco_eval, truth, categories
         self.image_ids: list[int] = []
         self.detections: list[dict[str, object]] = []
+        self._evaluation: tuple[int, Any] | None = None  # and of how many images it is
 
     def add(self, result: Detections, truth: int) -> None:
         self.image_ids.append(truth)
@@ -146,6 +162,26 @@ class MeanAP:
 
     def metrics(self) -> Metrics:
         """Over all images that were added, also those without objects, in which every detection is wrong."""
+        score = self._scored()
+        return {name: None if value < 0 else float(value) for name, value in zip(COCO_METRICS, score.stats, strict=False)}
+
+    def per_class(self) -> list[ClassAP]:
+        """The average precision of each of the model's classes; the means over the classes are the metrics mAP and mAP50."""
+        score = self._scored()
+        # (10 IoUs, 101 recalls, categories, areas: the first is all, limits: the last is the largest), -1 for no object
+        precisions = np.asarray(score.eval["precision"], np.float64)[:, :, :, 0, -1]
+        columns = {int(category): number for number, category in enumerate(score.params.catIds)}
+        found = list[ClassAP]()
+        for category in self.categories:
+            values = precisions[:, :, columns[category]] if category in columns else np.empty((0, 0))
+            known = values.size > 0 and values.min() > -1
+            found.append(ClassAP(float(values.mean()), float(values[0].mean())) if known else ClassAP(None, None))
+        return found
+
+    def _scored(self) -> Any:
+        """The library's evaluation of what was added up to now."""
+        if self._evaluation is not None and self._evaluation[0] == len(self.image_ids):
+            return self._evaluation[1]
         with contextlib.redirect_stdout(io.StringIO()):  # the library prints its progress
             truth = self.module.COCO(dict(self.truth))
             results = truth.loadRes(self.detections) if self.detections else self.module.COCO({**self.truth, "annotations": []})
@@ -154,4 +190,5 @@ class MeanAP:
             score.evaluate()
             score.accumulate()
             score.summarize()
-        return {name: None if value < 0 else float(value) for name, value in zip(COCO_METRICS, score.stats, strict=False)}
+        self._evaluation = len(self.image_ids), score
+        return score

@@ -1,0 +1,128 @@
+"""The page and the JSON file of an evaluation, and of the latest score of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..analysis.analysis import Analysis
+from ..analysis.study import Case
+from ..data import Records, Truth
+from ..errors import UsageError
+from ..files import WriteError, write_atomically
+from ..tasks.metrics import Metrics
+from . import words
+from .cases import gallery
+from .figures import classes_section, confusion_section, curves_section
+from .markup import folded, number, page, section, text, tiles
+
+PAGE, DATA = "index.html", "report.json"
+MARK = b'<meta name="generator" content="mobilenet">'
+HEAD = 1000  # bytes in which `MARK` stands
+MAIN_METRICS = ("top1", "top5", "mAP", "mAP50", "mAP75", "AR100", "mIoU", "pixel_accuracy")
+"""Those in large letters; all others are in the JSON file and in the text."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one evaluation found.
+
+    Attributes:
+        records: of which `images` were scored, and `failed` names the others.
+        worst, samples: images with their answers.
+        notes: sentences about the data.
+    """
+
+    records: Records[Truth]
+    analysis: Analysis
+    metrics: Metrics
+    images: int
+    failed: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    worst: Sequence[Case] = ()
+    samples: Sequence[Case] = field(default=())
+
+
+def sections(scored: Scored) -> Iterable[str]:
+    """The parts of the page, in their order."""
+    analysis, failed = scored.analysis, scored.failed
+    yield tiles(headline(scored))
+    others = [f"{name} {number(value)}" for name, value in scored.metrics.items() if name not in MAIN_METRICS]
+    yield f"<p class='quiet'>{text(', '.join(others))}</p>" if others else ""
+    yield "".join(f"<p class='quiet'>{text(note)}</p>" for note in scored.notes)
+    yield classes_section(analysis)
+    yield confusion_section(analysis)
+    yield curves_section(analysis)
+    yield section("Worst mistakes", words.WORST[analysis.task], gallery(scored.worst, scored.records))
+    yield section("Samples", "Evenly spread over the images, whatever the answer.", gallery(scored.samples, scored.records))
+    listed = "".join(f"<li>{text(reason)}</li>" for reason in failed)
+    yield folded(f"{len(failed)} images could not be scored", f"<ul>{listed}</ul>") if failed else ""
+
+
+def headline(scored: Scored) -> list[tuple[str, str]]:
+    analysis, curve = scored.analysis, scored.analysis.curve
+    found = [(name, number(value)) for name, value in scored.metrics.items() if name in MAIN_METRICS]
+    found.append(("images", f"{scored.images:,}"))
+    if curve is not None and (best := curve.best()) is not None:
+        found.append((f"best threshold, F1 {curve.f1[best]:.2f}", f"{curve.thresholds[best]:.2f}"))
+    if analysis.calibration.error is not None:
+        found.append(("calibration error", number(analysis.calibration.error)))
+    return found
+
+
+def to_json(scored: Scored, title: str) -> dict[str, object]:
+    """The same figures for programs; see the how-to page on evaluating."""
+    analysis = scored.analysis
+    counts = sorted(analysis.counts.items())
+    return {
+        "title": title,
+        "task": analysis.task,
+        "images": scored.images,
+        "metrics": scored.metrics,
+        **analysis.to_json(),
+        "confusion": [[truth, answer, count] for (truth, answer), count in counts],
+        "worst": [scored.records.name(case.index) for case in scored.worst],
+        "failed": list(scored.failed),
+    }
+
+
+def check_folder(folder: Path) -> None:
+    """UsageError if the folder holds a page that was not made here: it would be replaced."""
+    path = folder / PAGE
+    try:
+        with open(path, "rb") as file:
+            if MARK not in file.read(HEAD):
+                raise UsageError(f"--report {folder}: {PAGE} there is no report of mobilenet; give another folder")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise WriteError(f"{path}: {error.strerror}; give --report another folder") from error
+
+
+def write_report(
+    folder: Path,
+    scored: Scored,
+    title: str,
+    subtitle: str,
+    more: Sequence[str] = (),
+    footer: str = "Made by mobilenet.",
+    refresh: int | None = None,
+) -> Path:
+    """Writes ``index.html`` and ``report.json`` into the folder, each whole or not at all; the page's path.
+
+    Args:
+        more: sections that come before those of `scored`.
+        refresh: seconds after which a browser loads the page again; None for a page that does not change any more.
+
+    Raises WriteError.
+    """
+    content = page(title, subtitle, [*more, *sections(scored)], footer, refresh)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+    write_atomically(folder / DATA, (json.dumps(to_json(scored, title), indent=1) + "\n").encode())
+    write_atomically(folder / PAGE, content)
+    return folder / PAGE
