@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..data import Objects, Records, Truth
 from ..errors import UsageError, assert_never
 from ..network.layers import Task
-from ..tasks.metrics import MeanAP, Score
+from ..tasks.classification import Classification
+from ..tasks.detection import Detections
+from ..tasks.metrics import MeanAP
+from ..tasks.segmentation import Segmentation
 from .analysis import Analysis
-from .tallies import Badness, ClassificationTally, DetectionTally, SegmentationTally, State, Tally
+from .tallies import Badness, ClassificationTally, DetectionTally, SegmentationTally, State
 
 if TYPE_CHECKING:
     from ..tasks.results import Result
@@ -28,7 +33,9 @@ class Case:
     result: Result
 
 
-def tally_of(task: Task, labels: Sequence[str], background: int | None = None) -> Tally[Any, Any]:
+def tally_of(
+    task: Task, labels: Sequence[str], background: int | None = None
+) -> ClassificationTally | DetectionTally | SegmentationTally:
     """An empty tally for the task."""
     match task:
         case "classification":
@@ -57,16 +64,34 @@ class Study:
         self.sampled = {number * len(records) // NUM_SAMPLES for number in range(NUM_SAMPLES)}
         self.worst, self.samples = list[Case](), list[Case]()
 
-    def add(self, index: int, result: Result, truth: Any) -> Badness:
+    def add(self, index: int, result: Result, truth: object) -> Badness:
         """`truth` is a class index or a mask; of objects the records know more, whatever it is."""
-        known = self.records.truth(index)
-        badness = self.tally.add(result, known if isinstance(known, Objects) else truth)
+        badness = self.count(index, result, truth)
         case = Case(index, badness, result)
         if badness:
             self.keep(case)
         if index in self.sampled:
             self.samples.append(case)
         return badness
+
+    def count(self, index: int, result: Result, truth: object) -> Badness:
+        tally = self.tally
+        match result:
+            case Classification():
+                assert isinstance(tally, ClassificationTally)
+                assert isinstance(truth, int)
+                return tally.add(result, truth)
+            case Detections():
+                objects = self.records.truth(index)
+                assert isinstance(tally, DetectionTally)
+                assert isinstance(objects, Objects)
+                return tally.add(result, objects)
+            case Segmentation():
+                assert isinstance(tally, SegmentationTally)
+                assert isinstance(truth, np.ndarray)
+                return tally.add(result, truth)
+            case _:
+                assert_never(result)
 
     def keep(self, case: Case) -> None:
         if len(self.worst) == NUM_WORST and rank(case) >= rank(self.worst[-1]):
@@ -84,7 +109,7 @@ class Study:
             self.keep(case)
         self.samples = sorted([*self.samples, *state[2]], key=lambda case: case.index)
 
-    def analysis(self, score: Score[Any, Any]) -> Analysis:
+    def analysis(self, score: object) -> Analysis:
         """The figures, with the average precisions of a detector's `score` of the same images."""
         if isinstance(self.tally, DetectionTally) and isinstance(score, MeanAP):
             self.tally.aps = score.per_class()
