@@ -8,7 +8,7 @@ from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 from support.images import photo
 
-from mobilenet.drawing.boxes import draw_detections
+from mobilenet.drawing.boxes import draw_detections, tag_lines
 from mobilenet.drawing.draw import draw
 from mobilenet.drawing.labels import draw_classification
 from mobilenet.drawing.legend import emptiest_corner
@@ -274,3 +274,9 @@ def test_classifications_are_drawn():
     expected = draw_classification(image, ["tabby 62.1 %", "lynx 37.9 %"])
     assert draw(image, result, result.top()).tobytes() == expected.tobytes()
     assert draw(image, result, []).tobytes() == image.tobytes()
+
+
+def test_what_is_true_has_no_score_on_its_tag():
+    box = (20.0, 40.0, 180.0, 90.0)
+    texts = [[line.text for line in tag_lines(Detection("cat", 0, score, box), 12, 120)] for score in (float("nan"), 0.5)]
+    assert texts == [["cat"], ["cat 50 %", "cat"]]

@@ -65,9 +65,10 @@ def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Imag
 
 def tag_lines(detection: Detection, size: int, widest: float) -> Iterator[Line]:
     """What may stand on a tag, the best first: label and score, the label alone, or as much of the label as fits."""
-    whole = Line(f"{detection.label} {detection.score * 100:.0f} %", size)
-    if whole.width <= widest:
-        yield whole
+    if not math.isnan(detection.score):
+        whole = Line(f"{detection.label} {detection.score * 100:.0f} %", size)
+        if whole.width <= widest:
+            yield whole
     yield Line(detection.label, size).shortened(widest)
 
 

@@ -27,15 +27,14 @@ def classes_section(analysis: Analysis) -> str:
 
 def class_table(analysis: Analysis, rows: Sequence[ClassFigures]) -> str:
     detection = analysis.task == "detection"
-    names = ["class", analysis.unit, "precision", "recall", "F1", analysis.quality, *(["AP50"] if detection else [])]
+    names = ["class", analysis.unit, analysis.quality, *(["AP50"] if detection else []), "F1", "precision", "recall"]
     return table(names, [class_row(each, detection) for each in rows], "Figures of each class")
 
 
 def class_row(figures: ClassFigures, detection: bool) -> str:
-    values = [cell(number(value)) for value in (figures.precision, figures.recall, figures.f1)]
-    values.append(cell(number(figures.quality), figures.quality))
-    if detection:
-        values.append(cell(number(figures.quality50), figures.quality50))
+    qualities = (figures.quality, figures.quality50) if detection else (figures.quality,)
+    values = [cell(number(value), value) for value in qualities]
+    values += [cell(number(value)) for value in (figures.f1, figures.precision, figures.recall)]
     return f"{name_cell(figures.label)}{cell(f'{figures.total:,}')}{''.join(values)}"
 
 

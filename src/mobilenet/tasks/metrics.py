@@ -117,6 +117,27 @@ class MeanIoU:
         return {"mIoU": float(np.nanmean(self.per_class())), "pixel_accuracy": float(accuracy)}
 
 
+class CocoParameters(Protocol):
+    """What faster-coco-eval's evaluation counts: images and categories by their ids."""
+
+    imgIds: list[int]
+    catIds: list[int]
+
+
+class CocoEvaluation(Protocol):
+    """As much of faster-coco-eval's evaluation as is used here."""
+
+    params: CocoParameters
+    stats: Sequence[float]
+    eval: Mapping[str, object]
+
+    def evaluate(self) -> None: ...
+
+    def accumulate(self) -> None: ...
+
+    def summarize(self) -> None: ...
+
+
 class ClassAP(NamedTuple):
     """A class's average precision: the mean over IoU 0.50 to 0.95, and at 0.50; None if the data has no object of it."""
 
@@ -144,7 +165,7 @@ class MeanAP:
         self.module, self.truth, self.categories = faster_coco_eval, truth, categories
         self.image_ids: list[int] = []
         self.detections: list[dict[str, object]] = []
-        self._evaluation: tuple[int, Any] | None = None  # and of how many images it is
+        self._evaluation: tuple[int, CocoEvaluation] | None = None  # and of how many images it is
 
     def add(self, result: Detections, truth: int) -> None:
         self.image_ids.append(truth)
@@ -178,14 +199,14 @@ class MeanAP:
             found.append(ClassAP(float(values.mean()), float(values[0].mean())) if known else ClassAP(None, None))
         return found
 
-    def _scored(self) -> Any:
+    def _scored(self) -> CocoEvaluation:
         """The library's evaluation of what was added up to now."""
         if self._evaluation is not None and self._evaluation[0] == len(self.image_ids):
             return self._evaluation[1]
         with contextlib.redirect_stdout(io.StringIO()):  # the library prints its progress
             truth = self.module.COCO(dict(self.truth))
             results = truth.loadRes(self.detections) if self.detections else self.module.COCO({**self.truth, "annotations": []})
-            score = self.module.COCOeval_faster(truth, results, iouType="bbox")
+            score: CocoEvaluation = self.module.COCOeval_faster(truth, results, iouType="bbox")
             score.params.imgIds = sorted(self.image_ids)
             score.evaluate()
             score.accumulate()
