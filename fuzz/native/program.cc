@@ -6,6 +6,7 @@
 #include "../../native/core/runner.h"
 #include "../../native/core/program_file.h"
 #include "../../native/isa/isa.h"
+#include "../../native/tests/layer_i8.h"
 #include "support.h"
 
 using namespace mobilenet;
@@ -23,23 +24,16 @@ constexpr int kImage = 1, kReal = 2, kResidual = 4, kFractions = 8;
 
 // Integers that obey every rule, as far as the layer's size allows.
 Weights pack_integers(bool depthwise, int outputs, int inputs, int kernel, int flags, const Kernels& kernels) {
-  std::vector<std::int8_t> weight(static_cast<std::size_t>(outputs) * inputs * kernel * kernel);
-  for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<std::int8_t>(static_cast<int>(i % 17) - 8);
-  const std::vector<std::int32_t> bias(outputs, 100), multiplier(outputs, 1 << 15), factor(outputs, 50);
-  const std::vector<float> scale(outputs, 0.5f);
-  std::vector<std::int16_t> wide(weight.size());
-  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = static_cast<std::int16_t>(static_cast<int>(i % 301) - 150);
-  const std::vector<std::int32_t> fraction(outputs, 3 << 29), exponent(outputs, -8);
-  const bool fractions = flags & kFractions, real = !fractions && (flags & kReal), residual = !fractions && (flags & kResidual);
-  const i8::Constants constants{.weight = fractions ? nullptr : weight.data(),
-                                .wide = fractions ? wide.data() : nullptr,
-                                .bias = bias.data(),
-                                .multiplier = real || fractions ? nullptr : multiplier.data(),
-                                .scale = real ? scale.data() : nullptr,
-                                .fraction = fractions ? fraction.data() : nullptr,
-                                .exponent = fractions ? exponent.data() : nullptr,
-                                .factor = residual ? factor.data() : nullptr,
-                                .residual_zero = residual ? 9 : 0, .zero = 7, .low = 0, .high = 250};
+  const std::size_t size = static_cast<std::size_t>(outputs) * inputs * kernel * kernel;
+  i8::LayerIntegers layer;
+  for (std::size_t i = 0; i < size; ++i) layer.weight.push_back(static_cast<std::int8_t>(static_cast<int>(i % 17) - 8));
+  for (std::size_t i = 0; i < size; ++i) layer.wide.push_back(static_cast<std::int16_t>(static_cast<int>(i % 301) - 150));
+  layer.bias.assign(outputs, 100), layer.multiplier.assign(outputs, 1 << 15), layer.scale.assign(outputs, 0.5f);
+  layer.fraction.assign(outputs, 3 << 29), layer.exponent.assign(outputs, -8);
+  layer.fractions = flags & kFractions, layer.real = !layer.fractions && (flags & kReal);
+  if (!layer.fractions && (flags & kResidual)) layer.factor.assign(outputs, 50), layer.residual_zero = 9;
+  layer.zero = 7, layer.high = 250;
+  const i8::Constants constants = layer.constants();
   if (depthwise) return std::make_shared<i8::DepthwiseWeights>(constants, outputs, kernel, kernels.i8.lanes);
   return std::make_shared<i8::ProductWeights>(constants, outputs, inputs, kernel, (flags & kImage) != 0, kernels.i8.lanes);
 }

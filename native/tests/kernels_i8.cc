@@ -1,16 +1,13 @@
 // Every int8 kernel of every instruction set against the plain loops of kernels/i8/reference.h, byte for byte, on random calls:
 // tails of tiles, narrow panels, strides, dilations, borders, all forms of rounding. Targets stand between guards that no kernel
-// may change. The reference's rounding is compared with what it says in words, and the proof of fixed point with all sums.
-#include <cmath>
-
-#include "../core/fixed_point.h"
-#include "../core/weights_i8.h"
+// may change.
 #include "../isa/isa.h"
 #include "../isa/portable_i8.h"
 #include "../kernels/i8/plain_tiles.h"
 #include "../kernels/i8/product_tiles.h"
 #include "../kernels/i8/reference.h"
 #include "../kernels/i8/table.h"
+#include "layer_i8.h"
 #include "support.h"
 
 namespace {
@@ -20,94 +17,13 @@ using namespace mobilenet::i8;
 
 constexpr std::uint8_t kGuard = 0xa5;
 constexpr int kMargin = 256;     // guards before and after a target
-constexpr int kOverread = 4096;  // what kernels may read past a source
 constexpr int kRounds = 400;
-
-class Random {
- public:
-  explicit Random(unsigned seed) : generator_(seed) {}
-  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
-  template <class T>
-  T one_of(std::initializer_list<T> values) { return *(values.begin() + between(0, static_cast<int>(values.size()) - 1)); }
-  std::vector<std::uint8_t> bytes(std::size_t count) {
-    std::vector<std::uint8_t> made(count + kOverread);
-    const bool ends = between(0, 3) == 0;  // the extremes only
-    for (std::uint8_t& b : made) b = static_cast<std::uint8_t>(ends ? 255 * between(0, 1) : between(0, 255));
-    return made;
-  }
-  template <class T>
-  std::vector<T> integers(std::size_t count, int low, int high) {
-    std::vector<T> made(count);
-    for (T& v : made) v = static_cast<T>(between(low, high));
-    return made;
-  }
-
- private:
-  std::mt19937 generator_;
-};
 
 // A target between guards.
 struct Target {
   std::vector<std::uint8_t> memory;
   explicit Target(std::size_t bytes) : memory(bytes + 2 * kMargin, kGuard) {}
   std::uint8_t* start() { return memory.data() + kMargin; }
-};
-
-// Random integers of a layer, valid as weights must be: of our own networks, or with fractions.
-struct Layer {
-  std::vector<std::int8_t> weight;
-  std::vector<std::int16_t> wide;
-  std::vector<std::int32_t> bias, multiplier, factor, fraction, exponent;
-  std::vector<float> scale;
-  bool fractions, real;
-  int residual_zero, zero, low, high;
-
-  Layer(Random& random, int outputs, std::size_t inputs, bool may_be_real, bool residual, bool with_fractions)
-      : fractions(with_fractions), real(!fractions && may_be_real && random.between(0, 3) == 0) {
-    if (fractions) draw_fractions(random, outputs, inputs);
-    const int limit = inputs > 500 ? 50 : random.one_of({127, 127, 20});
-    weight = random.integers<std::int8_t>(outputs * inputs, -limit, limit);
-    bias = random.integers<std::int32_t>(outputs, -60000, 60000);
-    const bool any = random.between(0, 1);  // any multiplier, or one whose results are not all at the ends
-    for (int i = 0; i < outputs; ++i)
-      multiplier.push_back(any ? random.one_of({1, 1 << 22, 1 << 21, random.between(1, 1 << 22)})
-                               : static_cast<int>((1 << 22) / (inputs * random.between(20, 60) + 1)) + 1);
-    scale = std::vector<float>(outputs);
-    for (float& s : scale) s = static_cast<float>(random.between(1, 1000)) / 12345.0f;
-    if (residual && !real && !fractions) factor = random.integers<std::int32_t>(outputs, 1, random.one_of({100, 32767}));
-    const bool plain = random.between(0, 1);
-    residual_zero = random.between(0, 255), zero = plain ? 0 : random.between(0, 255);
-    low = plain ? 0 : random.one_of({0, zero}), high = plain ? 255 : random.between(low, 255);
-  }
-
-  // Weights that 8 bits hold, most of them, or any; multipliers that leave most results between the ends, or any.
-  void draw_fractions(Random& random, int outputs, std::size_t inputs) {
-    const int limit = random.one_of({100, 140, 255});
-    wide = random.integers<std::int16_t>(outputs * inputs, -limit, limit);
-    const int one = random.between(1 << 30, 2147483647);
-    const bool same = random.between(0, 1), any = random.between(0, 3) == 0;
-    const int spread = static_cast<int>(std::log2(std::sqrt(static_cast<double>(inputs)) * limit));
-    for (int i = 0; i < outputs; ++i) {
-      fraction.push_back(same ? one : random.one_of({random.between(1 << 30, 2147483647), 1 << 30, 2147483647}));
-      exponent.push_back(any ? random.between(-31, 1) : same ? -spread : -random.between(spread - 1, spread + 3));
-    }
-    if (any && outputs > 1) fraction[1] = exponent[1] = 0;
-  }
-
-  Constants constants() const {
-    return {.weight = fractions ? nullptr : weight.data(),
-            .wide = fractions ? wide.data() : nullptr,
-            .bias = bias.data(),
-            .multiplier = real || fractions ? nullptr : multiplier.data(),
-            .scale = real ? scale.data() : nullptr,
-            .fraction = fractions ? fraction.data() : nullptr,
-            .exponent = fractions ? exponent.data() : nullptr,
-            .factor = factor.empty() ? nullptr : factor.data(),
-            .residual_zero = residual_zero,
-            .zero = zero,
-            .low = low,
-            .high = high};
-  }
 };
 
 struct Product {
@@ -376,99 +292,9 @@ i8::Kernels plain_tiles() {
   return kernels;
 }
 
-// The definition in words: to the nearest integer, halves to the even one.
-void rounding() {
-  Random random(1);
-  for (int i = 0; i < 200000; ++i) {
-    const int sum = random.between(-(1 << 24) + 1, (1 << 24) - 1), k = i % 2 ? random.between(1, 1 << 22) : 1 << random.between(0, 22);
-    const double exact = static_cast<double>(sum) * k / (1 << 22);
-    check(static_cast<double>(rounded(sum, k)) == std::nearbyint(exact), "rounding is to the nearest integer, halves to even");
-  }
-}
-
-// Every sum of random multipliers and ranges: where the fused form is proved, it gives the byte of the fixed point; and it is
-// proved for most. A quotient in words.
-void proofs() {
-  Random random(2);
-  int proved = 0;
-  for (int round = 0; round < 300; ++round) {
-    const int exponent = random.between(-14, 3), zero = random.one_of({0, 255, random.between(0, 255)});
-    const std::int64_t reach = std::int64_t{1} << std::min(20, random.between(8, 10) - exponent);
-    const Scaling s{.fraction = random.one_of({random.between(1 << 30, 2147483647), 1 << 30, 2147483647}),
-                    .exponent = exponent,
-                    .least = -random.between(0, static_cast<int>(reach)),
-                    .largest = random.between(0, static_cast<int>(reach)),
-                    .low = -zero,
-                    .high = random.between(0, 255 - zero)};
-    const Fused form = fused(s);
-    if (!form.proved) continue;
-    ++proved;
-    const auto byte = [&](std::int64_t y) { return std::min<std::int64_t>(std::max<std::int64_t>(y, s.low), s.high); };
-    for (std::int64_t sum = s.least; sum <= s.largest; ++sum) {
-      const auto x = static_cast<float>(sum);
-      const float y = std::nearbyint(std::fma(x, form.scale, std::copysign(form.offset, x)));
-      check(byte(static_cast<std::int64_t>(y)) == byte(fixed_point(sum, s.fraction, s.exponent)), "a proved form gives every byte");
-    }
-  }
-  check(proved > 200, "most multipliers have a fused form, not " + std::to_string(proved));
-  for (int a = -300; a <= 300; ++a)
-    for (int b = 1; b < 20; ++b) check(divided(a, b) == std::llround(static_cast<double>(a) / b), "quotients: halves away from 0");
-  for (int weight = -kMaxWide; weight <= kMaxWide; ++weight)
-    check(part_of(weight, 0) + part_of(weight, 1) + part_of(weight, 2) == weight, "a weight is the sum of its parts");
-}
-
-template <class Make>
-void refused(const char* what, Make make) {
-  try {
-    make();
-  } catch (const std::invalid_argument&) {
-    return;
-  }
-  check(false, std::string("weights are refused: ") + what);
-}
-
-void hostile() {
-  const auto pack = [](auto change) {
-    Random random(5);
-    Layer layer(random, 20, 30, false, true, false);
-    layer.factor = std::vector<std::int32_t>(20, 7);
-    change(layer);
-    const ProductWeights packed(layer.constants(), 20, 30, 1, false, 4);
-  };
-  const auto pack_fractions = [](auto change) {
-    Random random(5);
-    Layer layer(random, 20, 30, false, false, true);
-    change(layer);
-    const ProductWeights packed(layer.constants(), 20, 30, 1, false, 4);
-  };
-  pack([](Layer&) {});
-  pack_fractions([](Layer&) {});
-  refused("a weight past 255", [&] { pack_fractions([](Layer& l) { l.wide[77] = 256; }); });
-  refused("a weight below -255", [&] { pack_fractions([](Layer& l) { l.wide[77] = -32768; }); });
-  refused("a fraction below a half", [&] { pack_fractions([](Layer& l) { l.fraction[3] = (1 << 30) - 1; }); });
-  refused("a negative fraction", [&] { pack_fractions([](Layer& l) { l.fraction[3] = -1; }); });
-  refused("an exponent past 30", [&] { pack_fractions([](Layer& l) { l.exponent[3] = 31; }); });
-  refused("an exponent below -31", [&] { pack_fractions([](Layer& l) { l.exponent[3] = -32; }); });
-  refused("an exponent of nothing", [&] { pack_fractions([](Layer& l) { l.fraction[3] = 0, l.exponent[3] = 1; }); });
-  refused("a sum past 2^31", [&] { pack_fractions([](Layer& l) { l.bias[19] = 2147483647; }); });
-  refused("a sum past 2^31 as it is multiplied", [&] { pack_fractions([](Layer& l) { l.exponent[19] = 20, l.bias[19] = 1 << 20; }); });
-  refused("-128", [&] { pack([](Layer& l) { l.weight[77] = -128; }); });
-  refused("a multiplier of 0", [&] { pack([](Layer& l) { l.multiplier[3] = 0; }); });
-  refused("a multiplier past 2^22", [&] { pack([](Layer& l) { l.multiplier[3] = (1 << 22) + 1; }); });
-  refused("a sum past 2^24", [&] { pack([](Layer& l) { l.bias[19] = 1 << 24; }); });
-  refused("a negative sum past 2^24", [&] { pack([](Layer& l) { l.bias[19] = -2147483647 - 1; }); });
-  refused("a residual's factor of 0", [&] { pack([](Layer& l) { l.factor[0] = 0; }); });
-  refused("a residual's factor past 15 bits", [&] { pack([](Layer& l) { l.factor[0] = 1 << 15; }); });
-  refused("a zero point past a byte", [&] { pack([](Layer& l) { l.zero = 256; }); });
-  refused("limits in the wrong order", [&] { pack([](Layer& l) { l.low = 9, l.high = 8; }); });
-}
-
 }  // namespace
 
 int main() {
-  rounding();
-  proofs();
-  hostile();
   compare_all("plain tiles", plain_tiles());
   for (const std::string& isa : available_isas()) compare_all(isa, kernels_for(isa).i8);
 }
