@@ -18,10 +18,10 @@ from .report import LEVELS, Finding, Level, Part, Report
 
 MAX_EXAMPLES = 5
 FEW = 10
-"""Images or objects of a class in the training part; fewer are hardly enough."""
+"""A class needs at least so many images or objects in the training part."""
 
 UNEVEN = 10.0
-"""Times as many of one class as of another."""
+"""A class that has so many times the examples of another one is reported."""
 
 
 def check(
@@ -42,7 +42,7 @@ def check(
         share: of the images that is held out for validation if there is no such part.
         workers: processes that look at images.
         quick: read the labels only and open no image.
-        watch: may wrap the looks, whose number it is told, to show progress.
+        watch: may wrap the iterator over images, and gets their number, to show progress.
 
     Raises UsageError if nothing is there or the layout is not recognized, DataError if the labels cannot be read at all.
     """
@@ -70,8 +70,8 @@ def check(
 def open_parts(
     data: str | os.PathLike[str], task: Task, layout: str | None = None, share: float = VAL_SHARE
 ) -> dict[str, Records[Truth]]:
-    """The records of every part, with the classes of the first; "train" and "val" are made if there is no "val", and "all" is
-    data of which only one image differs from the others."""
+    """The records of every part, with the classes of the first. Data without "val" is divided into "train" and "val"; if that
+    fails because it has too few different images, all of it is one part, "all"."""
     kind, _ = recognize(data, task, layout)
     parts = kind(Path(data), task).splits
     if parts is not None and "train" not in parts:
@@ -97,7 +97,7 @@ def _of(records: Records[Truth]) -> Classes:
 
 
 def part_of(records: Records[Truth]) -> Part:
-    """What the labels tell of a part; of masks that are files they tell nothing."""
+    """What the labels alone tell of a part: nothing if they are mask files."""
     counts, empty, total = Counter[int](), 0, 0
     for index in range(len(records)):
         found = records.classes_of(index)
@@ -119,7 +119,7 @@ def _add_sizes(part: Part, seen: Sequence[Look], records: Records[Truth]) -> Non
 
 
 def _labels(records: dict[str, Records[Truth]]) -> Iterator[Finding]:
-    """What reading the labels has mended or left out."""
+    """What was mended or left out when the labels were read."""
     all_findings = {id(each.findings): each.findings for each in records.values()}.values()
     for kind, text in KINDS.items():
         count = sum(findings.counts.get(kind, 0) for findings in all_findings)
@@ -156,7 +156,7 @@ def _classes(parts: dict[str, Part], labels: Sequence[str], task: Task) -> Itera
 
 
 def _images(records: dict[str, Records[Truth]], seen: dict[str, list[Look]]) -> Iterator[Finding]:
-    """What the images and their labels tell one by one."""
+    """Findings in single images and their labels."""
     for name, found in seen.items():
         broken = sum(bool(look.error or look.truth_error) for look in found)
         if broken * 2 > len(found):
@@ -188,7 +188,7 @@ def _images(records: dict[str, Records[Truth]], seen: dict[str, list[Look]]) -> 
 
 
 def _copies(records: dict[str, Records[Truth]], seen: dict[str, list[Look]]) -> Iterator[Finding]:
-    """Images that occur twice: in two parts, with two labels, or for nothing."""
+    """Images that occur twice: in two parts, with two labels, or needlessly."""
     entries = [(name, i) for name, found in seen.items() for i, look in enumerate(found) if not look.error]
 
     def called(entry: tuple[str, int]) -> str:

@@ -24,7 +24,7 @@ MIN_CONTRAST = 12
 
 BANDS = MAX_DISTANCE + 1
 MAX_COMPARED = 1 << 16
-"""Pairs of one group that are compared; a larger group is that of a flat scene, or of a video."""
+"""Maximum number of pairs compared in a group; larger groups come from flat scenes and videos."""
 
 
 def fingerprint(image: Image.Image) -> int | None:

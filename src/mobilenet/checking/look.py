@@ -1,4 +1,4 @@
-"""A look at each image: it is decoded, hashed and compared with its labels; by several processes, in the order of the
+"""Looks at each image: decodes it, hashes it and compares it with its labels, in several processes and in the order of the
 records."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .fingerprints import fingerprint
 CHUNK = 32  # images that a process takes at once
 MIN_FOR_PROCESSES = 256  # images; fewer are done before other processes have begun
 TINY = 0.02
-"""A box narrower than this share of its image covers 6 pixels at most at the 300 that SSDLite sees."""
+"""A box narrower than this share of its image covers at most 6 of the 300 pixels that SSDLite sees."""
 
 
 class Look(NamedTuple):
@@ -82,7 +82,7 @@ def _look_at(indices: range) -> list[Look]:
 
 
 def look(records: Records[Truth], index: int) -> Look:
-    """Everything that one image tells."""
+    """What is seen of one image."""
     record = records.record(index)
     try:
         image = record.open()
@@ -113,7 +113,7 @@ def look(records: Records[Truth], index: int) -> Look:
 
 
 def _listed(records: Records[Truth], index: int) -> tuple[Records[Truth], int]:
-    """The records that a selection selects from, and the index there."""
+    """The records behind a selection, and the image's index in them."""
     while not isinstance(records, ListedRecords) and hasattr(records, "indices"):
         index, records = records.indices[index], records.source  # type: ignore[attr-defined]
     return records, index

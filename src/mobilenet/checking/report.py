@@ -27,7 +27,8 @@ class FindingEntry(TypedDict):
 
 @dataclass(frozen=True)
 class Finding:
-    """`count` times the same thing: its `kind`, a short name that stays, the sentence `text`, and the first `examples`."""
+    """Something that was found `count` times. `kind` is its short name, which no release changes, `text` a sentence, and
+    `examples` are the first cases."""
 
     level: Level
     kind: str

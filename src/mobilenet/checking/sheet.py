@@ -1,4 +1,4 @@
-"""A contact sheet: some images of each part with their labels drawn, to see with one's own eyes that they are right."""
+"""A contact sheet: some images of each part with their labels drawn, so that a person can see whether they are right."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _tile(records: Records[Truth], index: int, prefix: str) -> Image.Image:
 def drawn(
     image: Image.Image, truth: Truth, records: Records[Truth], scale: float, size: tuple[int, int], prefix: str = ""
 ) -> Image.Image:
-    """An image, which was multiplied by `scale` and had `size` before, with what is true of it."""
+    """An image with its labels drawn. It had `size` before it was scaled by `scale`."""
     labels = records.labels
     match truth:
         case int():

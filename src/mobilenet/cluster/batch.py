@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 KINDS: tuple[Kind, ...] = ("jsonl", "parquet")
 PATIENCE = 20.0
-"""Seconds until a file that another machine has written must be seen: network file systems keep lists of files for a while."""
+"""Seconds until a file that another machine has written must be seen: network file systems cache the lists of files."""
 
 
 class Batch(Value):
@@ -42,7 +42,7 @@ class Batch(Value):
         output: the folder.
         num_answered: inputs that have predictions.
         num_failed: inputs that have an error.
-        num_held: inputs that the output had before, failures too.
+        num_held: inputs that the output held already, failures included.
         num_parts: files that were written.
         seconds: from the first part asked for to the last one written.
     """
@@ -84,15 +84,16 @@ def batch(
             object stores (``s3://bucket/photos``, also patterns); "@FILE" for a file of names; Parquet files (by the suffix;
             also folders and patterns) with a column of bytes or names; ``hf:NAME`` or a folder of Hugging Face's `datasets`.
         output: a folder that every machine sees, or an address of an object store.
-        model: a name or path, or a predictor with the threads that each process shall use.
+        model: a name, a path, or a predictor; each process then uses as many threads as it does.
         cluster: "auto" for the cluster that this machine belongs to, or else the cores of this machine; or an address.
         format: "parquet" or "jsonl"; by default what the suffix of `output` says, else Parquet.
         resume: go on with an output that is there; inputs that it holds are skipped.
-        workers: most processes at once; by default one for each core that the cluster has now.
-        column: of tables: with the images or their names.
+        workers: maximum number of processes; by default one for each core that the cluster has now.
+        column: the column of a table that has the images or their names.
         recursive: whether a folder stands for the images below it too.
-        top, threshold: of the predictions that are kept: by default 5 of a classifier, those from 0.5 on of a detector.
-        part_size: inputs of a part, about.
+        top, threshold: which predictions are kept; by default 5 of a classifier, and those of a detector that score at least
+            0.5.
+        part_size: approximate number of inputs in a part.
         filesystem: of pyarrow or fsspec; then inputs and output are paths in it.
         report: is called after each part with the count so far.
 
@@ -115,7 +116,7 @@ def batch(
     done = folder.prepare(resume)
     num_held, held = known(listing, folder, done)
     count = Batch(location, num_held=num_held)
-    if next(missing(listing.parts(), done, held), None) is not None:  # what is wrong with the inputs is said before Ray starts
+    if next(missing(listing.parts(), done, held), None) is not None:  # wrong inputs are reported before Ray starts
         arguments = (predictor, top, threshold, folder, listing.base, stores)
         start = time.perf_counter()
         with connected(cluster):
@@ -128,7 +129,7 @@ def batch(
 
 
 def plus(count: Batch, row: dict[str, object], seconds: float) -> Batch:
-    """The count with one part more."""
+    """The count after one more part."""
     num_answered, num_failed = cast("int", row["answered"]), cast("int", row["failed"])
     return replace(
         count,
@@ -150,9 +151,9 @@ def kind_of(output: str, given: str | None) -> Kind:
 
 
 def known(listing: Listing, folder: Folder, done: set[str]) -> tuple[int, Held]:
-    """How many inputs the output has, and those of the files whose parts the listing no longer has: names came or went.
+    """How many inputs the output holds, and the names of those whose part is no longer listed, because inputs came or went.
 
-    The names of the other files are not needed, so memory grows only with what has changed.
+    The names in other files are not read, so memory grows only with what has changed.
     """
     others = set(done)
     if done:
@@ -171,7 +172,8 @@ def import_ray() -> None:
 
 @contextmanager
 def connected(cluster: str) -> Iterator[None]:
-    """Ray, as it runs already, or for as long as this lasts. Raises UsageError if there is no cluster at the address."""
+    """Ray: the one that runs already, or one that is started here and shut down at the end. Raises UsageError if there is
+    no cluster at the address."""
     import ray
 
     if ray.is_initialized():
@@ -204,7 +206,7 @@ def summaries(
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     context = deepcopy(DataContext.get_current())
     context.enable_progress_bars = False
-    context.target_max_block_size = 1  # one part in each block: a block is what an actor gets, and what is done again
+    context.target_max_block_size = 1  # one part in each block: an actor gets a block, and a lost block is done again
     predictor = cast("Predictor", arguments[0])
     num_cores = predictor.runtime.threads or 1
     if workers is None:
@@ -214,7 +216,8 @@ def summaries(
         parts = read_datasource(
             Parts(listing, ray.put((done, held))),
             override_num_blocks=1,
-            # Listed where the driver is: the list is lost only with the driver, and takes no core from the network.
+            # Listed on the driver's machine: the list is lost only with the driver, and no core that runs the network is
+            # needed.
             ray_remote_args={"num_cpus": 0, "scheduling_strategy": here},
         )
         written = parts.map(
@@ -230,7 +233,7 @@ def summaries(
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The error of ours that Ray has wrapped, or the error itself."""
+    """The `MobilenetError` that Ray has wrapped, or the error itself."""
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, MobilenetError):

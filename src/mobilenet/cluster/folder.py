@@ -25,7 +25,7 @@ class Folder(Value):
 
     Attributes:
         location: path or address.
-        kind: of the files.
+        kind: of the files, "parquet" or "jsonl".
     """
 
     location: str
@@ -36,7 +36,7 @@ class Folder(Value):
         return f"{BEFORE}{key}.{self.kind}"
 
     def write(self, key: str, entries: Iterable[Entry]) -> tuple[int, int]:
-        """Writes a part, whole or not at all; how many answers and how many failures it has. Raises WriteError."""
+        """Writes a part, whole or not at all. Returns its numbers of answers and failures. Raises WriteError."""
         rows, num_failed = list[Entry](), 0
         for entry in entries:
             rows.append(entry)
@@ -45,9 +45,9 @@ class Folder(Value):
         return len(rows) - num_failed, num_failed
 
     def prepare(self, resume: bool) -> set[str]:
-        """Makes the folder; the keys of the parts that it holds.
+        """Makes the folder. Returns the keys of the parts that it holds.
 
-        Raises UsageError if something is there that cannot be gone on with, or without `resume`; WriteError.
+        Raises UsageError if the folder has files and `resume` is false, or holds anything but parts of this kind; WriteError.
         """
         from pyarrow import fs
 
@@ -79,7 +79,7 @@ class Folder(Value):
         return bool(found.type == fs.FileType.File)
 
     def held(self, keys: Iterable[str]) -> Held:
-        """The inputs of some parts. Raises MobilenetError if one of them is none that was written here."""
+        """The inputs of some parts. Raises MobilenetError for a file that `write` did not write."""
         held = Held()
         for key in keys:
             try:

@@ -1,4 +1,4 @@
-"""The parts that inputs stand for, listed one by one: none is kept."""
+"""Lists the parts that inputs stand for, one by one, without keeping them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .tables import dataset_parts, is_dataset, is_table, parquet_parts
 
 
 class Listing(Value):
-    """What is answered.
+    """Which images are answered.
 
     Attributes:
         inputs: files, folders, patterns and addresses; "@FILE" for a file of names; Parquet files and data sets.
         base: the folder that relative names start from.
         recursive: whether folders stand for the images below them too.
         column: of the tables, or None if it is found by its type.
-        size: of a part, about.
+        size: approximate number of inputs in a part.
     """
 
     inputs: tuple[str, ...]
@@ -36,7 +36,7 @@ class Listing(Value):
     stores: Stores
 
     def parts(self) -> Iterator[Part]:
-        """In the same order each time, if the inputs are the same.
+        """The parts of the inputs. The same inputs give them in the same order.
 
         Raises:
             UsageError: stdin as an input; a file of names or an address that cannot be opened; a table without images.
@@ -69,7 +69,8 @@ class Listing(Value):
             yield from dataset_parts(item, self.column, self.size)
 
     def _remote(self, items: list[str]) -> Iterator[tuple[str, str | None]]:
-        """The images of object stores; of several addresses each once, at 80 bytes of memory for each."""
+        """The images of object stores. If there are several addresses, each image comes once, which takes 80 bytes of memory an
+        image."""
         seen = Held() if len(items) > 1 else None
         for item in items:
             num_images = 0
@@ -90,7 +91,7 @@ def name_and_error(found: str | Lost) -> tuple[str, str | None]:
 
 @contextmanager
 def working_in(folder: str) -> Iterator[None]:
-    """Makes it the folder that relative names start from; one that this machine does not have changes nothing."""
+    """Makes `base` the folder that relative names start from, unless this machine does not have it."""
     before = os.getcwd()
     if os.path.isdir(folder):
         os.chdir(folder)

@@ -15,7 +15,7 @@ from ..predict.held import Held
 from ..values import Value, replace
 
 SIZE = 1_000
-"""Inputs of a part, about. Too many cost work when a node dies, too few make many small files."""
+"""Approximate number of inputs in a part. Too many cost work when a node dies, too few make many small files."""
 
 
 class Named(Value):
@@ -24,8 +24,8 @@ class Named(Value):
     Attributes:
         names: of the inputs, as they stand in the rows.
         errors: why an input names no image, for each such input.
-        found: whether the listing has seen the files. Then a folder that a node does not have is a fault of the cluster, and
-            not of its images.
+        found: whether the listing found the files. If so, a folder that is missing on a node is a fault of the cluster, not of
+            the images.
     """
 
     names: tuple[str, ...]
@@ -39,11 +39,11 @@ class Rows(Value):
     Attributes:
         table: name of a Parquet file, a folder saved by Hugging Face's `datasets`, or ``hf:NAME``.
         kind: of the table.
-        column: which holds the images.
+        column: the column with the images.
         start, stop: the rows.
-        groups: first and last but one row group of a Parquet file, which hold exactly these rows.
-        split: of a data set in several parts, else empty.
-        skip: rows that the output has already.
+        groups: of a Parquet file, the first row group of these rows and the one after the last.
+        split: its name, if the data set has several; else empty.
+        skip: rows that the output holds already.
     """
 
     table: str
@@ -56,7 +56,7 @@ class Rows(Value):
     skip: tuple[int, ...] = ()
 
     def name(self, row: int) -> str:
-        """Of an input."""
+        """The name of a row, as an input."""
         return f"{self.table}/{self.split}#{row}" if self.split else f"{self.table}#{row}"
 
 
@@ -68,7 +68,7 @@ def num_inputs(part: Part) -> int:
 
 
 def key_of(part: Part) -> str:
-    """32 hexadecimal digits, which stand for the inputs of a part and nothing else."""
+    """32 hexadecimal digits: a hash of the part's inputs."""
     names = part.names if isinstance(part, Named) else (part.name(part.start), str(part.stop))
     hashed = blake2b(digest_size=16)
     for name in names:
@@ -79,7 +79,7 @@ def key_of(part: Part) -> str:
 def named_parts(names: Iterable[tuple[str, str | None]], found: bool, size: int) -> Iterator[Named]:
     """The names, each with its error or None, in parts of about `size`.
 
-    A part ends after a name whose checksum says so, so a name more or less changes one part and not all that follow.
+    The checksum of a name tells whether a part ends with it, so one name more or less changes one part, not all that follow.
     """
     part, errors = list[str](), list[tuple[str, str]]()
     for name, error in names:
@@ -98,7 +98,7 @@ def missing(parts: Iterable[Part], done: Container[str], held: Held) -> Iterator
 
     Args:
         done: keys of the parts that are there.
-        held: inputs of the files whose parts the listing no longer has: the inputs have changed since.
+        held: inputs of files whose part is no longer listed, because inputs have changed.
     """
     for part in parts:
         key = key_of(part)

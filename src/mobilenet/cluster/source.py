@@ -19,7 +19,7 @@ class Parts(Datasource):  # type: ignore[misc]  # ray has no types here
     """Rows of a key and a pickled part.
 
     Args:
-        known: reference to the keys that the output has, and the inputs of its files that the listing no longer has.
+        known: Ray's reference to the keys of the output's parts, and to the inputs of those that are no longer listed.
     """
 
     def __init__(self, listing: Listing, known: ray.ObjectRef) -> None:

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 WEB = ("http://", "https://")
 WHOLE = ("s3", "gcs", "abfs")
-"""Filesystems of pyarrow in which a file is there when it is closed, and not before."""
+"""pyarrow's names of object stores. A file appears in one when it is closed, so none is ever seen half written."""
 
 
 class Place(Value):
     """A file or folder of a filesystem.
 
     Attributes:
-        path: in the filesystem.
-        root: of the paths that the same address begins.
-        address: of this root; empty if names are paths.
-        options: of the address, which follow the path.
+        path: inside `filesystem`.
+        root: the path that ``s3://bucket``, say, stands for; the paths of all files at this address begin with it.
+        address: of the root, ``s3://bucket``; empty if files are named by their paths.
+        options: what stands behind paths in the address, ``?region=...``; names end with it.
     """
 
     filesystem: FileSystem
@@ -41,16 +41,16 @@ class Place(Value):
     options: str = ""
 
     def named(self, path: str) -> str:
-        """The name of another path of the filesystem, by which `Stores.at` finds it."""
+        """The name by which `Stores.at` finds another path of the filesystem."""
         rest = path.removeprefix(self.root)
         return f"{self.address}{quote(rest)}{self.options}" if self.address else rest
 
 
 class Stores:
-    """Filesystems by address, each made once.
+    """Opens addresses. Each filesystem is made once.
 
     Args:
-        filesystem: of pyarrow or fsspec. Then every name but an http address is a path in it.
+        filesystem: of pyarrow or fsspec; if it is given, every name except an http address is a path in it.
     """
 
     def __init__(self, filesystem: FileSystem | None = None) -> None:
@@ -61,13 +61,13 @@ class Stores:
         return Stores, (self.filesystem,)
 
     def has(self, name: str) -> bool:
-        """Whether a name is for pyarrow: no path of a local file, no http address, no ``hf:NAME``."""
+        """Whether pyarrow opens this name: it is an address other than http, or a path in `filesystem`."""
         if name.lower().startswith(WEB):
             return False
         return self.filesystem is not None or "://" in name
 
     def at(self, name: str) -> Place:
-        """Where a name leads. Raises UsageError for an address that pyarrow does not know."""
+        """The place that a name stands for. Raises UsageError for an address that pyarrow does not know."""
         import_pyarrow()
         from pyarrow import fs
 
@@ -89,7 +89,7 @@ class Stores:
         return Place(filesystem, f"{root}/{unquote(parts.path).strip('/')}".rstrip("/"), root, address, options)
 
     def read(self, name: str) -> bytes:
-        """A file's bytes, up to one more than the limit. Raises ImageError."""
+        """The content of a file, cut one byte past the limit. Raises ImageError."""
         place = self.at(name)
         try:
             with place.filesystem.open_input_stream(place.path) as file:
@@ -99,7 +99,7 @@ class Stores:
         return content
 
     def write(self, folder: str, name: str, content: bytes) -> None:
-        """A file of a folder that exists, whole or not at all. Raises WriteError."""
+        """Writes a file in an existing folder, whole or not at all. Raises WriteError."""
         place = self.at(folder)
         filesystem, path = place.filesystem, f"{place.path}/{name}"
         if filesystem.type_name == "local":
@@ -118,11 +118,11 @@ class Stores:
             raise WriteError(f"{place.named(path)}: cannot be written ({reason(error)}); check it, then go on") from error
 
     def files(self, item: str, wanted: Callable[[str], bool], recursive: bool = True) -> Iterator[str]:
-        """The names of the files that an address stands for: itself, those in the folder and below, or of a pattern (``*``,
+        """The names of the files that an address stands for: one file, a folder's files, or those that match a pattern (``*``,
         ``[]``, ``**`` for any depth).
 
-        Folders are sorted by name, one after the other. A file that is named is taken; of the others those whose name, without
-        the folders, is `wanted`.
+        Folders come one after the other, sorted by name. In folders and patterns, `wanted` is asked with each file's name,
+        without its folders. A file that is named itself is always listed.
 
         Raises:
             UsageError: an address that pyarrow does not know, or that cannot be listed.
@@ -147,7 +147,7 @@ class Stores:
 
 
 def below(filesystem: FileSystem, folder: str, recursive: bool) -> Iterator[str]:
-    """The paths of the files of a folder, sorted; hidden ones and those of hidden folders are left out."""
+    """The paths of the files of a folder, sorted, without hidden files and folders."""
     from pyarrow import fs
 
     entries: list[FileInfo] = filesystem.get_file_info(fs.FileSelector(folder))
@@ -162,7 +162,7 @@ def below(filesystem: FileSystem, folder: str, recursive: bool) -> Iterator[str]
 
 
 def pattern_of(path: str) -> re.Pattern[str]:
-    """A pattern as a shell knows it, ``**`` included, as a regular expression of whole paths."""
+    """A shell pattern, in which ``**`` is any depth, as a regular expression that matches whole paths."""
     signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
     pieces = re.split(r"(\*\*/|\*\*|\*|\[[^/\]]+\])", path)
     return re.compile("".join(
@@ -172,7 +172,7 @@ def pattern_of(path: str) -> re.Pattern[str]:
 
 
 def as_filesystem(given: FileSystem) -> FileSystem:
-    """A filesystem of pyarrow, also around one of fsspec."""
+    """`filesystem` if it is pyarrow's, else pyarrow's wrapper of one of fsspec."""
     from pyarrow import fs
 
     return given if isinstance(given, fs.FileSystem) else fs.PyFileSystem(fs.FSSpecHandler(given))

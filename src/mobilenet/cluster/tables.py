@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".parquet"
 NAME_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_path", "url", "uri")
-"""Columns of text that are taken for names of images, in this order."""
+"""Text columns that may hold names of images. The first that a table has is taken."""
 BATCH = 16
 """Rows that are read at once."""
 
@@ -45,7 +45,8 @@ class Cell(NamedTuple):
 
 
 def is_table(item: str) -> bool:
-    """Whether an input is a Parquet file, a folder or a pattern of these: by its suffix, in an address before the options."""
+    """Whether an input is a Parquet file, or a folder or pattern of such. The suffix tells, which in an address stands before
+    the options."""
     return (item.partition("?")[0] if "://" in item else item).rstrip("/").lower().endswith(SUFFIX)
 
 
@@ -88,7 +89,7 @@ def row_groups(file: ParquetFile, name: str, column: str, size: int) -> Iterator
 
 
 def names_of(file: ParquetFile, name: str, column: str) -> Iterator[tuple[str, str | None]]:
-    """The names in a column of text, each with the error if there is none."""
+    """The names in a text column, each with None, or with an error if the cell is empty."""
     row = 0
     for batch in file.iter_batches(10_000, columns=[column]):
         for value in batch.column(0).to_pylist():

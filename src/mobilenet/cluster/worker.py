@@ -85,7 +85,7 @@ class Worker:
         return {"key": key, "answered": num_answered, "failed": num_failed}
 
     def ahead(self, jobs: Iterator[Job]) -> Iterator[Job]:
-        """The jobs in order, with what must be read from afar read in threads."""
+        """The jobs in order. Images in object stores are read in threads."""
         waiting: deque[Job | Future[Job]] = deque()
         for job in jobs:
             place = job.place if isinstance(job, Content) and job.place is not None else job.name
