@@ -47,7 +47,7 @@ class IntegerTime(Times):
         max_abs_error: of the class scores, against the float model; None if the file has other classes or answers with classes.
         agreement: share of the float model's answers that are the same: of images for a classifier, of pixels or default boxes
             for other networks; None if the file has other classes.
-        images: number of images that were compared; they did not calibrate. 0 if there were none: then it was noise.
+        images: number of compared images, which did not calibrate; 0 if noise was compared because there were none.
     """
 
     file: str

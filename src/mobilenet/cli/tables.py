@@ -196,7 +196,8 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: Sequence[
 
 
 def widths(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[int] | None:
-    """The columns' widths on a terminal that is narrower than the table: the widest gives way. None for what they need."""
+    """The width of each column. If the terminal is narrower than the table, the widest column is narrowed; None if no column
+    must be."""
     if not (rows and sys.stdout.isatty()):
         return None
     heads = [len(name) + 2 for name in header] or [0] * len(rows[0])  # tabulate keeps 2 beside a name

@@ -28,7 +28,7 @@ class GraphOp:
 
     Attributes:
         kind: what it computes.
-        name: of a convolution the scope of its variables, of the others their output's.
+        name: the scope of a convolution's variables; the output's name of any other operation.
         inputs, output: its tensors, by the graph's own keys.
         weight: (out, in / groups, kernel, kernel) of a convolution; integers if the graph is quantized.
         bias: (out,), or None if the graph adds it elsewhere.
@@ -76,7 +76,8 @@ class Wiring:
 
 
 def scope(name: str) -> str:
-    """The first of the names that a converter joins, less the variable's own: ``MobilenetV2/Conv/Conv2D_Fold;...``."""
+    """The scope of a tensor: ``MobilenetV2/Conv`` of ``MobilenetV2/Conv/Conv2D_Fold;...``. Converters join several names by
+    semicolons; the first one counts, without the variable's own part."""
     name = name.partition(";")[0]
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)

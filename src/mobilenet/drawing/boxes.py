@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..tasks.detection import Detection
 
 MAX_TAG_SHARE = 0.6
-"""Of the image's width, that a tag takes at most."""
+"""The largest share of the image's width that a tag takes."""
 
 
 def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Image.Image:
@@ -28,8 +28,8 @@ def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Imag
 
     Frames are in the color of the class, each object of a class in another shade, with dark edges that show on any background;
     small objects are drawn over large ones, with thinner lines and smaller letters. A tag stands at its box or is tied to it by
-    a line. It covers no other tag and no small object: where there is no room for it, the score is left out, then the tag,
-    those of the worst objects first. A score of NaN is not written: what is true has none.
+    a line. It covers no other tag and no small object. If there is no room for it, first the score and then the whole tag is
+    left out, beginning with the lowest scores. A score of NaN is not written: ground truth has none.
     """
     check_rgb(image)
     canvas = image.copy()
@@ -64,7 +64,7 @@ def draw_detections(image: Image.Image, detections: Sequence[Detection]) -> Imag
 
 
 def tag_lines(detection: Detection, size: int, widest: float) -> Iterator[Line]:
-    """What may stand on a tag, the best first: label and score, the label alone, or as much of the label as fits."""
+    """The texts that a tag may have, the best first: label and score, the label alone, or as much of the label as fits."""
     if not math.isnan(detection.score):
         whole = Line(f"{detection.label} {detection.score * 100:.0f} %", size)
         if whole.width <= widest:
@@ -84,7 +84,7 @@ def draw_frame(pen: ImageDraw.ImageDraw, frame: Rectangle, color: Color, width: 
 
 
 def tag_size(frame: Rectangle, image: tuple[int, int]) -> int:
-    """Pixels of the letters on the tag of a box: as the image has them, and down to 0.65 of that for small objects."""
+    """Height in pixels of the letters on a box's tag: as elsewhere on the image, or down to 0.65 of that for small objects."""
     standard = text_size(image)
     return max(min(standard, round(0.2 * math.sqrt(_area(frame)))), round(0.65 * standard), MIN_TEXT)
 

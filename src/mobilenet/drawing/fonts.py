@@ -17,8 +17,8 @@ SHIPPED = os.path.join(os.path.dirname(__file__), "DejaVuSans.ttf")
 VARIABLE = "MOBILENET_FONTS"
 SUFFIXES = (".ttf", ".otf", ".ttc")
 MAX_FONTS = 400
-"""Fonts of the system that are asked for a character."""
-NO_CHARACTER = "\U0010ffff"  # no font has it: it shows what a font draws for a character that it lacks
+"""Maximum number of the system's fonts that are searched for a character."""
+NO_CHARACTER = "\U0010ffff"  # which no font has: its image is what a font draws for every character that it lacks
 CHECK_SIZE = 24  # pixels
 
 

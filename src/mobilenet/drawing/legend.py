@@ -24,7 +24,7 @@ MIN_SHARE = 0.0005  # less would be 0.0 %
 
 
 def draw_legend(canvas: Image.Image, regions: Sequence[Region], shown: NDArray[np.bool_]) -> None:
-    """Draws at most `MAX_ROWS` classes with their shares in the corner where the least is `shown`.
+    """Draws at most `MAX_ROWS` classes with their shares in the corner that hides least of what is `shown`.
 
     Args:
         shown: (h, w) whether something is drawn, at any part of the canvas's size.

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ..tasks.segmentation import Region, Segmentation
 
 TINT, OUTLINE = 105, 255
-"""Opacity of 255: 41 %, so that the object is seen, and all."""
+"""Opacity, of 255: at 41 % the object stays visible."""
 MAX_WORKED_PIXELS = 900_000
-"""Outlines of a larger image are drawn at a part of its size and enlarged, smoothly: they are as much thicker there."""
+"""Outlines of a larger image are drawn on a reduced copy and enlarged smoothly."""
 OUTLINE_SHARE = 1 / 180
-"""An outline's width, of the side of a square image of as many pixels."""
+"""An outline's width, as a share of the side of a square image of as many pixels."""
 MIN_OUTLINE = 2.4  # pixels
 STRIP = 32  # rows of the part that are enlarged at once
 NONE = 255  # in a map of classes: nothing is drawn
@@ -66,7 +66,7 @@ def every(mask: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 
 
 def extent(shown: NDArray[np.bool_], around: int) -> tuple[slice, slice]:
-    """The rows and columns that hold all that is shown, with some around."""
+    """The rows and columns that hold all that is shown, and a margin."""
     rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
     return (
         slice(max(int(rows[0]) - around, 0), int(rows[-1]) + 1 + around),
@@ -94,7 +94,7 @@ def paint(canvas: Image.Image, classes: NDArray[np.uint8], thickness: float, cor
 
 
 def outlined(classes: NDArray[np.uint8], thickness: float) -> tuple[Image.Image, NDArray[np.uint8]]:
-    """How opaque each pixel is, and in the color of which class.
+    """The opacity of each pixel, and the class whose color it takes.
 
     The outline is the border between classes, blurred to its thickness; half of it lies outside of an object, in the color of
     the nearest class.

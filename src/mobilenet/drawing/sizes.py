@@ -1,4 +1,4 @@
-"""How thick lines and how large letters are on an image: the larger it is, the more."""
+"""The thickness of lines and the height of letters, which grow with the image."""
 
 from __future__ import annotations
 

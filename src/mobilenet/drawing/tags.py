@@ -14,9 +14,10 @@ Rectangles = NDArray[np.float64]
 
 MAX_COST = 0.6
 OWN_SHARE, OTHER_SHARE = 3.0, 2.0
-"""What hiding the whole of a tag's own box costs, and of another one: a fifth of the own box is the most."""
+"""The cost of hiding the whole of a tag's own box, or of another one. With `MAX_COST`, at most a fifth of the own box is
+hidden."""
 GAP_COST = 0.08
-"""What each tag's height between a tag and its box costs."""
+"""The cost of a gap between a tag and its box, for each height of the tag."""
 RING = np.array([(np.cos(angle), np.sin(angle)) for angle in np.arange(12) * np.pi / 6])
 
 

@@ -1,4 +1,4 @@
-"""Rules of a predictor that a caller changes: which boxes are kept, and how an image comes into the input."""
+"""Rules of a predictor that a caller may change: which boxes are kept, and how an image is fitted to the input."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def adjust(predictor: Predictor[R], adjustments: Adjustments) -> Predictor[R]:
 
 
 def index_of(wanted: str | int, labels: Sequence[str]) -> int:
-    """The index of a class. Raises UsageError for a label or an index that is none."""
+    """The index of a class. Raises UsageError for an unknown label or index."""
     if isinstance(wanted, str):
         if wanted not in labels:
             raise UsageError(unknown_name("label", wanted, labels))

@@ -41,7 +41,7 @@ def check_steps(every: int, fps: float | None) -> None:
 
 
 class Clip:
-    """One video at work.
+    """A video that is being answered.
 
     Args:
         target: of the annotated video, or None.
@@ -79,7 +79,8 @@ class Clip:
                 self.finish()
 
     def hand_over(self, turn: int, image: Image.Image, pts: int, sound: list[Packet]) -> MobilenetError | None:
-        """Waits for the frames before, and writes and shows this one. To be called once for every frame, whatever became of it.
+        """Waits for the frames before, and writes and shows this one. Must be called once for every frame, also for one that
+        failed.
         If writing fails, the error is returned, and no more is written."""
         with self.changed:
             while self.turn < turn:

@@ -1,5 +1,5 @@
-"""The folder of ``mobilenet predict --save``: copies of the images with the predictions drawn, and masks. It holds no file of
-the user before, and none is ever replaced in it."""
+"""The folder of ``mobilenet predict --save``: copies of the images with the predictions drawn, and masks. The folder is new or
+empty, so no file of the user is replaced."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class DrawnFolder:
 
 
 def is_used(folder: str) -> bool:
-    """Whether something is there that is no empty folder."""
+    """Whether the path exists and is not an empty folder."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is not None

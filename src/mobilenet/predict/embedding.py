@@ -26,7 +26,7 @@ class Embedder:
             engine runs the part.
 
     Attributes:
-        tap: the layer whose output they are, or whose mean over rows and columns.
+        tap: the layer whose output is the embedding, or is averaged over rows and columns to make it.
     """
 
     def __init__(self, model: ModelFile, backend: Backend | MakeExecutor, threads: int | None, device: str | None) -> None:

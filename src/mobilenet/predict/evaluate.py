@@ -120,7 +120,7 @@ def notes_on(records: Records[Truth]) -> list[str]:
 
 
 def records_for(model: ModelFile, data: Path, layout: str | None = None) -> Records[Truth]:
-    """Labeled images for the model's task, their class indices the model's: a class of the data is found by the model's label
+    """Labeled images for the model's task, with the model's class indices: a class of the data is found by the model's label
     id, then by its label, then (class folders and lists only) by its index."""
     labels, label_ids = without_unused(Labels(model.labels, model.label_ids))
     classes, task = Classes(labels, label_ids, indices=True), model.network.task

@@ -1,5 +1,5 @@
-"""The file of ``mobilenet predict --output`` while it grows: a kill at any moment leaves whole answers and at most one cut one,
-which the next run mends."""
+"""The file of ``mobilenet predict --output`` while answers are appended. A kill at any moment leaves whole answers and at most
+one cut answer, which the next run removes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .work import Entry
 class Held:
     """The inputs that an output holds: 16 bytes of a hash for each, about 80 bytes of memory.
 
-    A video is held frame by frame, up to its last one here; it is held as a whole only if it could not be read to its end.
+    Of a video, frames up to a last one are held. The video itself is held only if it could not be read to its end.
 
     Attributes:
         num_failed: how many of them are failures.
@@ -37,7 +37,7 @@ class Held:
         self.num_failed += failed
 
     def holds(self, row: Row) -> bool:
-        """Whether it holds the answer that a row stands for."""
+        """Whether the answer of a row is held."""
         return row.input in self if row.frame is None else row.frame <= self.last_frame(row.input)
 
     def last_frame(self, name: str) -> int:
@@ -85,7 +85,7 @@ class LineFile:
             raise
 
     def write(self, entry: Entry) -> None:
-        """Raises WriteError if the disk is full; then the file ends with the answer before."""
+        """Raises WriteError if the disk is full; the file then ends with the previous answer."""
         header = CSV_HEADER if self.kind == "csv" and not self.end else ""
         self._append(header + to_text(self.kind, entry))
 
@@ -121,7 +121,7 @@ class LineFile:
                     row = read_row(self.kind, line)
                 except RowError as error:
                     if whole or (self.kind == "jsonl" and not may_be_cut(self.kind, line)):
-                        raise self._no_answers(number) from error  # nothing of somebody's own file is cut off
+                        raise self._no_answers(number) from error  # a file of the user's own is never cut
                     break
                 if not whole:
                     break
@@ -152,7 +152,7 @@ def lock(handle: int, path: str) -> None:
 
 
 def refuse_existing(paths: Iterable[str]) -> None:
-    """UsageError if one of the files is there and not empty."""
+    """Raises UsageError if one of the files exists and is not empty."""
     for path in paths:
         if os.path.lexists(path) and not (os.path.isfile(path) and os.path.getsize(path) == 0):
             raise UsageError(f"--output {path}: is there already; give --resume to go on with it, or another name")

@@ -139,5 +139,5 @@ def load(
 
 
 def load_again(source: str | ModelFile, mark: str | None, settings: Settings) -> Predictor[Result]:
-    """In another process: the predictor whose `Loaded.origin` this is."""
+    """Makes a predictor again in another process, from what its `Loaded.origin` returned."""
     return once_loaded(load, source, mark, settings)

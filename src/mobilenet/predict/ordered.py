@@ -17,8 +17,8 @@ class Ordered(Generic[T, U]):
     """Calls `work` for each item in `num_workers` threads and yields the results in the order of the items.
 
     A worker takes the next item when it is free, and no worker runs further ahead than `WINDOW` allows: a slow reader of the
-    results stops the work, and the items are never listed far ahead. An exception of `work`, or of the items, is raised in its
-    place.
+    results stops the work, and the items are never listed far ahead. An exception of `work`, or of the items, is raised where
+    the result would come.
     """
 
     def __init__(self, work: Callable[[T], U], items: Iterator[T], num_workers: int) -> None:
@@ -50,7 +50,7 @@ class Ordered(Generic[T, U]):
             self._stop()
 
     def _stop(self) -> None:
-        """Waits for the images at work, so that no file stays half written; a worker that waits for an item is left alone."""
+        """Waits for calls of `work` to end, so that no file stays half written, but not for a worker that waits for an item."""
         with self.changed:
             self.stopped = True
             while self.num_busy:

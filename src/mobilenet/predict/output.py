@@ -85,7 +85,7 @@ def drop_if_merged(growing: str, held: Held) -> None:
 
 
 def read_whole(path: str, kind: str) -> Iterator[Row]:
-    """Every answer in a JSON array or Parquet file that was made here."""
+    """Every answer in a JSON array or Parquet file that `Output` made."""
     try:
         if kind == "json":
             for entry in json_entries(path):

@@ -22,12 +22,12 @@ and `time` are of videos only."""
 
 
 class RowError(MobilenetError):
-    """A line is no answer that was written here."""
+    """A line that this module did not write."""
 
 
 class Row(NamedTuple):
-    """What matters of a line that was read again: the input, of how many lines it is one, whether it is a failure, and which
-    frame of a video."""
+    """A line that was read back: its input, the number of that input's lines, whether it is a failure, and the frame of a
+    video."""
 
     input: str
     num_lines: int
@@ -83,7 +83,7 @@ def as_cell(text: str) -> str:
 
 
 def from_cell(cell: str) -> str:
-    """The reverse of `as_cell`, but for characters that cannot be printed."""
+    """The reverse of `as_cell`, except for characters that cannot be printed."""
     return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA) else cell
 
 
@@ -91,7 +91,7 @@ CSV_HEADER = ",".join(COLUMNS) + "\n"
 
 
 def read_row(kind: str, line: bytes) -> Row:
-    """A line of ``jsonl`` or ``csv``. Raises RowError if it is none that `json_line` or `csv_lines` wrote."""
+    """A line of ``jsonl`` or ``csv``. Raises RowError if neither `json_line` nor `csv_lines` wrote it."""
     try:
         text = line.decode("utf-8").rstrip("\n")
         if kind == "jsonl":

@@ -91,7 +91,7 @@ def is_video_source(source: object) -> TypeGuard[Video | str | os.PathLike[str]]
     """Whether it is a `Video`, or a name that means one."""
     if isinstance(source, (str, os.PathLike)):
         return is_video(os.fsdecode(source))
-    videos = sys.modules.get("mobilenet.video.read")  # who has made one has imported it
+    videos = sys.modules.get("mobilenet.video.read")  # a caller that has a Video has imported its module
     return videos is not None and isinstance(source, videos.Video)
 
 

@@ -142,7 +142,7 @@ class Inputs:
         self.folder, self.held, self.num_held, self.num_dropped = folder, held, 0, 0
         self.stepping = stepping
         self.listed: Generator[Job, None, None] | None = None
-        self.clips: list[Clip] = []  # those at work
+        self.clips: list[Clip] = []  # that are being answered
         self.search = Search(recursive, (lambda name: False) if folder is None else folder.is_own, videos=True)
 
     def jobs(self) -> Iterator[Job]:
@@ -185,14 +185,14 @@ class Inputs:
                 self.folder.release(copy)
 
     def close(self) -> None:
-        """Ends the videos at work, so that what is written of them can be played. A thread that waits for a camera's next frame
-        is told to stop."""
+        """Ends the videos that are being answered, so that what is written of them can be played. A thread that waits
+        for a camera's next frame is told to stop."""
         end = time.monotonic() + MAX_CLOSING_SECONDS
         while self.listed is not None and time.monotonic() < end:
             try:
                 self.listed.close()
                 break
-            except ValueError:  # a thread is in it
+            except ValueError:  # a thread is taking the next job
                 for clip in self.clips:
                     clip.reading.stopped = True
                 time.sleep(0.01)
@@ -209,7 +209,7 @@ def open_list(name: str) -> IO[bytes]:
 
 
 def names_in(file: IO[bytes]) -> Iterator[str]:
-    """One name on each line; an empty line is none. Raises UsageError for a line that no name is as long as."""
+    """One name on each line; empty lines are skipped. Raises UsageError for a line that is too long for a name."""
     with file:
         while line := file.readline(MAX_NAME):
             if len(line) == MAX_NAME:
@@ -219,7 +219,7 @@ def names_in(file: IO[bytes]) -> Iterator[str]:
 
 
 def ahead(jobs: Iterator[Job], number: int) -> tuple[int, Iterator[Job]]:
-    """How many jobs there are, `number` at most, and all of them."""
+    """The number of jobs, counted up to `number`, and an iterator over all of them."""
     first = list(islice(jobs, number))
     return len(first), chain(first, jobs)
 

@@ -22,9 +22,9 @@ from .observe import Observed
 
 EXPONENTS = np.linspace(0, 1, 11)
 ROUNDS = 10
-"""Of improving the factors: each round moves the steps that the next one takes for given."""
+"""In each round the factors are improved for the steps that the round before has left, which moves the steps."""
 MAX_GROWTH = 64.0
-"""Of a channel's range: a channel that is nearly always 0 is noise, and stays small."""
+"""The largest factor of a channel: one that is nearly always 0 holds noise and stays small."""
 
 
 @dataclass
@@ -100,7 +100,7 @@ def equalize(draft: Draft, observed: dict[str, Observed]) -> dict[str, Observed]
 def balanced(draft: Draft, group: Group, observed: dict[str, Observed]) -> Reals:
     """The factor of each channel: those of least noise in the readers' outputs.
 
-    It begins with (largest range / its range) to the best exponent, and improves each factor by itself.
+    The factors start as (largest range / range of the channel) to the best exponent; then each is improved by itself.
     """
     seen = [observed[name] for name in group.tensors if name in observed]
     limited = any(writer.activation == "relu6" for writer in group.writers)

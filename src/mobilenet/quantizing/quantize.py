@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 NUM_IMAGES = 64
-"""Calibration images that are used of many."""
+"""Images that calibrate, if there are so many."""
 NUM_REPORTED = 8
 """Of these, how many the report compares."""
 

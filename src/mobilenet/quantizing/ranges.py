@@ -28,7 +28,7 @@ def ranges(draft: Draft, observed: Mapping[str, Observed], pixels: Pixels) -> di
             family = next((family for family in shared if name in family), {name})
             members = [observed[member] for member in sorted(family)]
             chosen.update(dict.fromkeys(family, affine(members, ceiling(network, family))))
-    for _ in network.layers:  # a larger scale may ask for a larger one behind it
+    for _ in network.layers:  # a larger scale may require a larger one after it
         needed = {layer.name: least_scale(draft, layer, chosen, pixels) for layer in network.layers}
         small = {name: least for name, least in needed.items() if name in chosen and chosen[name].scale < least}
         if not small:
@@ -62,7 +62,7 @@ def least_scale(draft: Draft, layer: Layer, chosen: Mapping[str, Affine], pixels
 
 
 def largest_step(draft: Draft, layer: Layer, chosen: Mapping[str, Affine], pixels: Pixels, residual: float) -> float:
-    """What 1 in a sum must at least stand for, so that weights stay within 127 and sums below 2^24."""
+    """The least real number that 1 in a sum may stand for, so that weights stay within 127 and sums below 2^24."""
     weight, bias = np.abs(draft.weights[layer.name]), np.abs(draft.biases[layer.name])
     scale = 1.0
     if layer.inputs[0] == "input":
@@ -95,7 +95,7 @@ def ceiling(network: Network, family: set[str]) -> float:
 
 
 def affine(members: list[Observed], most: float) -> Affine:
-    """The scale and zero point of least mean square error over the members' samples; nothing is above `most`."""
+    """The scale and zero point of least mean square error over the members' samples; values above `most` do not occur."""
     samples = np.concatenate([one.samples.ravel() for one in members])
     samples = samples[:: max(len(samples) // MAX_SAMPLES, 1)].astype(np.float32)
     low = min(0.0, *(float(one.low.min()) for one in members))

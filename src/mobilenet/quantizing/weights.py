@@ -13,7 +13,7 @@ from ..network.quantization import Affine
 from .draft import Reals
 
 MIN_MULTIPLIER = 256
-"""Below it a multiplier is a coarse number, and a weight of 1 does nothing that a byte could show."""
+"""A smaller multiplier is a coarse number, and a weight of 1 then changes no byte."""
 SHARES = np.linspace(0.6, 1.0, 17)
 """Parts of a channel's largest weight that are tried as the range of its integers."""
 

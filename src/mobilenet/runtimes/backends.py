@@ -208,16 +208,16 @@ def default_threads(num_images: int | None = None) -> int:
 
 
 def divides_itself(backend: str, device: str | None = None) -> bool:
-    """Whether a runtime has every core work on one image by itself, so that several callers would not be faster."""
+    """Whether a runtime uses every core for one image unasked, so that several callers gain nothing."""
     return (
         backend == "reference" or (backend == "torch" and device in (None, "cpu")) or (backend in OWN_BACKENDS and not built())
     )
 
 
 def limit_numpy(backend: str, threads: int | None) -> None:
-    """Sets the threads of numpy's linear algebra, for a program: they are read when numpy is loaded, so call this before.
+    """Sets how many threads numpy's linear algebra uses in this process. Call it before numpy is imported, which reads them.
 
-    Beside a runtime with threads of its own it is one: more would be idle, and a quantized model's numpy reference was seen to
+    It is one beside a runtime that has its own threads: more would be idle, and a quantized model's numpy reference was seen to
     be faster on one as well. "reference" and "torch" keep every core by default.
     """
     threads_asked_for()  # the user's own OMP_NUM_THREADS, read before this function replaces it

@@ -1,4 +1,4 @@
-"""What another library makes of a network's ONNX graph: kept, one for each shape of images."""
+"""What another library makes of a network's ONNX graph, kept for each shape of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_GRAPHS = 8
-"""Shapes that are kept, each with a copy of the weights; all are dropped beyond that."""
+"""Maximum number of shapes that are kept, each with a copy of the weights. One more drops them all."""
 
 
 class Graphs(Generic[T]):
@@ -28,7 +28,7 @@ class Graphs(Generic[T]):
 
     def __init__(self, network: Network, tensors: Mapping[str, Floats], prepare: Callable[[bytes], T]) -> None:
         self.network, self.tensors, self.prepare = network, tensors, prepare
-        self.left: list[dict[tuple[int, ...], T]] = []  # of the parents: ending them would wait for their threads
+        self.left: list[dict[tuple[int, ...], T]] = []  # of parent processes, whose threads freeing would wait for
         self._start()
 
     def _start(self) -> None:

@@ -15,7 +15,7 @@ POLL_SECONDS = 0.1
 
 
 def newest(decoded: Callable[[], Iterator[VideoFrame]], reading: Reading) -> Iterator[tuple[int, VideoFrame]]:
-    """(number, frame): each time the newest that has come. The video counts those that came, and those that were dropped.
+    """(number, frame), always of the newest frame. The video counts the frames that came and those that were dropped.
 
     An exception of `decoded` is raised after the last frame. When the iterator is closed, the thread ends with the next frame.
     """

@@ -22,11 +22,11 @@ FILE_FORMATS = ",".join([
     "3g2", "3gp", "asf", "av1", "avi", "dv", "flv", "gif", "h264", "hevc", "ivf", "m4a", "m4v", "matroska", "mj2", "mjpeg",
     "mov", "mp4", "mpeg", "mpegts", "mpegvideo", "mpjpeg", "mxf", "ogg", "webm",
 ])  # fmt: skip
-"""What a file may be. Playlists and scripts, which name other files and addresses, are not among them, whatever the suffix."""
+"""The formats that are opened, whatever the suffix. Playlists and scripts are left out: they name other files and addresses."""
 DECODER_BYTES = 16
-"""For each pixel of a frame: the image, and the frames that a decoder keeps to predict others from."""
+"""Bytes of memory for each pixel of a frame: the image, and the frames from which a decoder predicts others."""
 STALL_SECONDS = 15.0
-"""A stream that sends nothing for so long has ended."""
+"""A stream has ended if nothing comes for so long."""
 UNSPECIFIED, BT709, BT601 = 2, 1, 5  # as in ISO/IEC 23091-2
 HD_LINES = 576  # larger videos that do not say which use BT.709's colors, smaller ones BT.601's
 
@@ -75,7 +75,7 @@ def open_video(name: str) -> tuple[InputContainer, VideoStream]:
 
 
 def _open(name: str) -> InputContainer:
-    """A plain file is read as a plain file only, whatever formats and protocols there are."""
+    """Opens a plain file such that it cannot name other files or addresses."""
     av = import_av()
     if is_camera(name):
         number = name.removeprefix(CAMERA)

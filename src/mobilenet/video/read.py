@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
     Attributes:
         image: RGB, upright.
-        number: in the video, from 0; frames that were stepped over or dropped count.
+        number: in the video, from 0; skipped and dropped frames count.
         time: seconds since the video's beginning.
         pts: the same in units of the stream's time base, as the video stores it.
     """
@@ -45,8 +45,8 @@ class Video:
         source: a path; an address (rtsp, rtmp, srt, udp, tcp, http); ``camera:0`` or ``/dev/video0``; ``unix://`` and a socket.
         every: take every n-th frame.
         fps: take at most so many frames of a second, by their times.
-        live: whether only the newest frame counts: frames that come while another is at work are dropped, and counted. By
-            default true of cameras and of streams without an end, and false of files: no frame of a file is ever dropped.
+        live: whether frames that come while another one is processed are dropped, and counted. By default true for cameras and
+            for streams without an end, and false for files: no frame of a file is ever dropped.
 
     Attributes:
         num_frames: how many frames have come.
@@ -67,7 +67,7 @@ class Video:
         self.num_frames = self.num_dropped = 0
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames that were chosen.
+        """The chosen frames.
 
         Raises:
             VideoError: the video cannot be opened; after the frames before it, if it is damaged on the way.
@@ -83,8 +83,8 @@ class Reading:
     Attributes:
         stream: what is decoded.
         sound: the stream of sound that goes along, if the video is a file with one.
-        packets: of the sound, those that came since the list was emptied; only if it was asked for.
-        stopped: set by another thread: of a camera or a stream, no more frames are waited for.
+        packets: those of the sound that came since the list was last emptied; only if they are asked for.
+        stopped: another thread sets it to end the wait for frames of a camera or a stream.
     """
 
     def __init__(self, video: Video, with_sound: bool = False) -> None:

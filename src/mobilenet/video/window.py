@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_SHARE = 0.8
-"""Of the screen's sides, that the window takes at most."""
+"""The largest share of the screen's width and height that the window takes."""
 
 
 class Window:
@@ -61,7 +61,7 @@ class Window:
             if image.width > room[0] or image.height > room[1]:
                 image = image.copy()
                 image.thumbnail(room)
-            self.photo = ImageTk.PhotoImage(image)  # Tk shows it as long as somebody holds it
+            self.photo = ImageTk.PhotoImage(image)  # Tk shows an image only while something refers to it
             self.label.configure(image=self.photo)
         self.root.update()
 

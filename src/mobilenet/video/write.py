@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .read import Reading
 
 CODECS = ("libx264", "libopenh264", "h264_videotoolbox", "mpeg4")
-"""The first that this PyAV has. H.264 plays everywhere; MPEG-4 Part 2 is what remains of a build without it."""
+"""The first of these that PyAV has is used. H.264 plays everywhere; MPEG-4 Part 2 is for builds without it."""
 QUALITY = {"libx264": {"crf": "20", "preset": "veryfast", "bf": "0"}}
 """Frames that wait for later ones (bf) would shift the image against the sound in files without edit lists."""
 MPEG4_BIT_RATE = 0.2  # bits for each pixel, of codecs without a setting for quality
@@ -32,11 +32,11 @@ COPIED = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "li
 
 
 class VideoWriter:
-    """Writes frames to a file. Whatever ends the process, what was written until a second or two before can be played.
+    """Writes frames to a file. If the process is killed, all but the last second or two can be played.
 
     Args:
         path: of the file; its suffix is one of `SUFFIXES`.
-        from_middle: the first frame that comes is the beginning, not that of the source.
+        from_middle: whether the file's time starts with the first frame written, not with the source's first frame.
         like: the video that the frames come from. Times, rate, shape of pixels, and sound are its own: the sound is copied, or
             encoded as AAC where the container does not take it.
     """
@@ -60,7 +60,7 @@ class VideoWriter:
             assert self.container is not None
             self._write_sound(sound)
             if self.last is not None and pts <= self.last:
-                return  # a source whose time stands still
+                return  # the source repeats a time
             self.last = pts
             frame = av.VideoFrame.from_image(even(image))
             frame.pts, frame.time_base = pts - self.first, self.like.stream.time_base
