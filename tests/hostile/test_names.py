@@ -143,16 +143,18 @@ def test_training_prints_and_charts_labels(tmp_path, capsys):
     """Two dollar signs are no formula, which would end the run when it is done."""
     pytest.importorskip("torch")
     pytest.importorskip("matplotlib")
+    from mobilenet.analysis.tallies import ClassificationTally
     from mobilenet.training.run.log import Progress
     from mobilenet.training.run.report import draw_confusion
-    from mobilenet.training.run.scoring import Evaluation
 
     progress = Progress(quiet=False)
     for name in NASTY.values():
         progress.print(f"{name}: done")
     assert_safe(capsys.readouterr().err)
     names = (*LABELS, r"$\frac{$", "$5 and $6")
+    tally = ClassificationTally(names)
+    tally.pairs.update((index, index) for index in range(len(names)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        draw_confusion(tmp_path, names, Evaluation({}, len(names), pairs=[(i, i) for i in range(len(names))]))
+        draw_confusion(tmp_path, tally.analysis())
     assert (tmp_path / "confusion.png").stat().st_size > 1000

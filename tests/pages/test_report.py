@@ -18,7 +18,8 @@ from mobilenet.analysis.tallies import ClassificationTally
 from mobilenet.cli.main import main
 from mobilenet.data import ListedRecords
 from mobilenet.pages.plots import MAX_POINTS, Axis, Line, chart, span, thinned, ticks
-from mobilenet.pages.report import Scored, write_report
+from mobilenet.pages.report import Scored, settle, write_report
+from mobilenet.pages.training import training_section
 
 EVIL = "<script>alert('a')</script> & \"b\""
 
@@ -198,6 +199,23 @@ def test_one_class(tmp_path):
     records = ListedRecords("classification", ("only",), ["a.jpg"], ["a.jpg"], [0])
     write_report(tmp_path, Scored(records, tally.analysis(), {"top1": 1.0, "top5": 1.0}, 5), "m", "d")
     assert "Nothing was confused." in "".join(read(tmp_path)[0].words)
+
+
+def test_a_page_that_is_loaded_again_settles(tmp_path):
+    tally = ClassificationTally((EVIL,))
+    tally.pairs[0, 0] += 1
+    records = ListedRecords("classification", (EVIL,), ["a.jpg"], ["a.jpg"], [0])
+    losses = {"loss": [(1.0, 2.5)], EVIL: [(1.0, float("nan"))]}
+    charts = training_section(losses, [(1.0, 0.1)], {"top1": [(1.0, 1.0)]}, {"name": EVIL})
+    assert charts.count("<svg") == charts.count("<circle") == 3, "one point is seen"
+    scored = Scored(records, tally.analysis(), {"top1": 1.0, "top5": 1.0}, 1)
+    write_report(tmp_path, scored, EVIL, EVIL, [charts], refresh=20)
+    assert "http-equiv='refresh' content='20'" in (tmp_path / "index.html").read_text()
+    settle(tmp_path)
+    assert "http-equiv" not in (tmp_path / "index.html").read_text()
+    page, _ = read(tmp_path)
+    assert EVIL in page.words
+    settle(tmp_path / "nowhere")
 
 
 # Charts --------------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_every_task_writes_a_complete_run(made, tmp_path):
     recipe = made()
     model = train(recipe, tmp_path)
     names = {"model.safetensors", "last.safetensors", "recipe.json", "log.jsonl", "scores.csv", "checkpoint.pt", "tensorboard"}
-    names |= {"curves.png", "samples.png"}
+    names |= {"curves.png", "samples.png", "report"}
     names |= {"confusion.png"} if recipe.task == "classification" else set()
     assert {path.name for path in tmp_path.iterdir()} == names
     assert any((tmp_path / "tensorboard").iterdir())
@@ -73,6 +73,13 @@ def test_every_task_writes_a_complete_run(made, tmp_path):
     assert all(np.isfinite([line["loss"], *line["parts"].values()]).all() for line in steps)
     for path in tmp_path.glob("*.png"):
         Image.open(path).load()
+    content = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert content["metrics"] == scores[-1]["metrics"]
+    assert [each["label"] for each in content["classes"]] == list(model.labels)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "finished" in page
+    assert "http-equiv" not in page
+    assert all(f"<h2>{title}</h2>" in page for title in ("Training", "Classes", "Curves", "Samples"))
 
 
 def test_the_score_is_that_of_evaluate(folders, tmp_path):

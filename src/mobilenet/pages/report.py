@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from .markup import folded, number, page, section, text, tiles
 
 PAGE, DATA = "index.html", "report.json"
 MARK = b'<meta name="generator" content="mobilenet">'
+REFRESH = re.compile(rb"<meta http-equiv='refresh' content='\d+'>\n")
 HEAD = 1000  # bytes in which `MARK` stands
 MAIN_METRICS = ("top1", "top5", "mAP", "mAP50", "mAP75", "AR100", "mIoU", "pixel_accuracy")
 """Those in large letters; all others are in the JSON file and in the text."""
@@ -126,3 +128,16 @@ def write_report(
     write_atomically(folder / DATA, (json.dumps(to_json(scored, title), indent=1) + "\n").encode())
     write_atomically(folder / PAGE, content)
     return folder / PAGE
+
+
+def settle(folder: Path) -> None:
+    """Makes the page that is in the folder, if there is one, stay as it is: browsers do not load it again."""
+    path = folder / PAGE
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return
+    head, tail = content[:HEAD], content[HEAD:]
+    settled = re.sub(REFRESH, b"", head)
+    if settled != head:
+        write_atomically(path, settled + tail)

@@ -1,4 +1,4 @@
-"""The images that report a run: its curves, a classifier's confusion matrix, results drawn on some validation images."""
+"""What shows a run: its page, and images of its curves, a classifier's confusion matrix, results on some validation images."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...analysis.analysis import Analysis
 from ...charts import chart
 from ...drawing.draw import draw
 from ...errors import printable
 from ...images.write import write_image
 from ...modelfile import ModelFile
 from ...nn import executor
+from ...pages.report import Scored as Report, settle, write_report
+from ...pages.training import training_section
 from ...predict.predictor import Predictor
 from ...runtimes.backends import choose
 from ..input import CorruptImage, Dataset
 from .log import LOG, Line, read
 from .loggers import Begun, Scored
-from .scoring import Evaluation
 
+REPORT = "report"
+REFRESH = 20  # seconds
 CURVES, CONFUSION, SAMPLES = "curves.png", "confusion.png", "samples.png"
 NUM_SAMPLES, COLUMNS, SIDE = 16, 4, 256
 MAX_SHARE = 0.05  # of a run's time for drawing between its first and its last score
@@ -32,7 +36,7 @@ class RunImages:
     """Draws the images after the first score and the last, and after others if that takes little of the run's time."""
 
     def __init__(self, begun: Begun) -> None:
-        self.next = 0.0
+        self.begun, self.next = begun, 0.0
 
     def log(self, line: Line) -> None:
         pass
@@ -41,20 +45,56 @@ class RunImages:
         start = time.monotonic()
         if start < self.next and not score.is_last:
             return
-        draw_run(score.out, score.model, score.validation, score.evaluation)
+        draw_run(self.begun, score)
         end = time.monotonic()
         self.next = end + (end - start) / MAX_SHARE
 
     def close(self) -> None:
-        pass
+        settle(self.begun.out / REPORT)
 
 
-def draw_run(out: Path, model: ModelFile, validation: Dataset, evaluation: Evaluation) -> None:
-    """Writes ``curves.png``, ``samples.png`` and, for a classifier, ``confusion.png`` to the run's folder."""
-    draw_curves(out)
-    draw_samples(out, model, validation)
-    if evaluation.pairs:
-        draw_confusion(out, model.labels, evaluation)
+def draw_run(begun: Begun, score: Scored) -> None:
+    """Writes to the run's folder: ``report/``, ``curves.png``, ``samples.png`` and, for a classifier, ``confusion.png``."""
+    write_page(begun, score)
+    draw_curves(score.out)
+    draw_samples(score.out, score.model, score.validation)
+    if score.evaluation.analysis.task == "classification":
+        draw_confusion(score.out, score.evaluation.analysis)
+
+
+def write_page(begun: Begun, score: Scored) -> None:
+    """The page of the run up to now, which a browser loads again and again until the run ends."""
+    lines, evaluation = read(score.out / LOG), score.evaluation
+    steps, scores = [line for line in lines if "loss" in line], [line for line in lines if "metrics" in line]
+    losses = {"loss": [(line["epoch"], line["loss"]) for line in steps]}
+    for name in steps[-1]["parts"] if steps and len(steps[-1]["parts"]) > 1 else ():
+        losses[name] = [(line["epoch"], line["parts"][name]) for line in steps if name in line["parts"]]
+    rates = [(line["epoch"], line["lr"]) for line in steps]
+    known = [(line["epoch"], name, value) for line in scores for name, value in line["metrics"].items() if value is not None]
+    metrics = {name: [(epoch, value) for epoch, each, value in known if each == name] for name in evaluation.metrics}
+    recipe = begun.recipe
+    done = "finished" if score.is_last else f"step {score.line['step']:,} of {begun.steps:,}"
+    subtitle = (
+        f"{recipe.task}, {done}. Figures and images are those of epoch {score.line['epoch']:g} of {recipe.epochs}, "
+        f"{'the best so far' if score.is_best else 'which is not the best'}."
+    )
+    write_report(
+        score.out / REPORT,
+        Report(
+            score.validation.records,
+            evaluation.analysis,
+            evaluation.metrics,
+            evaluation.images,
+            evaluation.failed,
+            (),
+            evaluation.worst,
+            evaluation.samples,
+        ),
+        str(score.out),
+        subtitle,
+        [training_section(losses, rates, metrics, recipe.to_json())],
+        refresh=None if score.is_last else REFRESH,
+    )
 
 
 def draw_curves(out: Path) -> None:
@@ -78,9 +118,12 @@ def draw_curves(out: Path) -> None:
                 axes.legend()
 
 
-def draw_confusion(out: Path, labels: tuple[str, ...], evaluation: Evaluation) -> None:
+def draw_confusion(out: Path, analysis: Analysis) -> None:
     """Number of images by true class (row) and predicted class (column); colors are shares of the row."""
-    table = evaluation.confusion(len(labels))
+    labels = analysis.labels
+    table = np.zeros((len(labels), len(labels)), np.int64)
+    for pair, count in analysis.counts.items():
+        table[pair] = count
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     named = len(labels) <= MAX_NAMED
     side = max(4.0, 0.35 * len(labels) + 2) if named else 10.0

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 
+from ...analysis.analysis import Analysis
+from ...analysis.study import Case, Study
 from ...nn import TorchNetwork
-from ...tasks.classification import Classification
 from ...tasks.metrics import Metrics
 from ..input import Dataset, ImagesLost, Loader, LoaderSettings
 from ..objectives import Objective
@@ -32,19 +31,16 @@ class Evaluation:
     Attributes:
         images: number of images scored.
         failed: the names of all others, with the reason.
-        pairs: of a classifier, (true class, predicted class) of every image.
+        analysis: the figures of each class and more.
+        worst, samples: some images with their answers.
     """
 
     metrics: Metrics
     images: int
-    failed: list[str] = field(default_factory=list)
-    pairs: list[tuple[int, int]] = field(default_factory=list, repr=False)
-
-    def confusion(self, classes: int) -> NDArray[np.int64]:
-        """(K, K): number of images by true class (row) and predicted class (column)."""
-        table = np.zeros((classes, classes), np.int64)
-        np.add.at(table, tuple(np.array(self.pairs, np.int64).reshape(-1, 2).T), 1)
-        return table
+    failed: list[str]
+    analysis: Analysis
+    worst: list[Case] = field(default_factory=list, repr=False)
+    samples: list[Case] = field(default_factory=list, repr=False)
 
 
 def evaluate_network(
@@ -62,7 +58,8 @@ def evaluate_network(
     """
     was_training = net.training
     outputs_of = net.eval().taps(*net.network.outputs)
-    metric, indices, failed, pairs = objective.metric(dataset), list[int](), list[str](), list[tuple[int, int]]()
+    metric, indices, failed = objective.metric(dataset), list[int](), list[str]()
+    study = Study(dataset.records, objective.background)
     settings = LoaderSettings(
         batch * fabric.world_size, workers, rank=fabric.global_rank, world=fabric.world_size, device=fabric.device
     )
@@ -78,19 +75,19 @@ def evaluate_network(
                 result = objective.decode(outputs, number, (width, height))
                 truth = objective.truth(samples["target"][number], index)
                 metric.add(result, truth)
-                if isinstance(result, Classification):
-                    pairs.append((truth, int(result.scores.argmax())))
+                study.add(index, result, truth)
     net.train(was_training)
-    shares = gather(fabric, (stopped(), metric.state(), indices, failed, pairs))
+    shares = gather(fabric, (stopped(), metric.state(), study.state(), indices, failed))
     if any(stop for stop, *_ in shares):
         return None
-    whole = objective.metric(dataset)
-    for _, state, *_ in shares:
+    whole, study = objective.metric(dataset), Study(dataset.records, objective.background)
+    for _, state, studied, *_ in shares:
         whole.merge(state)
-    scored = [index for _, _, share, *_ in shares for index in share]
+        study.merge(studied)
+    scored = [index for *_, share, _ in shares for index in share]
     assert len(scored) == len(set(scored))
-    failed = sorted({reason for *_, reasons, _ in shares for reason in reasons})
+    failed = sorted({reason for *_, reasons in shares for reason in reasons})
     if len(scored) * 2 < len(dataset):
         first = failed[0] if failed else "no reason given"
         raise ImagesLost(f"only {len(scored)} of {len(dataset)} images can be read ({first}); is the data still there?")
-    return Evaluation(whole.metrics(), len(scored), failed, [pair for *_, share in shares for pair in share])
+    return Evaluation(whole.metrics(), len(scored), failed, study.analysis(whole), study.worst, study.samples)
