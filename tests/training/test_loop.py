@@ -237,4 +237,4 @@ def test_a_run_that_began_under_former_names_of_settings_goes_on(tmp_path):
     recipe = tiny_detector()
     former = json.dumps(recipe.to_json()).replace("max_detections", "most").replace("max_candidates", "candidates")
     (tmp_path / "recipe.json").write_text(former)
-    assert folder.load_state(tmp_path, recipe, resume=True) is None, "the same recipe, and no checkpoint yet"
+    assert folder.position(tmp_path, recipe, resume=True) == (recipe, None), "the same recipe, and no checkpoint yet"

@@ -54,7 +54,7 @@ def check(
     held_out = next((each.share for each in records.values() if isinstance(each, Divided)), None)
     first = next(iter(records.values()))
     parts = {name: part_of(each) for name, each in records.items()}
-    findings = [*_labels(records), *_classes(parts, first.labels, known_task)]
+    findings = quick_findings(records, parts)
     if not quick:
         seen: dict[str, list[Look]] = {}
         for name, each in records.items():
@@ -63,8 +63,19 @@ def check(
         findings += [*_images(records, seen), *_copies(records, seen)]
         if known_task == "segmentation":
             findings += _classes(parts, first.labels, known_task)
-    findings.sort(key=lambda finding: LEVELS.index(finding.level))
+    findings.sort(key=_severity)
     return Report(os.fspath(data), kind.name, kind.title, known_task, first.labels, held_out, parts, findings)
+
+
+def quick_findings(records: dict[str, Records[Truth]], parts: dict[str, Part] | None = None) -> list[Finding]:
+    """What is wrong with the labels, the worst first; no image is opened. `parts` are their `part_of`, if known."""
+    parts = parts or {name: part_of(each) for name, each in records.items()}
+    first = next(iter(records.values()))
+    return sorted([*_labels(records), *_classes(parts, first.labels, first.task)], key=_severity)
+
+
+def _severity(finding: Finding) -> int:
+    return LEVELS.index(finding.level)
 
 
 def open_parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Literal
 
 from ... import settings
@@ -15,7 +16,7 @@ from ...values import field, replace
 from ..input import Augmentation
 from ..optim.ema import Averaging
 from ..optim.optimizer import SGD, Decayed, Optimizer
-from ..optim.schedule import Cosine, Schedule, Warmup
+from ..optim.schedule import Cosine, Schedule, Warmup, factor
 
 Precision = Literal["32-true", "bf16-mixed"]
 Form = Literal["tensorflow", "torchvision"]
@@ -171,6 +172,8 @@ class Recipe(Settings):
         compile: run the network through `torch.compile`.
         sync_norm: batch norm over the images of all processes.
         score_epochs: number of epochs between scorings on the validation images; the last epoch is always scored.
+        patience: end the run after so many epochs without a better score (`training.run.best`); None for never.
+        restarts: epochs with which the schedule and `sizes` begin again, because a finished run was given more epochs.
         score_start: also score the network before the first step: what the initial weights know already.
         checkpoint_steps: number of steps between checkpoints; one is also written at the end of each epoch.
         workers: processes that read images, for each training process; 0 reads in the training process itself.
@@ -208,6 +211,8 @@ class Recipe(Settings):
     sync_norm: bool = False
     score_epochs: int = 1
     score_start: bool = False
+    patience: int | None = None
+    restarts: tuple[int, ...] = ()
     checkpoint_steps: int = 1000
     workers: int = 2
     limit: int | None = None
@@ -238,7 +243,11 @@ class Recipe(Settings):
         yield "limit", self.limit is None or self.limit > 0, "above 0, or null"
         yield "accumulate", self.accumulate >= 1 and self.batch % self.accumulate == 0, f"a divisor of the batch, {self.batch}"
         yield "workers", self.workers >= 0, "at least 0"
-        yield "warmup", self.warmup.epochs < self.epochs, f"shorter than the run's {self.epochs} epochs"
+        yield "patience", self.patience is None or self.patience >= 1, "at least 1, or null"
+        edges = [0, *self.restarts, self.epochs]
+        yield "restarts", edges == sorted(set(edges)), f"increasing epochs between 0 and the run's {self.epochs}"
+        shortest = min(b - a for a, b in pairwise(edges))
+        yield "warmup", self.warmup.epochs < shortest, f"shorter than the {shortest} epochs of the schedule"
         learns_integers = self.quantize is not None and self.quantize.qat
         no_ranges = learns_integers and self.network.start is None
         yield "quantize", not no_ranges, "absent, or with qat false, without network.start: random weights have no ranges yet"
@@ -256,8 +265,20 @@ class Recipe(Settings):
 
     def side(self, epoch: int) -> int:
         """Side of the training images in pixels, in an epoch counted from 0."""
-        sides = [side for share, side in self.sizes if share * self.epochs <= epoch + 1e-9]
+        first, last = self.cycle(epoch)
+        sides = [side for share, side in self.sizes if share * (last - first) <= epoch - first + 1e-9]
         return sides[-1] if sides else self.resolution
+
+    def cycle(self, epoch: int) -> tuple[int, int]:
+        """The first epoch of the schedule that `epoch` lies in, and the one after its last."""
+        edges = (0, *self.restarts, self.epochs)
+        number = sum(epoch >= edge for edge in self.restarts)
+        return edges[number], edges[number + 1]
+
+    def rate(self, step: int, epoch_steps: int) -> float:
+        """The learning rate of step number `step`, counted from 0."""
+        first, last = self.cycle(step // epoch_steps)
+        return self.lr * factor(self.schedule, self.warmup, step - first * epoch_steps, epoch_steps, last - first)
 
     def to_json(self) -> dict[str, object]:
         """JSON's types, as in a run's folder and in the model file: each value with its kind."""
@@ -299,5 +320,6 @@ def shrunk(recipe: Recipe) -> Recipe:
         compile=False,
         score_epochs=1,
         sizes=(),
+        restarts=(),
         warmup=replace(small.warmup, epochs=min(small.warmup.epochs, 0.5)),
     )

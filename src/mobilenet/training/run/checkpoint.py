@@ -26,6 +26,7 @@ MAGIC = b"mobilenet checkpoint 1\n"
 
 class _Later(TypedDict, total=False):
     best: dict[str, Any] | None
+    epoch_steps: int
 
 
 class State(_Later):
@@ -33,6 +34,7 @@ class State(_Later):
 
     Attributes:
         best: `best.Best` by its fields, None before the first score; absent in older checkpoints.
+        epoch_steps: number of steps of an epoch; absent in older checkpoints.
         step, scored: see `loop.Run`.
         net, optimizer, average: state dicts, those of torch and of `ema.WeightAverage`.
         window: names, sums and number of steps of the losses since the last line of the log.

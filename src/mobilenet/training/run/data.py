@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ...data import Divided, Records, Shapes, Subset, Truth, open_training
+from ...checking.check import quick_findings
+from ...data import DataError, Divided, Records, Shapes, Subset, Truth, open_training
 from ...errors import UsageError
 from ..input import Dataset, InMemory
 from ..recipes.recipe import Recipe
@@ -37,7 +38,7 @@ def open_splits(recipe: Recipe, data: Path | str | None, layout: str | None = No
 
 def data_lines(training: Dataset, validation: Dataset) -> list[str]:
     """What the user should know of the data before the first step: how many images and classes there are, how they were divided
-    if they were not, and what was wrong in the labels."""
+    if they were not, and what the quick part of `mobilenet check` finds. Raises DataError if that is an error."""
     kind = training.records.layout or "generated"
     lines = [
         f"{kind}: {len(training)} training and {len(validation)} validation images, {len(training.labels)} classes, "
@@ -45,16 +46,23 @@ def data_lines(training: Dataset, validation: Dataset) -> list[str]:
     ]
     if (divided := _divided(validation.records)) is not None:
         lines.append(f"there is no validation part: {divided.share:.0%} of the images were chosen for it by their content")
-    found = {line: None for dataset in (training, validation) for line in dataset.records.findings.lines()}
-    return [*lines, *found]
+    if not training.records.layout:
+        return lines
+    findings = quick_findings({"train": training.records, "val": validation.records})
+    for finding in findings:
+        if finding.level == "error":
+            raise DataError(f"{finding}; `mobilenet check` says more")
+    return [*lines, *(f"{finding.level}: {finding}" for finding in findings)]
 
 
 def work_line(recipe: Recipe, net: torch.nn.Module, epoch_steps: int, device: torch.device) -> str:
     """What will be computed, before the first step."""
     count = sum(each.numel() for each in net.parameters())
+    count_threads = torch.get_num_threads()
+    threads = f", {count_threads} thread{'s' * (count_threads > 1)}" if device.type == "cpu" else ""
     return (
         f"{recipe.network.architecture}: {count / 1e6:.2f} million parameters, {recipe.epochs} epochs of {epoch_steps} steps "
-        f"of {recipe.batch} images at {recipe.resolution} px, on {device}"
+        f"of {recipe.batch} images at {recipe.resolution} px, on {device}{threads}"
     )
 
 

@@ -83,7 +83,9 @@ def read(path: Path) -> list[Line]:
 
 
 FIRST = 5.0
-"""Seconds to the first line where lines are rare: a user wants to know how long it will take."""
+"""Seconds to the first line where lines are rare."""
+WARM, ENOUGH = 2, 10.0
+"""Steps, and seconds after them, from which the time of a run is estimated; the first steps are slower than the others."""
 
 
 class Progress:
@@ -98,6 +100,22 @@ class Progress:
         """Starts the clock from which the remaining time is estimated."""
         self.steps, self.first, self.start = steps, done, time.monotonic()
         self.last = 0.0 if self.watched else self.start - self.pause + min(self.pause, FIRST)
+        self.warm: tuple[int, float] | None = None
+        self.told = False
+
+    def expect(self, step: int) -> None:
+        """Says once, after a step, how long the rest will take."""
+        now = time.monotonic()
+        if self.told or step - self.first < WARM:
+            return
+        if self.warm is None:
+            self.warm = step, now
+            return
+        before, begun = self.warm
+        if now - begun >= ENOUGH or (step - before >= 3 * WARM and now - self.start >= FIRST):
+            self.told = True
+            left = (now - begun) / (step - before) * (self.steps - step)
+            self.print(f"about {duration(left)} for the {self.steps - step} steps that are left; scoring comes on top")
 
     def show(self, step: int, epoch: float, epochs: int, line: Line) -> None:
         now = time.monotonic()

@@ -20,25 +20,25 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ... import modelfile, nn
+from ... import nn
 from ...errors import UsageError
 from ...files import WriteError
-from ...modelfile import ModelFile, ModelFileError
+from ...modelfile import ModelFileError
+from ...settings import kind_of
 from ..input import Batch, ImagesLost, Loader, LoaderSettings
 from ..objectives import objective_of
 from ..optim import optimizer
 from ..optim.ema import WeightAverage
-from ..optim.schedule import factor
 from ..recipes.recipe import Recipe
 from ..teacher import load_teacher
 from . import checkpoint, folder, loggers as followers
 from .allocator import keep_freed_memory
-from .best import METRICS, Best
 from .checkpoint import TrainingError
-from .data import data_lines, held_out, open_splits, work_line
+from .data import data_lines, open_splits, work_line
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
 from .heads import set_initial_weights
 from .integers import learning_integers, scored_net
+from .keep import keep, kept, stopped
 from .log import Line, Progress, RunLog, score_line
 from .loggers import Begun, Loggers, MakeLogger, Scored
 from .monitor import StepLosses, Throughput
@@ -76,11 +76,12 @@ def train(
         with Interruptions() as interruptions:
             run = prepare(fabric, interruptions, recipe, (data, layout), Path(out), resume)
             with run.log, following(run, made):
-                while run.step < run.steps:
+                while not run.is_over:
                     if run.score_is_due:  # before the epoch: the run may continue from a checkpoint whose epoch was not scored
                         evaluate_and_save(run)
-                    train_epoch(run)
-                return finish(run, evaluate_and_save(run))
+                    else:
+                        train_epoch(run)
+                return finish(run)
     except (OSError, ModelFileError, WriteError, ImagesLost) as error:
         exists = checkpoint.exists(Path(out))
         remedy = (
@@ -103,7 +104,7 @@ def prepare(
     # 1. The checkpoint that an earlier run left in the folder.
     is_first = fabric.is_global_zero
     progress = Progress(quiet=not is_first)
-    state = fabric.broadcast(folder.load_state(out, recipe, resume) if is_first else None)
+    recipe, state = fabric.broadcast(folder.position(out, recipe, resume) if is_first else (recipe, None))
 
     # 2. Data.
     training, validation = open_splits(recipe, *data)
@@ -111,6 +112,8 @@ def prepare(
         raise UsageError(
             f"batch {recipe.batch}: must be at most the {len(training)} training images; give --set batch={len(training)}"
         )
+
+    told = data_lines(training, validation)
 
     # 3. Network, objective, optimizer, weight average, teacher.
     torch.manual_seed(recipe.seed)
@@ -157,9 +160,14 @@ def prepare(
     if state is not None:
         run.restore(state)
         progress.print(f"continuing after step {run.step} of {run.steps}")
+        if recipe.restarts and recipe.restarts[-1] * run.epoch_steps == run.step:
+            progress.print(
+                f"the schedule {kind_of(type(recipe.schedule))} ended with epoch {recipe.restarts[-1]}: it begins again for "
+                f"the epochs up to {recipe.epochs}, and the learning rate rises to {recipe.lr:g} once more"
+            )
     run.log = RunLog(out if is_first else None, run.step, run.scored)
     progress.begin(run.steps, run.step)
-    for line in (*lines, *data_lines(training, validation), work_line(recipe, net, run.epoch_steps, fabric.device)):
+    for line in (*lines, *told, work_line(recipe, net, run.epoch_steps, fabric.device)):
         progress.print(line)
     model.train()
     return run
@@ -185,9 +193,10 @@ def train_epoch(run: Run) -> None:
     batches = Loader(run.training, recipe.augmentation, recipe.preprocessing.at(recipe.side(epoch)), settings)
     throughput, iterator = Throughput(), iter(batches)
     while run.step < (epoch + 1) * run.epoch_steps:
-        lr = recipe.lr * factor(recipe.schedule, recipe.warmup, run.step, run.epoch_steps, recipe.epochs)
+        lr = recipe.rate(run.step, run.epoch_steps)
         stop = train_step(run, iterator, lr)
         throughput.add(recipe.batch, batches.waited)
+        run.progress.expect(run.step)
         epoch_ends = run.step % run.epoch_steps == 0
         if epoch_ends or run.step % LOG_STEPS == 0:
             stop = run.losses.drain(run.fabric) or stop
@@ -208,7 +217,7 @@ def train_epoch(run: Run) -> None:
             stop = run.losses.drain(run.fabric) or stop
             run.save()
         if stop:
-            raise run.interrupted()
+            raise stopped(run)
 
 
 def train_step(run: Run, batches: Iterator[Batch], lr: float) -> bool:
@@ -242,6 +251,7 @@ def train_step(run: Run, batches: Iterator[Batch], lr: float) -> bool:
         fabric.clip_gradients(run.model, run.stepper, max_norm=run.recipe.clip, error_if_nonfinite=False)
     run.stepper.step()
     run.step += 1
+    run.evaluation = None
     if run.average is not None:
         run.average.update(run.step)
     return stop
@@ -257,10 +267,10 @@ def evaluate_and_save(run: Run) -> Evaluation:
     """Scores the network and keeps it: its model files, the score in the log, a checkpoint. Then tells the loggers."""
     start = time.perf_counter()
     run.scored_net = scored_net(run.fabric, run.result_net, run.training, run.recipe)
-    stopped = lambda: run.interruptions.signal is not None  # noqa: E731
-    evaluation = evaluate_network(run.fabric, run.scored_net, run.objective, run.validation, run.recipe.workers, stopped)
+    asked = lambda: run.interruptions.signal is not None  # noqa: E731
+    evaluation = evaluate_network(run.fabric, run.scored_net, run.objective, run.validation, run.recipe.workers, asked)
     if evaluation is None:
-        raise run.interrupted()
+        raise stopped(run)
     line: Line = {
         "step": run.step,
         "epoch": run.step / run.epoch_steps,
@@ -270,23 +280,16 @@ def evaluate_and_save(run: Run) -> Evaluation:
         "seconds": round(time.perf_counter() - start, 2),
     }
     is_new = run.step > run.scored
-    if is_new:
-        run.best = Best.after(run.best, run.step, evaluation.metrics[METRICS[run.recipe.task]])
-    is_best = run.best is None or run.best.step == run.step
-    model = trained_model(run, evaluation) if run.fabric.is_global_zero else None
-    if model is not None:
-        modelfile.write(model, run.out / folder.LAST)
-        if is_best:
-            modelfile.write(model, run.out / folder.MODEL)
+    model, is_best = keep(run, evaluation)
     if is_new:  # after the model files: a run that is killed in between scores again, and writes the same
         run.write(line)
         run.progress.print(score_line(line, run.recipe.epochs))
         run.scored = run.step
         run.save()
     if run.loggers is not None and model is not None:
-        is_last = run.step == run.steps
-        run.loggers.scored(Scored(run.out, line, model, is_best, is_last, run.validation, evaluation))
+        run.loggers.scored(Scored(run.out, line, model, is_best, run.is_over, run.validation, evaluation))
     run.fabric.barrier()
+    run.evaluation = evaluation
     return evaluation
 
 
@@ -299,36 +302,16 @@ def following(run: Run, makers: Mapping[str, MakeLogger]) -> AbstractContextMana
     return run.loggers
 
 
-def finish(run: Run, evaluation: Evaluation) -> Path:
-    """Names the result; the model file's path."""
-    path = run.out / folder.MODEL
-    line: Line = {"epoch": run.recipe.epochs, "metrics": evaluation.metrics}
-    run.progress.print(f"{path}: {score_line(line, run.recipe.epochs)}")
-    return path
-
-
-def trained_model(run: Run, evaluation: Evaluation) -> ModelFile:
-    """The model file holds nothing of place or time: equal runs make equal files."""
-    return ModelFile(
-        network=run.scored_net.network,
-        tensors=dict(run.scored_net.arrays()),
-        labels=run.training.labels,
-        label_ids=run.training.label_ids,
-        background=run.objective.background,
-        preprocessing=run.recipe.preprocessing,
-        provenance={
-            "recipe": run.recipe.to_json(),
-            "images": len(run.training),
-            "failed": len(run.training.failed),
-            "steps": run.steps,
-            "step": run.step,
-            "scored": evaluation.images,
-            **({} if (division := held_out(run.validation)) is None else {"held_out": division}),
-        },
-        metrics=evaluation.metrics,
-        decoding=run.objective.decoding,
-        quantization=run.scored_net.quantization if isinstance(run.scored_net, nn.IntegerNetwork) else None,
-    )
+def finish(run: Run) -> Path:
+    """Scores the last weights, unless that was done, and names the result; the path of the best model file."""
+    evaluation = run.evaluation or evaluate_and_save(run)
+    if run.step < run.steps:
+        print_ = run.progress.print
+        print_(f"no better score in {run.recipe.patience} epochs: the run ends; --resume --set patience=null goes on")
+    line: Line = {"epoch": run.step / run.epoch_steps, "metrics": evaluation.metrics}
+    run.progress.print(f"{run.out / folder.LAST}: {score_line(line, run.recipe.epochs)}")
+    run.progress.print(f"{run.out}: {kept(run)}")
+    return run.out / folder.MODEL
 
 
 def last_line(error: BaseException) -> str:

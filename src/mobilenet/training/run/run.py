@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from ... import nn
+from ...errors import UsageError
 from ..input import Dataset
 from ..objectives import Objective
 from ..optim.ema import WeightAverage
@@ -18,11 +18,11 @@ from ..recipes.recipe import Recipe
 from ..teacher import TeacherNetwork
 from . import checkpoint
 from .best import Best
-from .checkpoint import TrainingError
 from .distributed import Interruptions
 from .log import Line, Progress, RunLog
 from .loggers import Loggers
 from .monitor import LossWindow
+from .scoring import Evaluation
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Run:
         losses: since the last line of the log.
         best: the best score so far; None before the first.
         scored_net: what was scored last: the result, in integers if the recipe says so.
+        evaluation: its score, until the next step.
     """
 
     fabric: Fabric
@@ -60,6 +61,7 @@ class Run:
     log: RunLog = field(init=False)
     loggers: Loggers | None = field(init=False, default=None)
     scored_net: nn.TorchNetwork = field(init=False)
+    evaluation: Evaluation | None = field(init=False, default=None)
 
     @property
     def epoch_steps(self) -> int:
@@ -68,6 +70,14 @@ class Run:
     @property
     def steps(self) -> int:
         return self.epoch_steps * self.recipe.epochs
+
+    @property
+    def is_over(self) -> bool:
+        """All steps are done, or the scores have stopped getting better."""
+        patience = self.recipe.patience
+        if self.step >= self.steps or patience is None or self.best is None or self.scored != self.step:
+            return self.step >= self.steps
+        return self.step - self.best.since >= patience * self.epoch_steps
 
     @property
     def score_is_due(self) -> bool:
@@ -85,6 +95,12 @@ class Run:
         if self.average is not None:
             assert state["average"] is not None  # the recipe is the same
             self.average.load_state_dict(state["average"])
+        epoch_steps = state.get("epoch_steps", self.epoch_steps)  # older checkpoints lack it
+        if epoch_steps != self.epoch_steps:
+            raise UsageError(
+                f"--resume: the run began with {epoch_steps} steps in an epoch, and these {len(self.training)} images make "
+                f"{self.epoch_steps}: a run must end with the data that it began with; put it back, or begin in another folder"
+            )
         self.step, self.scored, self.losses = state["step"], state["scored"], LossWindow(*state["window"])
         self.training.failed.update(state["failed"])
         best = state.get("best")  # older checkpoints lack it
@@ -107,14 +123,7 @@ class Run:
                 "average": None if self.average is None else self.average.state_dict(),
                 "window": (self.losses.names, self.losses.sums, self.losses.steps),
                 "failed": dict(self.training.failed),
+                "epoch_steps": self.epoch_steps,
                 "best": None if self.best is None else asdict(self.best),
             }
             checkpoint.save(self.out, state)
-
-    def interrupted(self) -> TrainingError:
-        by = self.interruptions.signal or "another process"
-        text = f"stopped by {by} after step {self.step} of {self.steps}; continue with --resume --out {self.out}"
-        error = TrainingError(text)
-        if self.interruptions.signal:
-            error.status = 128 + signal.Signals[self.interruptions.signal]  # as a shell shows it
-        return error
