@@ -41,8 +41,13 @@ def draw_band(canvas: Image.Image, corner: tuple[int, int], rows: Sequence[Line]
     """Draws the lines in white on a band whose lower left corner is `corner`."""
     left, bottom = corner
     size = max(row.width for row in rows) + 2 * margin, sum(row.height for row in rows) + 2 * margin
-    canvas.paste("black", (left, bottom - size[1]), Image.new("L", size, BAND_OPACITY))
+    darken(canvas, (left, bottom - size[1]), size)
     pen, y = ImageDraw.Draw(canvas), bottom - size[1] + margin
     for row in rows:
         row.draw(pen, left + margin, y, (255, 255, 255))
         y += row.height
+
+
+def darken(canvas: Image.Image, corner: tuple[int, int], size: tuple[int, int]) -> None:
+    """Lays a translucent black band of `size` with the upper left `corner`. An image is pasted in half the time of a color."""
+    canvas.paste(Image.new("RGB", size), corner, Image.new("L", size, BAND_OPACITY))

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..palette import class_color
-from .labels import BAND_OPACITY
+from .labels import darken
 from .sizes import MIN_TEXT, text_size
 from .text import Line
 
@@ -46,7 +46,7 @@ def draw_legend(canvas: Image.Image, regions: Sequence[Region], shown: NDArray[n
     width = max(width, title.width + 2 * margin) if with_title else width
     height = len(rows) * pitch + 2 * margin + (title.height if with_title else 0)
     left, top = emptiest_corner(canvas.size, (width, height), shown)
-    canvas.paste("black", (left, top), Image.new("L", (width, height), BAND_OPACITY))
+    darken(canvas, (left, top), (width, height))
     pen, y = ImageDraw.Draw(canvas), top + margin
     if with_title:
         title.draw(pen, left + margin, y, (210, 210, 210))

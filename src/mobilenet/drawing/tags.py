@@ -83,8 +83,11 @@ def area(boxes: Rectangles) -> NDArray[np.float64]:
 
 def overlap(a: Rectangles, b: Rectangles) -> NDArray[np.float64]:
     """The area that each pair of rectangles shares."""
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    return np.asarray(np.maximum(sides, 0).prod(axis=-1))
+    widths, heights = (
+        np.maximum(np.minimum(a[..., side + 2], b[..., side + 2]) - np.maximum(a[..., side], b[..., side]), 0)
+        for side in (0, 1)
+    )
+    return np.asarray(widths * heights)
 
 
 def gap(tags: Rectangles, box: NDArray[np.float64]) -> NDArray[np.float64]:
