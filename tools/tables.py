@@ -284,12 +284,25 @@ def fast_decoding() -> str:
     return markdown(("model", "metric", "all pixels", "reduced"), rows)
 
 
+def views() -> str:
+    """The last scores of every model on one view of each image and on several, with what that takes."""
+    last = {(row["model"], row["data"], row["views"]): row for row in history.rows(ROOT, "views")}
+    rows = []
+    for (model, data, text), row in last.items():
+        one, metrics = last[model, data, "1"], row["metrics"]
+        name = next(name for name in ("top1", "mAP", "mIoU") if name in metrics)
+        taken = f"{row['processor_s'] / one['processor_s']:.1f}"
+        images = f"{row['images']:,} images of {data}"
+        rows.append((f"`{model}`", images, f"`{text}`", name, f"{metrics[name]:.4f}", taken))
+    return markdown(("model", "data", "`--views`", "metric", "score", "time"), rows)
+
+
 FUNCTIONS = (
     *cluster_tables.FUNCTIONS,
     *integer_tables.FUNCTIONS,
     *trust_tables.FUNCTIONS,
     bench, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
-    training, training_speed, vision, whole,
+    training, training_speed, views, vision, whole,
 )  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
 FILES = (
@@ -299,6 +312,7 @@ FILES = (
     "docs/fuzzing.md",
     "docs/how-to/cluster.md",
     "docs/how-to/quantize.md",
+    "docs/predict.md",
     "docs/training.md",
     "docs/trust.md",
 )

@@ -1,5 +1,6 @@
 // Scores of any bits on masks of any size: every pixel gets a class that there is, or the scores are refused.
 #include "../../native/core/mask.h"
+#include "../../native/isa/isa.h"
 #include "support.h"
 
 using namespace mobilenet;
@@ -18,6 +19,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<double> sums(classes);
   std::vector<std::int64_t> counts(classes);
   const bool finite = winners(all, won.data(), sums.data(), counts.data());
+  std::vector<std::uint8_t> won_again(won.size());
+  std::vector<double> sums_again(classes);
+  const int lanes = kernels_for("").f32.lanes;
+  expect(winners(all, won_again.data(), sums_again.data(), counts.data(), lanes) == finite && won_again == won &&
+             (!finite || sums_again == sums),
+         "every instruction set has the same bits");
   std::int64_t total = 0;
   for (const std::int64_t count : counts) total += count;
   expect(total == static_cast<std::int64_t>(won.size()), "every score is won by one class");

@@ -1,7 +1,9 @@
 // From a network's outputs to answers.
 #include "../core/detections.h"
 #include "../core/mask.h"
+#include "../isa/isa.h"
 
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -84,7 +86,7 @@ using Planes = nb::ndarray<const float, nb::ndim<3>, nb::device::cpu>;
 
 // Fills the mask and the confidences; false if a score is NaN or infinite.
 bool segment(Planes scores, bool logits, nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu> mask,
-             Array<float> confidence) {
+             Array<float> confidence, const std::string& isa) {
   require(scores.shape(0) >= 1 && scores.shape(0) <= 255 && scores.size() > 0 && scores.shape(1) <= kMaxRows &&
               scores.shape(2) <= kMaxRows && scores.stride(2) == 1,
           "scores " + shape_of(scores) + ": must be (K, H, W), K from 1 to 255, with rows in one piece");
@@ -94,11 +96,12 @@ bool segment(Planes scores, bool logits, nb::ndarray<std::uint8_t, nb::ndim<2>, 
   const Scores all{.values = scores.data(), .classes = static_cast<int>(scores.shape(0)), .plane = scores.stride(0),
                    .pitch = scores.stride(1), .width = static_cast<int>(scores.shape(2)),
                    .height = static_cast<int>(scores.shape(1)), .logits = logits};
+  const int lanes = kernels_for(isa).f32.lanes;
   nb::gil_scoped_release unlocked;
   std::vector<std::uint8_t> won(static_cast<std::size_t>(all.width) * all.height);
   std::vector<double> sums(all.classes);
   std::vector<std::int64_t> counts(all.classes);
-  if (!winners(all, won.data(), sums.data(), counts.data())) return false;
+  if (!winners(all, won.data(), sums.data(), counts.data(), lanes)) return false;
   for (int k = 0; k < all.classes; ++k)
     confidence.data()[k] = static_cast<float>(sums[k] / static_cast<double>(std::max<std::int64_t>(counts[k], 1)));
   enlarge(all, won.data(), places(all.height, static_cast<int>(mask.shape(0))), places(all.width, static_cast<int>(mask.shape(1))),
@@ -114,7 +117,7 @@ void bind_answers(nb::module_& m) {
   m.def("detections", &detections, "logits"_a, "codes"_a, "defaults"_a, "slots"_a, "softmax"_a, "yxhw"_a, "threshold"_a, "iou"_a,
         "candidates"_a, "size"_a, "window"_a, "boxes"_a, "scores"_a, "classes"_a,
         "The detections of one image from the planes of each feature map; returns their number.");
-  m.def("segment", &segment, "scores"_a, "logits"_a, "mask"_a, "confidence"_a,
+  m.def("segment", &segment, "scores"_a, "logits"_a, "mask"_a, "confidence"_a, "isa"_a = "",
         "The class of every pixel of an image, and the mean probability of each class; false if a score is not finite.");
 }
 

@@ -25,8 +25,9 @@ struct Place {
 std::vector<Place> places(int size, int target);
 
 // The likeliest class of every score, the lower one if two are equal; (height, width). `sums` and `counts` get, for each class, the
-// sum of its probabilities and the number of scores that it won. Returns whether all scores are finite.
-bool winners(const Scores& scores, std::uint8_t* target, double* sums, std::int64_t* counts);
+// sum of its probabilities and the number of scores that it won. Returns whether all scores are finite. `lanes`: floats in a
+// register of this process's instruction set; the bits do not depend on it.
+bool winners(const Scores& scores, std::uint8_t* target, double* sums, std::int64_t* counts, int lanes = 4);
 
 // The class of every pixel of an image of columns.size() x rows.size(): the likeliest after blending the four scores around it,
 // or their winner if all four have the same.

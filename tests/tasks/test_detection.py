@@ -30,7 +30,6 @@ from mobilenet.tasks.detection import (
     logits_and_codes,
     probabilities,
 )
-from mobilenet.tasks.views import Views
 from mobilenet.tensorfile import read_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -251,8 +250,6 @@ def test_what_does_not_fit_together():
     height, width = model.network.resolution
     with pytest.raises(ModelFileError, match=rf"preprocessing size \({height * 2}, {width}\) for a detector of resolution"):
         replace(model, preprocessing=replace(model.preprocessing, size=(height * 2, width)))
-    with pytest.raises(ValueError, match="only segmentation averages"):
-        mobilenet.load(model, views=Views(flip=True))
     with pytest.raises(ValueError, match="cuts the image"):
         Preprocessing(size=(33, 33), fit="central_fraction", fraction=0.5).window((10, 10))
 

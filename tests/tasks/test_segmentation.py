@@ -21,8 +21,8 @@ from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFile, ModelFileError
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.predict.predictor import Predictor
-from mobilenet.tasks.segmentation import Segmentation, probabilities, scaled, segment
-from mobilenet.tasks.views import Views
+from mobilenet.tasks.segmentation import Segmentation, probabilities, segment
+from mobilenet.tasks.views import Views, scaled
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

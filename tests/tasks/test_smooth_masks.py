@@ -53,6 +53,14 @@ def test_the_cores_masks_are_the_specifications(seed, classes, rows, columns, he
     np.testing.assert_allclose(mine.confidence, specified.confidence, rtol=(8 + np.sqrt(classes)) * 2.0**-24 * 4, atol=0)
 
 
+@pytest.mark.parametrize("logits", [True, False])
+def test_every_instruction_set_has_the_same_bits(logits, monkeypatch):
+    scores = np.random.default_rng(0).normal(0, 4, (21, 37, 91)).astype(np.float32)
+    best = segment(scores, logits, (200, 100), tuple(map(str, range(21))), 0)
+    monkeypatch.setenv("MOBILENET_ISA", "portable")
+    assert segment(scores, logits, (200, 100), best.labels, 0) == best
+
+
 @pytest.mark.parametrize(
     ("source", "target"), [((17, 23), (100, 75)), ((33, 33), (330, 200)), ((40, 30), (20, 50)), ((9, 9), (9, 9))]
 )

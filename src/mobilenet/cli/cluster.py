@@ -17,10 +17,12 @@ from .shell import say
 if TYPE_CHECKING:
     from ..cluster.folder import Kind
     from ..runtimes.backends import Backend
+    from .predictor import Rules
 
 
 def predict_on_cluster(
     settings: Mapping[str, object],
+    rules: Rules,
     cluster: str,
     inputs: Sequence[str],
     files_from: str | None,
@@ -37,6 +39,7 @@ def predict_on_cluster(
 
     Args:
         settings: model, backend, device, threads, memory_budget and fast_decoding of the predictor.
+        rules: its views, and how it chooses boxes.
     """
     if output is None:
         raise UsageError(f"--cluster {cluster}: the answers go into files; give --output FOLDER")
@@ -46,6 +49,7 @@ def predict_on_cluster(
     predictor = load(
         cast("str", settings["model"]),
         cast("Backend", settings["backend"]),
+        rules.parsed_views,
         threads=threads or 1,
         device=device,
         memory_budget=cast("int | None", settings["memory_budget"]),
@@ -55,7 +59,7 @@ def predict_on_cluster(
     done = batch(
         [*inputs, *([] if files_from is None else [f"@{files_from}"])],
         output,
-        predictor,
+        rules.applied(predictor),
         cluster=cluster,
         format=cast("Kind", kind),
         resume=resume,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .predictor import backend_option, device_option, load_predictor
+from .predictor import Rules, backend_option, device_option, load_predictor, rule_options
 from .shell import command, json_option, layout_option, model_option, progress, say, tell, threads_option
 from .tables import class_table
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--answers", type=click.Path(path_type=Path, dir_okay=False), help="File for every image's answer and truth, as JSON lines."
 )
+@rule_options("views", "iou", "max_detections", "agnostic")
 @json_option
 def evaluate(
     model: str,
@@ -44,6 +45,7 @@ def evaluate(
     report: Path | None,
     answers: Path | None,
     as_json: bool,
+    rules: Rules,
 ) -> None:
     """Score a model on labeled images.
 
@@ -56,7 +58,7 @@ def evaluate(
 
     --report writes index.html, a page without any outside file, and report.json, the same figures for programs.
     """
-    predictor = load_predictor(model, backend, threads, device=device)
+    predictor = load_predictor(model, backend, threads, device=device, rules=rules)
     from ..predict.evaluate import evaluate as score  # imports numpy, whose threads are limited now
 
     if report is not None:

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..predict.work import Inputs, Work, ahead
 from ..runtimes.backends import MAX_IMAGES_ON_ONE_THREAD, divides_itself
 from .answers import Account, Table
-from .predictor import backend_option, device_option, load_predictor
+from .predictor import Rules, backend_option, device_option, load_predictor, rule_options
 from .shell import command, json_option, model_option, parse_bytes, say
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv
 @click.option("--show", is_flag=True, help="Show the frames of videos in a window, with the predictions drawn.")
 @click.option("--top", type=click.IntRange(1), help="How many predictions to print; by default 5 of a classifier, else all.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score to print; by default 0.5 of a detector, else 0.")
+@rule_options("views", "classes", "iou", "max_detections", "agnostic")
 @click.option(
     "--workers", type=click.IntRange(1, 256), help="Images at work at once; by default one of a few, else one per core."
 )
@@ -85,6 +86,7 @@ def predict(
     cluster: str | None,
     column: str | None,
     memory_budget: int | None,
+    rules: Rules,
 ) -> None:
     """Name what images show: labels, boxes or masks.
 
@@ -103,7 +105,7 @@ def predict(
         settings = {"model": model, "backend": backend, "device": device, "threads": threads, "memory_budget": memory_budget}
         settings["fast_decoding"] = fast_decoding
         options = (recursive, column, output, kind, resume, top, threshold, workers)
-        return predict_on_cluster(settings, str(cluster), inputs, files_from, *options)
+        return predict_on_cluster(settings, rules, str(cluster), inputs, files_from, *options)
     folder = None if save is None else drawn_folder(save, inputs, resume)
     file = None if output is None else open_output(output, kind, resume)
     stepping = None if every is None and fps is None and not show else steps(every, fps, show)
@@ -117,7 +119,7 @@ def predict(
         workers = max(available_cores() // (threads or 1), 1) if many and not alone else 1
     if threads is None and not alone:
         threads = 1
-    predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding, device, workers)
+    predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding, device, workers, rules)
     task = predictor.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold

@@ -113,7 +113,7 @@ def load(
         backend: "native" (the engine; TensorFlow's integer models run on their numpy reference), "reference" (numpy; in
             integers if the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized),
             "onnxruntime", "openvino" or "torch" (in float32 too), or a function that makes an executor from a model.
-        views: scales and mirror images that a segmenter averages.
+        views: scales and mirror images whose answers are averaged (see `tasks.views.Views`).
         task: what the model must do: "classification", "detection" or "segmentation".
         threads: that work on one image; the native engine uses every core by default.
         memory_budget: bytes that the native engine's activations may take for one image.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 from ..errors import UsageError, short_repr
@@ -14,7 +15,7 @@ from ..modelfile import ModelFile, ModelFileError
 from ..runtimes.backends import as_runtime, check_count
 from ..tasks.classification import ClassificationDecoder
 from ..tasks.results import Decoder, OutputError, check_finite
-from ..tasks.views import ONE_VIEW, Views
+from ..tasks.views import ONE_VIEW, Views, scaled
 from ..values import replace
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..images.sources import Source
     from ..network.layers import Task
     from ..runtimes.backends import Executor, Runtime
+    from ..tasks.classification import Classification
     from ..tasks.detection import DetectionDecoder
     from ..tasks.results import Result
     from ..tasks.segmentation import Segmentation
@@ -52,7 +54,7 @@ class Predictor(Generic[R_co]):
         model: the content of the model file.
         labels: names of the classes, as in results: `coco` has 80. `label_ids` are ImageNet's or COCO's own ids, if known.
         runtime: what runs the network (see `runtimes.backends.Runtime`).
-        views: scales and mirror images that a segmenter averages.
+        views: scales and mirror images whose answers are averaged.
         fast_decoding: whether a JPEG whose sides are at least twice what the network needs is decoded at a half, a quarter or
             an eighth of its size: several times faster, a little less exact. Boxes and masks are in the image's own pixels.
 
@@ -63,12 +65,11 @@ class Predictor(Generic[R_co]):
 
     Raises:
         ModelFileError: the model has no classes to predict.
-        UsageError: `views` for a model that is no segmenter.
     """
 
     decode: Decoder[Result]
     _detect: DetectionDecoder | None = None
-    _average: Callable[[Runtime, Decoded, Views], Segmentation] | None = None
+    _average: Callable[[Runtime, Decoded, Views], Classification | Segmentation] | None = None
     _embedder: Embedder | None = None
     _loaded: Loaded | None = None
     _base: Predictor[R_co] | None = None  # of which `adjusted` made this one
@@ -80,13 +81,13 @@ class Predictor(Generic[R_co]):
         task = model.network.task
         if not model.labels:
             raise ModelFileError(f"{model.network.architecture} without a classifier cannot name images; it can be trained")
-        if views != ONE_VIEW and task != "segmentation":
-            raise UsageError(f"views {views}: only segmentation averages them, and this is {task}; leave them out")
         self.model, self.runtime, self.views = model, as_runtime(model.network, executor), views
-        self.fast_decoding, self._needed = fast_decoding, model.preprocessing.needed
+        self.fast_decoding, self._needed = fast_decoding, scaled(model.preprocessing, max(views.scales)).needed
         self.labels, self.label_ids, self._in_use = model.labels, model.label_ids, None
-        self.decode = ClassificationDecoder(model.labels)
-        if task == "detection":
+        self.decode = classify = ClassificationDecoder(model.labels)
+        if task == "classification" and views != ONE_VIEW:
+            self._average = partial(classify.average, preprocessing=model.preprocessing)
+        elif task == "detection":
             from ..tasks.detection import DetectionDecoder
             from ..tasks.labels import Labels, classes_in_use, without_unused
 
@@ -95,9 +96,8 @@ class Predictor(Generic[R_co]):
             self._in_use = classes_in_use(Labels(model.labels, model.label_ids))
             self.labels, self.label_ids = without_unused(Labels(model.labels, model.label_ids))
         elif task == "segmentation":
-            from ..tasks.segmentation import SegmentationDecoder, scaled
+            from ..tasks.segmentation import SegmentationDecoder
 
-            self._needed = scaled(model.preprocessing, max(views.scales)).needed
             self._average = SegmentationDecoder(model.preprocessing, model.labels, model.background).average
 
     @overload
@@ -270,12 +270,15 @@ class Predictor(Generic[R_co]):
             changes["max_shown"] = top
         if self._average is not None:
             return cast("R_co", replace(self._average(self.runtime, image, self.views), **changes))
-        outputs = self.runtime(self.model.preprocessing.batch(image))
-        check_finite(outputs)
-        if self._detect is None:
-            return cast("R_co", replace(self.decode(outputs, 0, image.size), **changes))
-        detect = self._detect if top is None else self._detect.limited(top)
-        found = detect(outputs, 0, image.size, threshold)
+        detect = self._detect if top is None or self._detect is None else self._detect.limited(top)
+        if detect is not None and self.views != ONE_VIEW:
+            found = detect.average(self.runtime, image, self.views, threshold)
+        else:
+            outputs = self.runtime(self.model.preprocessing.batch(image))
+            check_finite(outputs)
+            if detect is None:
+                return cast("R_co", replace(self.decode(outputs, 0, image.size), **changes))
+            found = detect(outputs, 0, image.size, threshold)
         if self._in_use is not None:
             found, changes["labels"] = found.renumbered(self._in_use), self.labels
         return cast("R_co", replace(found, **changes))

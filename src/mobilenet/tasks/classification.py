@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import printable
 from ..values import field
-from .results import Answer, Prediction, is_place, selected
+from .results import Answer, Prediction, check_finite, is_place, selected
+from .views import outputs_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
+    from ..images.preprocessing import Decoded, Preprocessing
     from ..tensors import Plain
+    from .views import Run, Views
 
 
 class Classification(Answer):
@@ -96,6 +99,18 @@ class ClassificationDecoder:
         # A memoryview cannot be indexed by row; an array is cheaper to convert row by row.
         row: Any = logits.tolist()[index] if isinstance(logits, memoryview) else logits[index].tolist()
         return Classification(softmax(row), self.labels)
+
+    def average(self, run: Run, image: Decoded, views: Views, preprocessing: Preprocessing) -> Classification:
+        """The result from the mean probabilities of several views.
+
+        Raises:
+            OutputError: an output holds NaN or infinity.
+        """
+        rows = list[Sequence[float]]()
+        for _, _, outputs in outputs_of(run, preprocessing, image, views):
+            check_finite(outputs)
+            rows.append(softmax(outputs["classifier"][0].tolist()))
+        return Classification(array("f", [sum(column) / len(rows) for column in zip(*rows, strict=True)]), self.labels)
 
 
 def softmax(logits: Sequence[float]) -> array[float]:

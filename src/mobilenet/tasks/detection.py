@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -16,19 +16,26 @@ from ..settings import Rules, Settings
 from ..tensors import built
 from ..values import field, replace
 from . import boxes as box_math
-from .results import Answer, Prediction, is_place
+from .results import Answer, Prediction, check_finite, is_place
+from .views import outputs_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..images.preprocessing import Preprocessing
+    from ..images.preprocessing import Decoded, Preprocessing
     from ..tensors import Floats, Plain
+    from .views import Run, Views
+
+    Planes = tuple[list[Floats], list[Floats]]
 
 Scores = Literal["sigmoid", "softmax"]
 Codes = Literal["xywh", "yxhw"]
 
 MAX_DETECTIONS = 10_000
 """The limit of `Decoding.max_detections` and `Decoding.max_candidates`."""
+STEP = 32
+"""Views' sides differ from the network's by multiples of this. A layer of stride 2 pads two edges or four, as the side is even
+or odd; five such layers pad sides of the same remainder alike, and the offsets that the network learned stay true."""
 
 
 class Decoding(Settings):
@@ -211,12 +218,57 @@ class DetectionDecoder:
             threshold: the lowest score of a detection, 0 to 1, in place of the model's own. The higher it is, the less there is
                 to compare; the detections above it are the same.
         """
+        return self.found(self.planes(outputs, index), self.default_boxes, size, threshold)
+
+    def average(self, run: Run, image: Decoded, views: Views, threshold: float | None = None) -> Detections:
+        """The result from several views: the boxes that the network finds at any scale, each the mean of its mirror images,
+        compete in one NMS.
+
+        Raises:
+            OutputError: an output holds NaN or infinity.
+        """
+        planes: Planes = ([], [])
+        defaults = list[NDArray[np.float64]]()
+        for view, mirrored, outputs in outputs_of(run, self.preprocessing, image, views, STEP):
+            check_finite(outputs)
+            found = self.planes(outputs, 0)
+            if mirrored:
+                for kind, maps in zip(planes, self.mirrored(found), strict=True):
+                    kind[-len(maps) :] = [
+                        (one + other) * np.float32(0.5) for one, other in zip(kind[-len(maps) :], maps, strict=True)
+                    ]
+                continue
+            defaults.append(self.default_boxes if view is self.preprocessing else default_boxes(self.network, view.size))
+            for kind, maps in zip(planes, found, strict=True):
+                kind.extend(maps)
+        return self.found(planes, np.concatenate(defaults), image.size, threshold)
+
+    def planes(self, outputs: Mapping[str, Plain], index: int) -> Planes:
+        """The outputs for image `index` of a batch, map by map: logits (anchors * (K + 1), H, W), codes (anchors * 4, H, W)."""
+        heads = self.network.heads
+        logits, codes = (
+            [np.ascontiguousarray(np.asarray(outputs[name])[index], np.float32) for name in names]
+            for names in (heads.classes, heads.boxes)
+        )
+        return logits, codes
+
+    def mirrored(self, planes: Planes) -> Planes:
+        """The outputs for the mirror image of the image: default boxes are symmetric, only dx changes its sign."""
+        logits, codes = ([np.ascontiguousarray(plane[:, :, ::-1]) for plane in maps] for maps in planes)
+        for plane in codes:
+            plane[self.decoding.codes.index("x") :: 4] *= -1
+        return logits, codes
+
+    def found(
+        self, planes: Planes, default_boxes: NDArray[np.float64], size: tuple[int, int], threshold: float | None
+    ) -> Detections:
+        """The result for an image of `size` from its outputs. `default_boxes` are (A, 4), in the order of the planes."""
         decoding = self.decoding if threshold is None else replace(self.decoding, threshold=just_below(threshold))
         if self.classes is None and not self.agnostic:
-            return self._found(outputs, index, size, decoding)
+            return self._found(planes, default_boxes, size, decoding)
         # Classes do not suppress each other, so the others may as well be left out afterwards. An IoU is never above 1.
         every = replace(decoding, max_detections=MAX_DETECTIONS, iou=1.0 if self.agnostic else decoding.iou)
-        found = self._found(outputs, index, size, every)
+        found = self._found(planes, default_boxes, size, every)
         if self.classes is not None:
             found = found[np.isin(found.classes, self.classes)]
         if self.agnostic:
@@ -224,34 +276,20 @@ class DetectionDecoder:
             found = found[box_math.best_by_class(found.boxes, found.scores, one_class, decoding.iou, decoding.max_detections)]
         return found[: decoding.max_detections]
 
-    def _found(self, outputs: Mapping[str, Plain], index: int, size: tuple[int, int], decoding: Decoding) -> Detections:
-        window = self.preprocessing.window(size)
-        if built():
-            return self._in_core(outputs, index, size, window, decoding)
-        logits, codes = logits_and_codes(outputs, self.network, index)
-        return detect(logits, codes, self.default_boxes, decoding, size, window, self.labels)
-
-    def _in_core(
-        self,
-        outputs: Mapping[str, Plain],
-        index: int,
-        size: tuple[int, int],
-        window: tuple[float, float, float, float],
-        decoding: Decoding,
+    def _found(
+        self, planes: Planes, default_boxes: NDArray[np.float64], size: tuple[int, int], decoding: Decoding
     ) -> Detections:
-        """As `detect`, which specifies it, in the native core."""
-        from .. import _core
+        window, slots = self.preprocessing.window(size), detector_settings(self.network).classes + 1
+        if not built():
+            logits, codes = rows_of(planes[0], slots), rows_of(planes[1], 4)
+            return detect(logits, codes, default_boxes, decoding, size, window, self.labels)
+        from .. import _core  # as `detect`, which specifies it
 
-        def planes(names: tuple[str, ...]) -> list[Floats]:
-            return [np.ascontiguousarray(np.asarray(outputs[name])[index], np.float32) for name in names]
-
-        heads, slots = self.network.heads, detector_settings(self.network).classes + 1
         boxes, scores = np.empty((decoding.max_detections, 4), np.float32), np.empty(decoding.max_detections, np.float32)
         classes = np.empty(decoding.max_detections, np.int64)
         count = _core.detections(
-            planes(heads.classes),
-            planes(heads.boxes),
-            self.default_boxes,
+            *planes,
+            default_boxes,
             slots,
             decoding.scores == "softmax",
             decoding.codes == "yxhw",
@@ -274,18 +312,30 @@ def just_below(threshold: float) -> float:
     return max(float(np.nextafter(np.float32(threshold), np.float32(-1))), 0.0)
 
 
-def default_boxes(network: Network) -> NDArray[np.float64]:
-    """A detector's default boxes in the order of its outputs' rows: (A, 4) centered, shares of the image."""
-    shapes = network.shapes()
+def default_boxes(network: Network, resolution: tuple[int, int] | None = None) -> NDArray[np.float64]:
+    """A detector's default boxes in the order of its outputs' rows: (A, 4) centered, shares of the image.
+
+    At another `resolution` (height, width) than the network's there are more or fewer of them, of the same sides in pixels:
+    the network sees pixels, and its codes are relative to the sides.
+    """
+    height, width = network.resolution
+    rows, columns = resolution or (height, width)
+    shapes = network.shapes((rows, columns))
     maps = [shapes[name] for name in network.heads.boxes]
-    return box_math.default_boxes(detector_settings(network).anchors, [(shape.height, shape.width) for shape in maps])
+    boxes = box_math.default_boxes(detector_settings(network).anchors, [(shape.height, shape.width) for shape in maps])
+    return boxes * (1, 1, width / columns, height / rows)
+
+
+def rows_of(planes: Iterable[Floats], length: int) -> Floats:
+    """Maps (anchors * length, H, W) as one array (A, length), in the order of the default boxes."""
+    return np.concatenate([plane.transpose(1, 2, 0).reshape(-1, length) for plane in planes])
 
 
 def logits_and_codes(outputs: Mapping[str, Plain], network: Network, index: int = 0) -> tuple[Floats, Floats]:
     """Logits (A, K + 1), background first, and box codes (A, 4) of image `index` of a batch, in default-box order."""
 
     def rows(names: tuple[str, ...], length: int) -> Floats:
-        return np.concatenate([np.asarray(outputs[name])[index].transpose(1, 2, 0).reshape(-1, length) for name in names])
+        return rows_of((np.asarray(outputs[name])[index] for name in names), length)
 
     return rows(network.heads.classes, detector_settings(network).classes + 1), rows(network.heads.boxes, 4)
 

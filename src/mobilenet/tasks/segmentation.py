@@ -3,8 +3,9 @@ mask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -15,14 +16,15 @@ from ..images.preprocessing import Preprocessing
 from ..tensors import built
 from ..values import field
 from .results import Answer, OutputError, Prediction, is_place, selected
-from .views import ONE_VIEW, Views
+from .views import ONE_VIEW, Views, outputs_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
     from ..images.preprocessing import Decoded
-    from ..tensors import Array, Floats, Plain
+    from ..tensors import Floats, Plain
+    from .views import Run
 
 
 class Region(Prediction):
@@ -133,9 +135,8 @@ class SegmentationDecoder:
         columns, rows = self.preprocessing.content(size)
         return segment(logits[:, :rows, :columns], True, size, self.labels, self.background)
 
-    def average(self, run: Callable[[Floats], Mapping[str, Array]], image: Decoded, views: Views) -> Segmentation:
-        """The result from the logits of one view, or from the mean probabilities of several; `run` runs the network on
-        (1, 3, H, W) float32.
+    def average(self, run: Run, image: Decoded, views: Views) -> Segmentation:
+        """The result from the logits of one view, or from the mean probabilities of several.
 
         Raises:
             OutputError: an output holds NaN or infinity.
@@ -145,25 +146,10 @@ class SegmentationDecoder:
             return self.answer(np.asarray(logits), image.size)
         columns, rows = self.preprocessing.content(image.size)
         mean = np.zeros((len(self.labels), rows, columns), np.float32)
-        scales_and_flips = list(views)
-        for scale, mirrored in scales_and_flips:
-            preprocessing = scaled(self.preprocessing, scale)
-            content = preprocessing.content(image.size)
-            x = preprocessing(image)
-            if mirrored:  # only the image, not its padding, so that it stays in the upper left corner
-                x[:, : content[1], : content[0]] = x[:, : content[1], content[0] - 1 :: -1].copy()
-            (logits,) = run(x[None])["upsample"]
-            mean += probabilities(logits, content, mirrored, (rows, columns)) / len(scales_and_flips)
+        for view, mirrored, outputs in outputs_of(run, self.preprocessing, image, views, with_padding=False):
+            (logits,) = outputs["upsample"]
+            mean += probabilities(logits, view.content(image.size), mirrored, (rows, columns)) / len(views)
         return segment(mean, False, image.size, self.labels, self.background)
-
-
-def scaled(preprocessing: Preprocessing, scale: float) -> Preprocessing:
-    """The same preprocessing for a view: each side becomes int((side - 1) * scale + 1), as in DeepLab."""
-    if scale == 1:
-        return preprocessing
-    rows, columns = (int((side - 1) * scale + 1) for side in preprocessing.size)
-    enlarge = None if preprocessing.enlarge is None else preprocessing.enlarge * scale
-    return replace(preprocessing, size=(rows, columns), enlarge=enlarge)
 
 
 def probabilities(logits: Floats, content: tuple[int, int], mirrored: bool, size: tuple[int, int]) -> Floats:
@@ -201,7 +187,7 @@ def segment(
         from .. import _core
 
         view = scores if scores.strides[2] == 4 and scores.strides[1] % 4 == scores.strides[0] % 4 == 0 else scores.copy()
-        if not _core.segment(view, logits, mask, confidence):
+        if not _core.segment(view, logits, mask, confidence, os.environ.get("MOBILENET_ISA", "")):
             raise OutputError("upsample")
         return Segmentation(mask, confidence, labels, background)
     if not np.isfinite(scores).all():
