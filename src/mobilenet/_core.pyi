@@ -34,7 +34,9 @@ def detections(
     scores: NDArray[np.float32],
     classes: NDArray[np.int64],
 ) -> int: ...
-def segment(scores: NDArray[np.float32], logits: bool, mask: NDArray[np.uint8], confidence: NDArray[np.float32]) -> bool: ...
+def segment(
+    scores: NDArray[np.float32], logits: bool, mask: NDArray[np.uint8], confidence: NDArray[np.float32], isa: str = ""
+) -> bool: ...
 
 class Resampler:
     def __init__(

@@ -41,8 +41,8 @@ def test_crops_keep_their_proportion():
     assert scaled(policy, 1) is policy
     view = scaled(policy, 1.25)
     assert (view.size, view.resize) == ((279, 279), 319)
-    assert [scaled(Preprocessing(size=(300, 31), fit="squash"), scale, 32).size for scale in (0.05, 1.2, 2)] == [
-        (12, 31), (364, 31), (588, 63),
+    assert [scaled(Preprocessing(size=(300, 31), fit="squash"), scale, 64).size for scale in (0.05, 1.2, 2)] == [
+        (44, 31), (364, 31), (620, 31),
     ]  # fmt: skip
     assert scaled(Preprocessing(size=(33, 33), fit="pad", fill=0, enlarge=2), 0.5).enlarge == 1
 
@@ -86,13 +86,13 @@ def test_a_detector_finds_an_object_where_it_is_in_every_view(fit, core, monkeyp
     image = Image.new("RGB", (330, 165))
     truth = (33, 22, 154, 121)
     image.paste("white", truth)
-    predict = Predictor(model, seeing, Views((1, 2, 2.9), flip=True))
+    predict = Predictor(model, seeing, Views((1, 2, 5), flip=True))
     found = predict(image)
-    assert [shape for shape, _ in seen] == [(33, 33)] * 2 + [(65, 65)] * 2 + [(97, 97)] * 2, "steps of 32"
+    assert [shape for shape, _ in seen] == [(33, 33)] * 2 + [(97, 97)] * 2 + [(161, 161)] * 2, "steps of 64"
     assert seen[0][1][0] != seen[1][1][0], "it was elsewhere in the mirror image"
     assert len(found) == 1, "the boxes of all views overlap, and one is kept"
     assert found.labels[found.classes[0]] == "b"
-    np.testing.assert_allclose(found.boxes[0], truth, rtol=0, atol=330 / 97)
+    np.testing.assert_allclose(found.boxes[0], truth, rtol=0, atol=330 / 161)
     for scale in (1, 2):
         (box,) = Predictor(model, seeing, Views((scale,), flip=True))(image).boxes
         np.testing.assert_allclose(box, truth, rtol=0, atol=330 / 33)

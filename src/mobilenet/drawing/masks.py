@@ -94,8 +94,8 @@ def paint(canvas: Image.Image, classes: NDArray[np.uint8], thickness: float, cor
 
 
 def enlarged(opacity: Image.Image, size: tuple[int, int], part: tuple[float, float, float, float], step: int) -> Image.Image:
-    """A part of an image, smoothly enlarged. From 3 times on, the last doubling repeats pixels, which takes half the time: nobody
-    sees blocks of two pixels where lines are a dozen wide."""
+    """A part of an image, smoothly enlarged. From 3 times on, the last doubling repeats pixels, which takes half the time:
+    blocks of two pixels do not show where lines are a dozen wide."""
     if step < 3:
         return opacity.resize(size, Image.Resampling.BILINEAR, part)
     half = opacity.resize(((size[0] + 1) // 2, (size[1] + 1) // 2), Image.Resampling.BILINEAR, part)

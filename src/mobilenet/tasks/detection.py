@@ -33,9 +33,10 @@ Codes = Literal["xywh", "yxhw"]
 
 MAX_DETECTIONS = 10_000
 """The limit of `Decoding.max_detections` and `Decoding.max_candidates`."""
-STEP = 32
+STEP = 64
 """Views' sides differ from the network's by multiples of this. A layer of stride 2 pads two edges or four, as the side is even
-or odd; five such layers pad sides of the same remainder alike, and the offsets that the network learned stay true."""
+or odd; six such layers pad sides of the same remainder alike, and the offsets that the network learned stay true. (SSDLite on
+COCO, one view: mAP 0.31 at 364 px, 0.25 at 375 px.)"""
 
 
 class Decoding(Settings):
@@ -228,7 +229,7 @@ class DetectionDecoder:
             OutputError: an output holds NaN or infinity.
         """
         planes: Planes = ([], [])
-        defaults = list[NDArray[np.float64]]()
+        defaults, window = list[NDArray[np.float64]](), self.preprocessing.window(image.size)
         for view, mirrored, outputs in outputs_of(run, self.preprocessing, image, views, STEP):
             check_finite(outputs)
             found = self.planes(outputs, 0)
@@ -238,7 +239,9 @@ class DetectionDecoder:
                         (one + other) * np.float32(0.5) for one, other in zip(kind[-len(maps) :], maps, strict=True)
                     ]
                 continue
-            defaults.append(self.default_boxes if view is self.preprocessing else default_boxes(self.network, view.size))
+            boxes = self.default_boxes if view is self.preprocessing else default_boxes(self.network, view.size)
+            width, height = view.window(image.size)[2:]  # with padding it may be a pixel more or less than the network's own
+            defaults.append(boxes * (width / window[2], height / window[3], width / window[2], height / window[3]))
             for kind, maps in zip(planes, found, strict=True):
                 kind.extend(maps)
         return self.found(planes, np.concatenate(defaults), image.size, threshold)

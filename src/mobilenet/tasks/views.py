@@ -23,7 +23,7 @@ class Views(Value):
 
     Attributes:
         scales: of the network's resolution, 0.05 to 8; a side becomes int((side - 1) * scale + 1), as in DeepLab. A detector's
-            sides change by multiples of 32 pixels, so that its maps lie on the image as they did in its training.
+            sides change by multiples of 64 pixels, so that its maps lie on the image as they did in its training.
         flip: whether each scale's mirror image is a view too.
 
     Raises UsageError for scales that are none or out of range.
