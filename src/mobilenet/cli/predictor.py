@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import click
 
@@ -12,12 +12,10 @@ from ..predict.predictor import Predictor
 from ..runtimes.backends import BACKENDS, choose, limit_numpy
 from ..tasks.views import ONE_VIEW, Views
 from ..zoo.load import load_model
-from .shell import say
+from .shell import F, say
 
 if TYPE_CHECKING:
     from ..runtimes.backends import Backend
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 backend_option = click.option(
     "--backend",
@@ -79,8 +77,8 @@ def rule_options(*names: str) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
-        def packed(*args: Any, **given: Any) -> None:
-            function(*args, rules=Rules(**{name: given.pop(name) for name in names}), **given)
+        def packed(*args: object, **given: object) -> None:
+            function(*args, rules=NO_RULES._replace(**{name: given.pop(name) for name in names}), **given)
 
         for name in reversed(names):
             RULES[name](packed)
