@@ -78,7 +78,8 @@ def rule_options(*names: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def packed(*args: object, **given: object) -> None:
-            function(*args, rules=NO_RULES._replace(**{name: given.pop(name) for name in names}), **given)
+            rules = Rules._make(given.pop(name, default) for name, default in Rules._field_defaults.items())
+            function(*args, rules=rules, **given)
 
         for name in reversed(names):
             RULES[name](packed)
