@@ -17,9 +17,11 @@ from mobilenet import modelfile
 from mobilenet.analysis.tallies import ClassificationTally
 from mobilenet.cli.main import main
 from mobilenet.data import ListedRecords
+from mobilenet.errors import UsageError
 from mobilenet.pages.plots import MAX_POINTS, Axis, Line, chart, span, thinned, ticks
 from mobilenet.pages.report import Scored, settle, write_report
 from mobilenet.pages.training import training_section
+from mobilenet.predict.evaluate import evaluate
 
 EVIL = "<script>alert('a')</script> & \"b\""
 
@@ -123,6 +125,17 @@ def test_a_page_is_only_made_when_asked_for(photos):
     status, output = run("--model", photos / "toy.safetensors", "--data", photos / "data", "--per-class")
     assert "precision" in output
     assert EVIL in output
+
+
+def test_from_python(photos):
+    score = evaluate(str(photos / "toy.safetensors"), photos / "data", details=True)
+    score.write_report(photos / "page", EVIL)
+    page, content = read(photos / "page")
+    assert content["metrics"] == score.metrics
+    assert page.words.count(EVIL) >= 2
+    plain = evaluate(str(photos / "toy.safetensors"), photos / "data")
+    with pytest.raises(UsageError, match="details=True"):
+        plain.write_report(photos / "page")
 
 
 def test_a_detectors_page(tmp_path):

@@ -6,16 +6,12 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from .predictor import Rules, backend_option, device_option, load_predictor, rule_options
 from .shell import command, json_option, layout_option, model_option, progress, say, tell, threads_option
 from .tables import class_table
-
-if TYPE_CHECKING:
-    from ..predict.evaluate import Evaluation
 
 
 @command
@@ -78,29 +74,9 @@ def evaluate(
         if per_class and result.analysis is not None:
             click.echo(class_table(result.analysis))
     if report is not None:
-        say(f"{write_page(report, result, model, data)}: the report")
+        footer = f"mobilenet evaluate --model {model} --data {data} --report {report}"
+        say(f"{result.write_report(report, model, str(data), footer)}: the report")
     for reason in result.failed:
         say(f"mobilenet: {reason}")
     if result.failed:
         sys.exit(1)
-
-
-def write_page(folder: Path, result: Evaluation, model: str, data: Path) -> Path:
-    """Writes the report of an evaluation with details; the page's path."""
-    from ..pages.report import Scored, write_report
-
-    assert result.analysis is not None
-    assert result.records is not None
-    scored = Scored(
-        result.records,
-        result.analysis,
-        result.metrics,
-        result.images,
-        result.failed,
-        result.notes,
-        result.worst,
-        result.samples,
-    )
-    subtitle = f"{result.images:,} images of {data} for {result.task}, answered by {result.backend}"
-    footer = f"mobilenet evaluate --model {model} --data {data} --report {folder}"
-    return write_report(folder, scored, model, subtitle, footer=footer)

@@ -112,7 +112,9 @@ def detection_caption(result: Detections, truth: Objects, labels: Sequence[str])
     found = objects[visible & (objects >= 0)]
     missed = [labels[truth.labels[index]] for index in np.setdiff1d(np.flatnonzero(~truth.crowd), found)]
     false = [labels[result.classes[index]] for index in np.flatnonzero(visible & (objects == FALSE))]
-    words = f"<b class='right'>{len(found)} found</b>"
+    words = (
+        f"<b class='right'>{len(found)} found</b>" if len(found) else "none found" if len(truth.labels) else "nothing to find"
+    )
     if missed:
         words += f"<br><b class='wrong'>{len(missed)} missed</b>: {named(missed)}"
     if false:

@@ -47,13 +47,14 @@ class Scored:
     samples: Sequence[Case] = field(default=())
 
 
-def sections(scored: Scored) -> Iterable[str]:
-    """The parts of the page, in their order."""
+def sections(scored: Scored, more: Sequence[str] = ()) -> Iterable[str]:
+    """The parts of the page, in their order; `more` comes after the numbers of all images together."""
     analysis, failed = scored.analysis, scored.failed
     yield tiles(headline(scored))
     others = [f"{name} {number(value)}" for name, value in scored.metrics.items() if name not in MAIN_METRICS]
     yield f"<p class='quiet'>{text(', '.join(others))}</p>" if others else ""
     yield "".join(f"<p class='quiet'>{text(note)}</p>" for note in scored.notes)
+    yield from more
     yield classes_section(analysis)
     yield confusion_section(analysis)
     yield curves_section(analysis)
@@ -115,12 +116,12 @@ def write_report(
     """Writes ``index.html`` and ``report.json`` into the folder, each whole or not at all; the page's path.
 
     Args:
-        more: sections that come before those of `scored`.
+        more: sections that come before the figures of the classes.
         refresh: seconds after which a browser loads the page again; None for a page that does not change any more.
 
     Raises WriteError.
     """
-    content = page(title, subtitle, [*more, *sections(scored)], footer, refresh)
+    content = page(title, subtitle, sections(scored, more), footer, refresh)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

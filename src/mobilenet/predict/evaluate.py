@@ -49,6 +49,32 @@ class Evaluation:
         details = {} if self.analysis is None else self.analysis.to_json()
         return {**counts, "backend": self.backend, **details}
 
+    def write_report(
+        self, folder: str | os.PathLike[str], title: str = "Evaluation", data: str = "", footer: str = "Made by mobilenet."
+    ) -> Path:
+        """Writes a page of what the details say, ``index.html``, and ``report.json`` into `folder`; the page's path.
+
+        Args:
+            title, footer: the first and the last line of the page.
+            data: the name of the labeled images.
+
+        Raises:
+            UsageError: the evaluation was made without details, or the folder holds a page of another kind.
+            WriteError: a file cannot be written.
+        """
+        from ..pages.report import Scored, check_folder, write_report
+
+        if self.analysis is None or self.records is None:
+            raise UsageError("write_report needs details; call evaluate(..., details=True)")
+        folder = Path(folder)
+        check_folder(folder)
+        scored = Scored(
+            self.records, self.analysis, self.metrics, self.images, self.failed, self.notes, self.worst, self.samples
+        )
+        place = f" of {data}" if data else ""
+        subtitle = f"{self.images:,} images{place} for {self.task}, answered by {self.backend}"
+        return write_report(folder, scored, title, subtitle, footer=footer)
+
 
 def evaluate(
     predictor: Predictor | str | os.PathLike[str],
