@@ -20,6 +20,7 @@ from mobilenet.network.heads import deeplabv3_mobilenet_v2, ssdlite_mobilenet_v2
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 ROOT = Path(__file__).resolve().parents[1]
+REACHED = ROOT / "src" / "mobilenet" / "training" / "recipes" / "reached.json"
 
 
 def processor(row: dict[str, Any]) -> str:
@@ -325,7 +326,25 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
+def reached() -> str:
+    """The last run of every recipe and seed with no other setting changed, for ``mobilenet recipes``."""
+    last = {}
+    for row in history.rows(ROOT, "training"):
+        if not row["set"].keys() - {"seed", "workers"}:
+            metric = next(name for name in SCORES if name in row["last"])
+            last[row["recipe"], row["seed"]] = {
+                "recipe": row["recipe"], "seed": row["seed"], "metric": metric, "value": round(row["last"][metric], 4),
+                "seconds": round(row["training_seconds"] + row["scoring_seconds"]), "machine": processor(row),
+                "note": row.get("note", ""), "date": row["date"], "commit": row["commit"],
+            }  # fmt: skip
+    return json.dumps(list(last.values()), indent=1) + "\n"
+
+
 def main() -> None:
+    if "--check" not in sys.argv:
+        REACHED.write_text(reached())
+    elif REACHED.read_text() != reached():
+        sys.exit(f"{REACHED.name}: is not made of results/training.jsonl; run make figures")
     for name in FILES:
         text = (ROOT / name).read_text()
         if "--check" not in sys.argv:

@@ -259,6 +259,29 @@ def changed(data: Mapping[str, object], path: str, text: str) -> dict[str, objec
     return placed(data, path.split("."), value)
 
 
+def assignments(data: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting of `to_tagged_json`'s object as `changed` takes it: its path, and its value as text. Kinds come first."""
+    for key, item in data.items():
+        if key == "kind":
+            continue
+        if not isinstance(item, Mapping):
+            yield prefix + key, item if isinstance(item, str) and not is_json(item) else json.dumps(item)
+            continue
+        if "kind" in item:
+            yield prefix + key, str(item["kind"])
+        elif not item:
+            yield prefix + key, "{}"
+        yield from assignments(item, f"{prefix}{key}.")
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def placed(data: object, steps: list[str], value: object) -> dict[str, object]:
     key, *rest = steps
     data = {"kind": data} if isinstance(data, str) else data if isinstance(data, Mapping) else {}

@@ -30,6 +30,7 @@ COMMANDS = {
     "models": Entry("models", "List the known models."),
     "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
     "quantize": Entry("quantize", "Make an integer model of a float model: int8 weights, uint8 activations."),
+    "recipes": Entry("recipes", "List the training recipes: what each needs, takes and reached."),
     "train": Entry("train", "Train a network by a recipe."),
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..checking.report import Report as DataReport
     from ..network.cost import Cost
     from ..quantizing.report import Report
+    from ..training.recipes.listing import Entry
     from ..zoo.published import Published
 
 MAX_CLASSES = 100  # that a table lists
@@ -160,6 +161,24 @@ def models_table(models: Sequence[tuple[Published, bool]]) -> str:
         for m, cached in models
     ]
     return table(rows, ("name", "task", "published", "license", "here", "from"), ("left",) * 6)
+
+
+def recipes_table(recipes: Sequence[Entry]) -> str:
+    """The training recipes, with the mean of what their measured runs reached."""
+    rows = []
+    for each in recipes:
+        runs, reached = each.reached, ""
+        if runs:
+            seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
+            minutes = sum(run.seconds for run in runs) / len(runs) / 60
+            mean = sum(run.value for run in runs) / len(runs)
+            reached = f"{runs[0].metric} {mean:.3f} in {minutes:.0f} min{seeds}"
+        rows.append((each.name, each.task, each.needs, each.start or "random weights", each.epochs, each.resolution, reached))
+    header = ("recipe", "task", "needs", "starts from", "epochs", "pixels", "reached")
+    lines = [table(rows, header, ("left",) * len(header))]
+    if machines := {run.machine for each in recipes for run in each.reached}:
+        lines += ["", f"Measured on: {'; '.join(sorted(machines))}, partly beside other work (--json says more)."]
+    return "\n".join(lines)
 
 
 def class_table(analysis: Analysis) -> str:

@@ -17,6 +17,7 @@ from ..input import Augmentation
 from ..optim.ema import Averaging
 from ..optim.optimizer import SGD, Decayed, Optimizer
 from ..optim.schedule import Cosine, Schedule, Warmup, factor
+from .names import current_names
 
 Precision = Literal["32-true", "bf16-mixed"]
 Form = Literal["tensorflow", "torchvision"]
@@ -247,7 +248,8 @@ class Recipe(Settings):
         edges = [0, *self.restarts, self.epochs]
         yield "restarts", edges == sorted(set(edges)), f"increasing epochs between 0 and the run's {self.epochs}"
         shortest = min(b - a for a, b in pairwise(edges))
-        yield "warmup", self.warmup.epochs < shortest, f"shorter than the {shortest} epochs of the schedule"
+        part = "schedule" if self.restarts else "run"
+        yield "warmup", self.warmup.epochs < shortest, f"shorter than the {part}'s {shortest} epochs"
         learns_integers = self.quantize is not None and self.quantize.qat
         no_ranges = learns_integers and self.network.start is None
         yield "quantize", not no_ranges, "absent, or with qat false, without network.start: random weights have no ranges yet"
@@ -291,11 +293,12 @@ class Recipe(Settings):
 
 
 def with_settings(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
-    """`recipe` with other settings: text by path, see `settings.changed`. Their order does not matter.
+    """`recipe` with other settings: text by path, see `settings.changed` and `names`. Their order does not matter.
 
     `resolution` also changes the preprocessing, and `sizes` in proportion, to multiples of 8.
     """
     data = recipe.to_json()
+    changes = current_names(changes, data)
     for path in sorted(changes, key=lambda path: (path not in data, path.count("."))):  # a kind before its own settings
         data = settings.changed(data, path, changes[path])
     side = data["resolution"]

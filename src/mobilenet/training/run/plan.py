@@ -15,6 +15,7 @@ from ...zoo.load import load_model
 from ..input import Dataset, Loader, LoaderSettings
 from ..objectives import objective_of
 from ..recipes.finetune import STARTS, Images, finetune
+from ..recipes.names import current_names
 from ..recipes.recipe import Recipe, with_settings
 from .allocator import keep_freed_memory
 
@@ -37,8 +38,9 @@ def finetune_recipe(data: str, layout: str | None, model: str | None, minutes: f
     records, _ = open_training(data, task, layout=layout)
     source = model or STARTS[task]
     side = typical_side(records) if task == "segmentation" else 0
-    recipe = with_settings(finetune(Images(task, len(records), side), source, load_model(source)), changes)
-    if minutes is None or "epochs" in changes:
+    plain = finetune(Images(task, len(records), side), source, load_model(source))
+    recipe = with_settings(plain, changes)
+    if minutes is None or "epochs" in current_names(changes, plain.to_json()):
         return recipe
     epoch = seconds_of_a_step(recipe, Dataset(records)) * (len(records) // recipe.batch) * SCORING
     epochs = int(minutes * 60 / epoch)
