@@ -17,6 +17,7 @@ from ..analysis.tallies import SHOWN
 from ..checking.sheet import drawn
 from ..data import Objects, Records, Truth
 from ..drawing.boxes import draw_detections
+from ..drawing.labels import draw_classification
 from ..drawing.masks import draw_segmentation
 from ..images.open import ImageError
 from ..tasks.classification import Classification
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SIDE = 360  # pixels of the longer side
 QUALITY = 80  # of JPEG
+TILE, COLUMNS = 256, 4  # of a sheet; even, so that a truth stands beside its answer
 MAX_NAMED = 4  # objects in a caption
 
 
@@ -43,21 +45,53 @@ def gallery(cases: Iterable[Case], records: Records[Truth]) -> str:
 def shown(case: Case, records: Records[Truth]) -> str:
     record = records.record(case.index)
     try:
-        image = record.open()
-        scale = SIDE / max(image.size)
-        small = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
-        words = caption(case, record.truth, records)
-        caption_text = f"<figcaption>{words}{path(record.name)}</figcaption>"
-        if isinstance(case.result, Classification):
-            return f"<figure>{embedded(small, plain(words))}{caption_text}</figure>"
-        pair = (
-            ("truth", drawn(small, record.truth, records, scale, image.size)),
-            ("answer", answer_drawn(small, case.result, scale)),
-        )
+        images, words = views(case, records), caption(case, record.truth, records)
     except ImageError:
         return ""
-    views = "".join(f"<span>{embedded(each, f'{name}; {plain(words)}')}<small>{name}</small></span>" for name, each in pair)
-    return f"<figure><div class='pair'>{views}</div>{caption_text}</figure>"
+    caption_text = f"<figcaption>{words}{path(record.name)}</figcaption>"
+    if len(images) == 1:
+        return f"<figure>{embedded(images['image'], plain(words))}{caption_text}</figure>"
+    pieces = (f"<span>{embedded(each, f'{name}; {plain(words)}')}<small>{name}</small></span>" for name, each in images.items())
+    return f"<figure><div class='pair'>{''.join(pieces)}</div>{caption_text}</figure>"
+
+
+def views(case: Case, records: Records[Truth]) -> dict[str, Image.Image]:
+    """The image of a classifier's answer as "image"; else "truth" and "answer", both drawn on the image. The longer side is
+    `SIDE`. Raises ImageError."""
+    record = records.record(case.index)
+    image = record.open()
+    scale = SIDE / max(image.size)
+    small = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
+    if isinstance(case.result, Classification):
+        return {"image": small}
+    truth = drawn(small, record.truth, records, scale, image.size)
+    return {"truth": truth, "answer": answer_drawn(small, case.result, scale)}
+
+
+def sheet(cases: Iterable[Case], records: Records[Truth]) -> Image.Image:
+    """The images of `cases` in one, each with its truth. One that cannot be read any more is left out."""
+    tiles = list[Image.Image]()
+    for case in cases:
+        try:
+            images = views(case, records)
+        except ImageError:
+            continue
+        for name, each in images.items():
+            each.thumbnail((TILE, TILE))
+            tiles.append(draw_classification(each, titles(case, records) if name == "image" else [name]))
+    canvas = Image.new("RGB", (COLUMNS * TILE, max(-(-len(tiles) // COLUMNS), 1) * TILE), "white")
+    for place, tile in enumerate(tiles):
+        row, column = divmod(place, COLUMNS)
+        canvas.paste(tile, (column * TILE, row * TILE))
+    return canvas
+
+
+def titles(case: Case, records: Records[Truth]) -> list[str]:
+    """A classifier's answer and the truth, as lines."""
+    assert isinstance(case.result, Classification)
+    truth, best = records.truth(case.index), case.result.top(1)[0]
+    assert isinstance(truth, int)
+    return [f"{best.label} {best.score * 100:.0f} %", f"truth: {records.labels[truth]}"]
 
 
 def answer_drawn(image: Image.Image, result: Result, scale: float) -> Image.Image:

@@ -6,27 +6,21 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ...analysis.analysis import Analysis
 from ...charts import chart
-from ...drawing.draw import draw
 from ...errors import printable
 from ...images.write import write_image
-from ...modelfile import ModelFile
-from ...nn import executor
+from ...pages.cases import sheet
 from ...pages.report import Scored as Report, settle, write_report
 from ...pages.training import training_section
-from ...predict.predictor import Predictor
-from ...runtimes.backends import choose
-from ..input import CorruptImage, Dataset
 from .log import LOG, Line, read
 from .loggers import Begun, Scored
 
 REPORT = "report"
 REFRESH = 20  # seconds
 CURVES, CONFUSION, SAMPLES = "curves.png", "confusion.png", "samples.png"
-NUM_SAMPLES, COLUMNS, SIDE = 16, 4, 256
+MAX_DOTS = 40  # points; a line of few is drawn with a dot at each, so that one point alone is seen
 MAX_SHARE = 0.05  # of a run's time for drawing between its first and its last score
 MAX_NAMED = 40  # classes; with more, the axes of the confusion matrix would be unreadable
 MAX_COUNTED = 20  # classes; with more, the numbers in its cells would be
@@ -57,7 +51,7 @@ def draw_run(begun: Begun, score: Scored) -> None:
     """Writes to the run's folder: ``report/``, ``curves.png``, ``samples.png`` and, for a classifier, ``confusion.png``."""
     write_page(begun, score)
     draw_curves(score.out)
-    draw_samples(score.out, score.model, score.validation)
+    write_image(sheet(score.evaluation.samples, score.validation.records), score.out / SAMPLES)
     if score.evaluation.analysis.task == "classification":
         draw_confusion(score.out, score.evaluation.analysis)
 
@@ -104,10 +98,13 @@ def draw_curves(out: Path) -> None:
     epochs = [line["epoch"] for line in steps]
     with chart(out / CURVES, 15, 4) as figure:
         losses, rates, metrics = figure.subplots(1, 3)
-        losses.plot(epochs, [line["loss"] for line in steps], label="loss", linewidth=1)
+        marker = "." if len(steps) <= MAX_DOTS else ""
+        losses.plot(epochs, [line["loss"] for line in steps], label="loss", linewidth=1, marker=marker)
         for name in steps[-1]["parts"] if steps else ():
-            losses.plot(epochs, [line["parts"].get(name, np.nan) for line in steps], label=name, linewidth=1, alpha=0.7)
-        rates.plot(epochs, [line["lr"] for line in steps], linewidth=1)
+            losses.plot(
+                epochs, [line["parts"].get(name, np.nan) for line in steps], label=name, linewidth=1, alpha=0.7, marker=marker
+            )
+        rates.plot(epochs, [line["lr"] for line in steps], linewidth=1, marker=marker)
         for name in scores[-1]["metrics"] if scores else ():
             values = [np.nan if (value := line["metrics"][name]) is None else value for line in scores]
             if not np.isnan(values).all():
@@ -140,26 +137,3 @@ def draw_confusion(out: Path, analysis: Analysis) -> None:
             for row, column in zip(*np.nonzero(table), strict=True):
                 color = "white" if shares[row, column] > 0.5 else "black"
                 axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=7, color=color)
-
-
-def draw_samples(out: Path, model: ModelFile, dataset: Dataset) -> None:
-    """The model's results on a sample of `dataset`, evenly spread over it, side by side."""
-    predictor = Predictor(model, executor(model) if model.quantization is None else choose(model))
-    count = min(NUM_SAMPLES, len(dataset))
-    sheet = Image.new("RGB", (COLUMNS * SIDE, -(-count // COLUMNS) * SIDE), "white")
-    threshold = 0.4 if model.network.task == "detection" else 0.0
-    top = 3 if model.network.task == "classification" else None
-    for number in range(count):
-        try:
-            pixels, _ = dataset.read(number * len(dataset) // count)
-        except CorruptImage:
-            continue  # its name is in the log, from when it was scored
-        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-        if min(image.size) < SIDE // 2:  # too small to write on
-            scale = SIDE / max(image.size)
-            image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
-        result = predictor(image)
-        image = draw(image, result, result.top(top, threshold))
-        image.thumbnail((SIDE, SIDE))
-        sheet.paste(image, (number % COLUMNS * SIDE, number // COLUMNS * SIDE))
-    write_image(sheet, out / SAMPLES)
