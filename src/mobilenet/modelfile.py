@@ -184,21 +184,9 @@ def write(model: ModelFile, path: str | Path) -> None:
         WriteError: the folder is missing, not writable or full.
         ModelFileError: a text of the model cannot be encoded.
     """
-    metadata = {
-        "mobilenet": FORMAT,
-        "network": json.dumps(model.network.description),
-        "labels": json.dumps(model.labels, ensure_ascii=False),
-        "label_ids": json.dumps(model.label_ids),
-        "background": json.dumps(model.background),
-        "preprocessing": json.dumps(model.preprocessing.to_json()),
-        "provenance": json.dumps(model.provenance, ensure_ascii=False),
-        "metrics": json.dumps(model.metrics),
-    }
-    if model.decoding is not None:
-        metadata["decoding"] = json.dumps(model.decoding.to_json())
+    metadata = metadata_of(model)
     tensors, names = dict(model.tensors), list(model.network.tensors())
     if model.quantization is not None:
-        metadata["quantization"] = json.dumps(model.quantization.to_json())
         from .network.grid import GridQuantization
 
         kinds: list[tuple[str, Mapping[str, Array]]] = [(SCALE, model.quantization.scales)]
@@ -216,9 +204,33 @@ def write(model: ModelFile, path: str | Path) -> None:
     write_atomically(path, content)
 
 
+def metadata_of(model: ModelFile) -> dict[str, str]:
+    """All of `model` but its arrays, as texts by key."""
+    metadata = {
+        "mobilenet": FORMAT,
+        "network": json.dumps(model.network.description),
+        "labels": json.dumps(model.labels, ensure_ascii=False),
+        "label_ids": json.dumps(model.label_ids),
+        "background": json.dumps(model.background),
+        "preprocessing": json.dumps(model.preprocessing.to_json()),
+        "provenance": json.dumps(model.provenance, ensure_ascii=False),
+        "metrics": json.dumps(model.metrics),
+    }
+    if model.decoding is not None:
+        metadata["decoding"] = json.dumps(model.decoding.to_json())
+    if model.quantization is not None:
+        metadata["quantization"] = json.dumps(model.quantization.to_json())
+    return metadata
+
+
 def read(path: str | Path) -> ModelFile:
     """The model in `path`. Raises ModelFileError for anything but a complete and valid model file."""
     tensors, metadata = read_safetensors(path)
+    return model_of(path, tensors, metadata)
+
+
+def model_of(path: str | Path, tensors: Tensors, metadata: Mapping[str, str]) -> ModelFile:
+    """The model of these tensors and of `metadata_of`; messages call it `path`. Raises ModelFileError as `read` does."""
     if metadata.get("mobilenet") != FORMAT:
         version = metadata.get("mobilenet")
         problem = (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
@@ -12,7 +14,9 @@ pytest.importorskip("lightning_fabric")
 from support.training_runs import log_of, tiny  # noqa: E402
 
 from mobilenet import modelfile  # noqa: E402
+from mobilenet.cli.main import main  # noqa: E402
 from mobilenet.errors import UsageError  # noqa: E402
+from mobilenet.training.optim.ema import Averaging  # noqa: E402
 from mobilenet.training.optim.schedule import Constant, Cosine, Warmup  # noqa: E402
 from mobilenet.training.recipes.recipe import GeneratedShapes  # noqa: E402
 from mobilenet.training.run import checkpoint, loop, report  # noqa: E402
@@ -145,3 +149,27 @@ def test_an_ending_schedule_is_not_stretched_in_the_middle(tmp_path, monkeypatch
     checkpoint.save(tmp_path, {**state, "epoch_steps": 2})
     with pytest.raises(UsageError, match=r"began with 2 steps in an epoch, and these 8 images make 1"):
         train(tmp_path, recipe, resume=True)
+
+
+@pytest.mark.parametrize("averaging", [None, Averaging(0.9)])
+def test_a_checkpoint_becomes_a_model(averaging, tmp_path):
+    """The same file as the last model, but for where it comes from and its score. Files that lie are refused."""
+    train(tmp_path, tiny(epochs=1, averaging=averaging))
+    last, file = modelfile.read(tmp_path / "last.safetensors"), tmp_path / "checkpoint.pt"
+    done = CliRunner().invoke(main, ["convert", str(file), "--out", str(tmp_path / "from.safetensors")])
+    assert (done.exit_code, "mobilenet_v2 from mobilenet train" in done.output) == (0, True), done.output
+    found = modelfile.read(tmp_path / "from.safetensors")
+    assert all(np.array_equal(found.tensors[name], last.tensors[name]) for name in last.tensors)
+    assert (found.labels, found.network, found.preprocessing) == (last.labels, last.network, last.preprocessing)
+    assert found.provenance["step"] == last.provenance["step"] == 5
+    assert found.metrics == {}
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    done = CliRunner().invoke(main, ["convert", str(file), "--out", str(tmp_path / "b.safetensors")])
+    assert (done.exit_code, "damaged or cut short; take model.safetensors" in done.output) == (1, True), done.output
+    file.write_bytes(content)
+    state = checkpoint.load(tmp_path)
+    del state["result"]
+    checkpoint.save(tmp_path, state)
+    done = CliRunner().invoke(main, ["convert", str(file), "--out", str(tmp_path / "b.safetensors")])
+    assert (done.exit_code, "holds no float model" in done.output) == (1, True), done.output

@@ -37,7 +37,8 @@ def convert(
 ) -> None:
     """Convert weights of other libraries to a model file.
 
-    SOURCE is a checkpoint of torchvision, timm, transformers, Keras or d-li14, a TFLite file or a tfjs model.
+    SOURCE is a checkpoint of torchvision, timm, transformers, Keras or d-li14, a TFLite file or a tfjs model; or the
+    checkpoint.pt of a training, whose network is taken as it was then.
     """
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: a model file ends in .safetensors")

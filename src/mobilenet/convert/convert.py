@@ -15,7 +15,9 @@ from ..network.layers import Network, Resolution, checked_resolution
 from ..network.quantization import Quantization
 from ..tasks import detection, labels as known_labels
 from ..tensorfile import read_safetensors
+from ..values import replace as replace_value
 from . import libraries, slim
+from .checkpoints import MAGIC, read_checkpoint
 from .config import Config, config_labels, config_preprocessing, config_settings, read_config
 from .naming import Array, LayoutError, Origin, Settings, SourceLayout, canonical, match, recognize
 from .readers.keras import read_keras
@@ -27,6 +29,7 @@ from .tflite_wiring import is_quantized, quantization_of, tflite_wiring
 from .wiring import match_wires
 
 HDF5, ZIP, PICKLE, TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80\x02", b"TFL3"
+CHECKPOINT = "mobilenet train"
 COUNTERS = "num_batches_tracked"  # of PyTorch's batch norm; no weights
 
 
@@ -99,6 +102,8 @@ def convert(
         MobilenetError: one of its subclasses for every kind of bad file, with the tensor or the file named.
     """
     path = Path(source)
+    if first_bytes(path, len(MAGIC)) == MAGIC:
+        return checkpoint_conversion(path, labels, provenance)
     graph = read_graph(path)
     if graph is None:
         matched = match_tensors(path, read_tensors(path, entry), settings or {})
@@ -123,6 +128,16 @@ def convert(
         quantization=matched.quantization,
     )
     return Conversion(model, matched.layout, tuple(matched.layout.origins(network)))
+
+
+def checkpoint_conversion(path: Path, labels: Sequence[str] | None, provenance: Mapping[str, object] | None) -> Conversion:
+    """The checkpoint of a training, which says all of its model itself."""
+    model = read_checkpoint(path)
+    facts = {"file": path.name, "sha256": digest(path), "layout": CHECKPOINT, **(provenance or {})}
+    model = replace_value(model, provenance={**model.provenance, **facts}, labels=tuple(labels or model.labels))
+    layout = SourceLayout(CHECKPOINT, model.network.architecture, "", lambda network: iter(()), {})
+    origins = (Origin(name, name, shape, tuple(range(len(shape)))) for name, shape in model.network.tensors().items())
+    return Conversion(model, layout, tuple(origins))
 
 
 def match_tensors(path: Path, tensors: Mapping[str, Array], settings: Settings) -> Match:
@@ -155,10 +170,10 @@ def quantized_range(quantization: Quantization) -> tuple[float, float]:
     return (zero_point - quantization.range[0]) / 255, 1 / (255 * scale)
 
 
-def first_bytes(path: Path) -> bytes:
+def first_bytes(path: Path, count: int = 16) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.read(16)
+            return file.read(count)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror}); give the path of a weight file") from error
 

@@ -36,13 +36,14 @@ PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and AveragedModel, 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the form before torch 1.6
 
 
-def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str, NDArray[np.generic]]:
+def read_pth(path: str | os.PathLike[str], entry: str | None = None, start: int = 0) -> dict[str, NDArray[np.generic]]:
     """Tensors of the checkpoint at `path` by name, in the file's order, without torch and without running the file's code.
 
     Arrays are C-contiguous copies in native byte order with the dtypes of the file, except that bfloat16 is widened to float32.
-    No two share memory, even if the file ties weights. A checkpoint that wraps its state dict is opened at the one key of
-    `WRAPPERS` that holds tensors; `entry` names the key if several do (weights and their moving average) or another does.
-    A prefix of `PREFIXES` that every name carries is dropped, and with it AveragedModel's counter `n_averaged`.
+    No two share memory, even if the file ties weights. The checkpoint begins at byte `start` of the file. One that wraps its
+    state dict is opened at the one key of `WRAPPERS` that holds tensors; `entry` names the key if several do (weights and their
+    moving average) or another does. A prefix of `PREFIXES` that every name carries is dropped, and with it AveragedModel's
+    counter `n_averaged`.
 
     Raises `OSError` if the file cannot be opened, and `CheckpointError` for everything wrong in it: code or anything else
     that is no plain dense tensor, damage, a view outside its storage, no state dict or several.
@@ -55,6 +56,7 @@ def read_pth(path: str | os.PathLike[str], entry: str | None = None) -> dict[str
             if not os.fstat(file.fileno()).st_size:
                 raise damaged("is empty")
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # closed with the last view of it
+        data = data[start:]
         head = bytes(data[:16])
         if head.startswith(b"PK\3\4"):
             root, records, order = read_zip(data)

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
+from ...convert.checkpoints import MAGIC
 from ...errors import MobilenetError
 from ...files import WriteError, write_atomically
 from ..optim.ema import AverageState
@@ -21,12 +22,12 @@ from ..optim.ema import AverageState
 FILE = "checkpoint.pt"
 WRITTEN = (FILE, "model.safetensors", "last.safetensors", "recipe.json", "log.jsonl", "scores.csv")
 """Files of a run whose writing a kill can interrupt."""
-MAGIC = b"mobilenet checkpoint 1\n"
 
 
 class _Later(TypedDict, total=False):
     best: dict[str, Any] | None
     epoch_steps: int
+    result: dict[str, Tensor]
 
 
 class State(_Later):
@@ -35,6 +36,8 @@ class State(_Later):
     Attributes:
         best: `best.Best` by its fields, None before the first score; absent in older checkpoints.
         epoch_steps: number of steps of an epoch; absent in older checkpoints.
+        result: what `convert.checkpoints` makes a model of: the tensors of `net` or of the average, which take no room again,
+            and the header. Absent in older checkpoints and for integers.
         step, scored: see `loop.Run`.
         net, optimizer, average: state dicts, those of torch and of `ema.WeightAverage`.
         window: names, sums and number of steps of the losses since the last line of the log.

@@ -79,3 +79,11 @@ def trained_model(run: Run, evaluation: Evaluation | None) -> ModelFile:
         decoding=run.objective.decoding,
         quantization=run.scored_net.quantization if isinstance(run.scored_net, nn.IntegerNetwork) else None,
     )
+
+
+def header_of(run: Run) -> dict[str, str] | None:
+    """What the run's model files say beside their tensors, for its checkpoints; None for integers."""
+    if isinstance(run.result_net, nn.IntegerNetwork):
+        return None
+    run.scored_net = run.result_net
+    return modelfile.metadata_of(trained_model(run, None))

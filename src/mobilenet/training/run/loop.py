@@ -38,7 +38,7 @@ from .data import data_lines, open_splits, work_line
 from .distributed import Interruptions, close, launch, mean_over, with_synced_norms
 from .heads import set_initial_weights
 from .integers import learning_integers, scored_net
-from .keep import keep, kept, stopped
+from .keep import header_of, keep, kept, stopped
 from .log import Line, Progress, RunLog, score_line
 from .loggers import Begun, Loggers, MakeLogger, Scored
 from .monitor import StepLosses, Throughput
@@ -157,20 +157,27 @@ def prepare(
         stepper,
         scored=-1 if recipe.score_start else 0,
     )
+    run.header = header_of(run)
     if state is not None:
-        run.restore(state)
-        progress.print(f"continuing after step {run.step} of {run.steps}")
-        if recipe.restarts and recipe.restarts[-1] * run.epoch_steps == run.step:
-            progress.print(
-                f"the schedule {kind_of(type(recipe.schedule))} ended with epoch {recipe.restarts[-1]}: it begins again for "
-                f"the epochs up to {recipe.epochs}, and the learning rate rises to {recipe.lr:g} once more"
-            )
+        restore(run, state)
     run.log = RunLog(out if is_first else None, run.step, run.scored)
     progress.begin(run.steps, run.step)
     for line in (*lines, *told, work_line(recipe, net, run.epoch_steps, fabric.device)):
         progress.print(line)
     model.train()
     return run
+
+
+def restore(run: Run, state: checkpoint.State) -> None:
+    """Continues from a checkpoint's state, and says so."""
+    recipe = run.recipe
+    run.restore(state)
+    run.progress.print(f"continuing after step {run.step} of {run.steps}")
+    if recipe.restarts and recipe.restarts[-1] * run.epoch_steps == run.step:
+        run.progress.print(
+            f"the schedule {kind_of(type(recipe.schedule))} ended with epoch {recipe.restarts[-1]}: it begins again for the "
+            f"epochs up to {recipe.epochs}, and the learning rate rises to {recipe.lr:g} once more"
+        )
 
 
 def train_epoch(run: Run) -> None:

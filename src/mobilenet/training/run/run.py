@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from ... import nn
+from ...convert.checkpoints import HEADER
 from ...errors import UsageError
 from ..input import Dataset
 from ..objectives import Objective
@@ -36,6 +39,7 @@ class Run:
         scored: number of steps done when the network was last scored; -1 if not even the initial weights are.
         losses: since the last line of the log.
         best: the best score so far; None before the first.
+        header: what a model file of the run says beside its tensors; None for integers.
         scored_net: what was scored last: the result, in integers if the recipe says so.
         evaluation: its score, until the next step.
     """
@@ -57,6 +61,7 @@ class Run:
     step: int = 0
     scored: int = 0
     best: Best | None = None
+    header: dict[str, str] | None = None
     losses: LossWindow = field(default_factory=LossWindow)
     log: RunLog = field(init=False)
     loggers: Loggers | None = field(init=False, default=None)
@@ -112,6 +117,14 @@ class Run:
         if self.loggers is not None:
             self.loggers.log(line)
 
+    def result(self) -> dict[str, Tensor]:
+        """See `checkpoint.State`; empty for integers."""
+        if self.header is None:
+            return {}
+        state, text = self.result_net.state_dict(), json.dumps({"metadata": self.header, "step": self.step})
+        tensors = {name: state[name] for name in self.result_net.network.tensors()}
+        return {**tensors, HEADER: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
+
     def save(self) -> None:
         """Writes a checkpoint, on the first process."""
         if self.fabric.is_global_zero:
@@ -124,6 +137,7 @@ class Run:
                 "window": (self.losses.names, self.losses.sums, self.losses.steps),
                 "failed": dict(self.training.failed),
                 "epoch_steps": self.epoch_steps,
+                "result": self.result(),
                 "best": None if self.best is None else asdict(self.best),
             }
             checkpoint.save(self.out, state)
