@@ -19,7 +19,7 @@ from mobilenet.cli.main import main
 from mobilenet.data import ListedRecords
 from mobilenet.errors import UsageError
 from mobilenet.pages.plots import MAX_POINTS, Axis, Line, chart, span, thinned, ticks
-from mobilenet.pages.report import Scored, settle, write_report
+from mobilenet.pages.report import Report, settle, write_report
 from mobilenet.pages.training import training_section
 from mobilenet.predict.evaluate import evaluate
 
@@ -197,7 +197,7 @@ def test_of_a_thousand_classes_only_the_most_confused_pairs_are_shown(tmp_path):
     for number in range(1000):
         tally.pairs[number, (number * 7) % 1000] += 1
     records = ListedRecords("classification", labels, ["a.jpg"], ["a.jpg"], [0])
-    write_report(tmp_path / "one" / "two", Scored(records, tally.analysis(), {"top1": 0.1, "top5": None}, 1000), "m", "d")
+    write_report(tmp_path / "one" / "two", Report(records, tally.analysis(), {"top1": 0.1, "top5": None}, 1000), "m", "d")
     page, content = read(tmp_path / "one" / "two")
     assert "matrix" not in (tmp_path / "one" / "two" / "index.html").read_text().partition("</style>")[2]
     assert len(content["confused"]) == 25
@@ -210,7 +210,7 @@ def test_one_class(tmp_path):
     tally = ClassificationTally(("only",))
     tally.pairs[0, 0] += 5
     records = ListedRecords("classification", ("only",), ["a.jpg"], ["a.jpg"], [0])
-    write_report(tmp_path, Scored(records, tally.analysis(), {"top1": 1.0, "top5": 1.0}, 5), "m", "d")
+    write_report(tmp_path, Report(records, tally.analysis(), {"top1": 1.0, "top5": 1.0}, 5), "m", "d")
     assert "Nothing was confused." in "".join(read(tmp_path)[0].words)
 
 
@@ -221,7 +221,7 @@ def test_a_page_that_is_loaded_again_settles(tmp_path):
     losses = {"loss": [(1.0, 2.5)], EVIL: [(1.0, float("nan"))]}
     charts = training_section(losses, [(1.0, 0.1)], {"top1": [(1.0, 1.0)]}, {"name": EVIL})
     assert charts.count("<svg") == charts.count("<circle") == 3, "one point is seen"
-    scored = Scored(records, tally.analysis(), {"top1": 1.0, "top5": 1.0}, 1)
+    scored = Report(records, tally.analysis(), {"top1": 1.0, "top5": 1.0}, 1)
     write_report(tmp_path, scored, EVIL, EVIL, [charts], refresh=20)
     assert "http-equiv='refresh' content='20'" in (tmp_path / "index.html").read_text()
     settle(tmp_path)

@@ -49,11 +49,13 @@ def confusion_section(analysis: Analysis) -> str:
         + cell(share(pair.share), pair.share)
         for pair in analysis.confused()
     ]
-    names = ("truth", "answer", analysis.unit, "of the true class")
+    names = ("truth", "answer", analysis.unit, "share")
     most = table(names, pairs, "What was confused most often", 2) if pairs else "<p>Nothing was confused.</p>"
     sentence = "Rows are the truth, columns the answer; a cell is darker, the larger its share of the row. " if matrix else ""
     sentence += "Numbers are percent of the row. " if matrix and analysis.task == "segmentation" else ""
-    sentence += f"The pairs that were confused most often are listed{' below' if matrix else ''}."
+    sentence += (
+        f"The pairs that were confused most often are listed{' below' if matrix else ''}, with their share of the true class."
+    )
     if analysis.task == "detection":
         sentence += " Detections count from a score of 0.5 on."
     return section("What is taken for what", sentence, matrix, folded_if(matrix, most))

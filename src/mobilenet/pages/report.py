@@ -28,7 +28,7 @@ MAIN_METRICS = ("top1", "top5", "mAP", "mAP50", "mAP75", "AR100", "mIoU", "pixel
 
 
 @dataclass(frozen=True)
-class Scored:
+class Report:
     """What one evaluation found.
 
     Attributes:
@@ -47,27 +47,27 @@ class Scored:
     samples: Sequence[Case] = field(default=())
 
 
-def sections(scored: Scored, more: Sequence[str] = ()) -> Iterable[str]:
+def sections(report: Report, more: Sequence[str] = ()) -> Iterable[str]:
     """The parts of the page, in their order; `more` comes after the numbers of all images together."""
-    analysis, failed = scored.analysis, scored.failed
-    yield tiles(headline(scored))
-    others = [f"{name} {number(value)}" for name, value in scored.metrics.items() if name not in MAIN_METRICS]
+    analysis, failed = report.analysis, report.failed
+    yield tiles(headline(report))
+    others = [f"{name} {number(value)}" for name, value in report.metrics.items() if name not in MAIN_METRICS]
     yield f"<p class='quiet'>{text(', '.join(others))}</p>" if others else ""
-    yield "".join(f"<p class='quiet'>{text(note)}</p>" for note in scored.notes)
+    yield "".join(f"<p class='quiet'>{text(note)}</p>" for note in report.notes)
     yield from more
     yield classes_section(analysis)
     yield confusion_section(analysis)
     yield curves_section(analysis)
-    yield section("Worst mistakes", words.WORST[analysis.task], gallery(scored.worst, scored.records))
-    yield section("Samples", "Evenly spread over the images, whatever the answer.", gallery(scored.samples, scored.records))
+    yield section("Worst mistakes", words.WORST[analysis.task], gallery(report.worst, report.records))
+    yield section("Samples", "Evenly spread over the images, whatever the answer.", gallery(report.samples, report.records))
     listed = "".join(f"<li>{text(reason)}</li>" for reason in failed)
     yield folded(f"{len(failed)} images could not be scored", f"<ul>{listed}</ul>") if failed else ""
 
 
-def headline(scored: Scored) -> list[tuple[str, str]]:
-    analysis, curve = scored.analysis, scored.analysis.curve
-    found = [(name, number(value)) for name, value in scored.metrics.items() if name in MAIN_METRICS]
-    found.append(("images", f"{scored.images:,}"))
+def headline(report: Report) -> list[tuple[str, str]]:
+    analysis, curve = report.analysis, report.analysis.curve
+    found = [(name, number(value)) for name, value in report.metrics.items() if name in MAIN_METRICS]
+    found.append(("images", f"{report.images:,}"))
     if curve is not None and (best := curve.best()) is not None:
         found.append((f"best threshold, F1 {curve.f1[best]:.2f}", f"{curve.thresholds[best]:.2f}"))
     if analysis.calibration.error is not None:
@@ -75,19 +75,19 @@ def headline(scored: Scored) -> list[tuple[str, str]]:
     return found
 
 
-def to_json(scored: Scored, title: str) -> dict[str, object]:
+def to_json(report: Report, title: str) -> dict[str, object]:
     """The same figures for programs; see the how-to page on evaluating."""
-    analysis = scored.analysis
+    analysis = report.analysis
     counts = sorted(analysis.counts.items())
     return {
         "title": title,
         "task": analysis.task,
-        "images": scored.images,
-        "metrics": scored.metrics,
+        "images": report.images,
+        "metrics": report.metrics,
         **analysis.to_json(),
         "confusion": [[truth, answer, count] for (truth, answer), count in counts],
-        "worst": [scored.records.name(case.index) for case in scored.worst],
-        "failed": list(scored.failed),
+        "worst": [report.records.name(case.index) for case in report.worst],
+        "failed": list(report.failed),
     }
 
 
@@ -106,7 +106,7 @@ def check_folder(folder: Path) -> None:
 
 def write_report(
     folder: Path,
-    scored: Scored,
+    report: Report,
     title: str,
     subtitle: str,
     more: Sequence[str] = (),
@@ -121,12 +121,12 @@ def write_report(
 
     Raises WriteError.
     """
-    content = page(title, subtitle, sections(scored, more), footer, refresh)
+    content = page(title, subtitle, sections(report, more), footer, refresh)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
-    write_atomically(folder / DATA, (json.dumps(to_json(scored, title), indent=1) + "\n").encode())
+    write_atomically(folder / DATA, (json.dumps(to_json(report, title), indent=1) + "\n").encode())
     write_atomically(folder / PAGE, content)
     return folder / PAGE
 

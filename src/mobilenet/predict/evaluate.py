@@ -62,18 +62,18 @@ class Evaluation:
             UsageError: the evaluation was made without details, or the folder holds a page of another kind.
             WriteError: a file cannot be written.
         """
-        from ..pages.report import Scored, check_folder, write_report
+        from ..pages.report import Report, check_folder, write_report
 
         if self.analysis is None or self.records is None:
             raise UsageError("write_report needs details; call evaluate(..., details=True)")
         folder = Path(folder)
         check_folder(folder)
-        scored = Scored(
+        report = Report(
             self.records, self.analysis, self.metrics, self.images, self.failed, self.notes, self.worst, self.samples
         )
         place = f" of {data}" if data else ""
         subtitle = f"{self.images:,} images{place} for {self.task}, answered by {self.backend}"
-        return write_report(folder, scored, title, subtitle, footer=footer)
+        return write_report(folder, report, title, subtitle, footer=footer)
 
 
 def evaluate(

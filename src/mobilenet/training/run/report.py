@@ -12,7 +12,7 @@ from ...charts import chart
 from ...errors import printable
 from ...images.write import write_image
 from ...pages.cases import sheet
-from ...pages.report import Scored as Report, settle, write_report
+from ...pages.report import Report, settle, write_report
 from ...pages.training import training_section
 from .log import LOG, Line, read
 from .loggers import Begun, Scored
