@@ -5,8 +5,8 @@ Tensors are (N, C, H, W) float32. Every faster engine is tested against this one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from .fold import Folded, fold
 if TYPE_CHECKING:
     from ..tensors import Array, Floats, Plain
 
+T = TypeVar("T")
+
 
 class Reference:
     """Runs `network` with the tensors of a model file (names and shapes as `Network.tensors` lists them).
@@ -51,15 +53,35 @@ class Reference:
 
     @np.errstate(over="ignore", invalid="ignore")  # what is no number in an output is an error of its own
     def __call__(self, images: Plain) -> dict[str, Floats]:
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
-            raise UsageError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
-        network, last_use = self.network, self.network.last_use()
-        values = {"input": images}
-        for index, layer in enumerate(network.layers):
-            values[layer.name] = run_layer(layer, [values[n] for n in layer.inputs], self.folded, network.padding)
-            values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
-        return {name: values[network[name].name] for name in network.outputs}
+        def run(layer: Layer, inputs: list[Floats]) -> Floats:
+            return run_layer(layer, inputs, self.folded, self.network.padding)
+
+        return run_layers(self.network, checked_images(images), run)
+
+
+def checked_images(images: Plain) -> Floats:
+    """`images` as an array. Raises UsageError unless it is float32 of shape (N, 3, H, W)."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
+        raise UsageError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
+    return images
+
+
+def run_layers(
+    network: Network, images: T, run: Callable[[Layer, list[T]], T], history: dict[str, T] | None = None
+) -> dict[str, T]:
+    """Each output by name. `run` makes a layer's output from its inputs; a tensor is dropped after its last use.
+
+    Args:
+        history: gets the output of every layer, by its name.
+    """
+    values, last_use = {"input": images}, network.last_use()
+    for index, layer in enumerate(network.layers):
+        values[layer.name] = run(layer, [values[name] for name in layer.inputs])
+        if history is not None:
+            history[layer.name] = values[layer.name]
+        values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
+    return {name: values[network[name].name] for name in network.outputs}
 
 
 def run_layer(layer: Layer, inputs: list[Floats], folded: Mapping[str, Folded], padding: Padding) -> Floats:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, assert_never
+from ..errors import assert_never
 from ..network.cost import cost
 from ..network.grid import (
     ADD_SHIFT,
@@ -32,7 +32,7 @@ from ..network.grid import (
 )
 from ..network.layers import Activation, Add, Concat, Conv, Corners, GlobalPool, Layer, Linear, Network, Resize, Resolution
 from ..network.quantization import Affine, weighted
-from .reference import convolve
+from .reference import checked_images, convolve, run_layers
 
 if TYPE_CHECKING:
     from ..tensors import Array, Floats, Plain
@@ -95,12 +95,8 @@ class GridReference:
     @np.errstate(over="ignore", invalid="ignore")  # what is no number in an output is an error of its own
     def __call__(self, images: Plain) -> dict[str, Floats]:
         """Each output as real numbers: a sum times its scale, or a byte minus its zero point times its scale, in float32."""
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
-            raise UsageError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
-        return {
-            name: self.real_numbers(self.network[name], value) for name, value in self.integers(self.pixels(images)).items()
-        }
+        outputs = self.integers(self.pixels(checked_images(images)))
+        return {name: self.real_numbers(self.network[name], value) for name, value in outputs.items()}
 
     def pixels(self, images: Floats) -> Bytes:
         """Real images -> bytes: RNE(x * factor + offset) in float64, from 0 to 255."""
@@ -122,15 +118,9 @@ class GridReference:
 
         With `keep`, the output of every layer by its name, but of the convolutions whose sums an addition continues.
         """
-        network, last_use = self.network, self.network.last_use()
-        values: dict[str, Array] = {"input": pixels}
         history: dict[str, Array] = {}
-        for index, layer in enumerate(network.layers):
-            values[layer.name] = self.run_layer(layer, [values[name] for name in layer.inputs])
-            if keep and layer.name not in self.shortcuts:
-                history[layer.name] = values[layer.name]
-            values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
-        return history if keep else {name: values[network[name].name] for name in network.outputs}
+        outputs = run_layers(self.network, pixels, self.run_layer, history if keep else None)
+        return {name: value for name, value in history.items() if name not in self.shortcuts} if keep else outputs
 
     def run_layer(self, layer: Layer, inputs: list[Array]) -> Array:
         """Bytes -> the layer's bytes; or its sums, as integers, if it is a real output or an addition continues them."""

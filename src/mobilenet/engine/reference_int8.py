@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, assert_never
+from ..errors import assert_never
 from ..network.cost import cost
 from ..network.layers import (
     Activation,
@@ -42,7 +42,7 @@ from ..network.quantization import (
     ratio,
     weighted,
 )
-from .reference import convolve
+from .reference import checked_images, convolve, run_layers
 
 if TYPE_CHECKING:
     from ..tensors import Array, Floats, Plain
@@ -95,11 +95,8 @@ class Int8Reference:
 
     @np.errstate(over="ignore", invalid="ignore")  # what is no number in an output is an error of its own
     def __call__(self, images: Plain) -> dict[str, Floats]:
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32 or not images.size:
-            raise UsageError(f"images {images.dtype}{images.shape}: must be float32 (N, 3, H, W) with no empty side")
         outputs = {}
-        for name, value in self.integers(quantize(images, self.quantization, "input")).items():
+        for name, value in self.integers(quantize(checked_images(images), self.quantization, "input")).items():
             scale, zero_point = self.quantization.activations[self.network[name].name]
             real = (value - zero_point).astype(np.float32) * np.float32(scale)
             outputs[name] = real.reshape(len(real), -1) if isinstance(self.network[name], Linear) else real
@@ -107,14 +104,9 @@ class Int8Reference:
 
     def integers(self, images: Integers, keep: bool = False) -> dict[str, Integers]:
         """Quantized images (N, 3, H, W) -> each output by name; with `keep`, the output of every layer by its name."""
-        network, last_use = self.network, self.network.last_use()
-        values, history = {"input": images}, dict[str, Integers]()
-        for index, layer in enumerate(network.layers):
-            values[layer.name] = self.run_layer(layer, [values[name] for name in layer.inputs])
-            if keep:
-                history[layer.name] = values[layer.name]
-            values = {name: value for name, value in values.items() if last_use.get(name, -1) > index}
-        return history if keep else {name: values[network[name].name] for name in network.outputs}
+        history = dict[str, Integers]()
+        outputs = run_layers(self.network, images, self.run_layer, history if keep else None)
+        return history if keep else outputs
 
     def run_layer(self, layer: Layer, inputs: list[Integers]) -> Integers:
         quantization = self.quantization
