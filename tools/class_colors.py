@@ -1,4 +1,4 @@
-"""Chooses the colors of classes: `python tools/class_colors.py` prints the table in src/mobilenet/palette.py.
+"""Chooses the colors of classes: `python tools/class_colors.py` prints the table in src/mobilenet/images/palette.py.
 
 Farthest-point sampling in OKLab (Ottosson, 2020), where equal distances look equally different: each color is the candidate
 whose nearest color chosen before is farthest away. Candidates are colors of a grid over sRGB that stand out on photos: not

@@ -48,7 +48,6 @@ TOWER = [
     "settings",
     "limits",
     "values",
-    "palette",
     "errors",
 ]  # fmt: skip
 """The rooms from the roof to the ground. Each imports only rooms that stand below it."""

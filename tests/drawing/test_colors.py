@@ -6,7 +6,7 @@ import class_colors as tool
 import numpy as np
 import pytest
 
-from mobilenet.palette import SHADES, class_color, file_colors, luminance, shade, text_color
+from mobilenet.images.palette import SHADES, class_color, file_colors, luminance, shade, text_color
 
 
 def lab(colors):

@@ -16,7 +16,7 @@ from mobilenet.drawing.masks import draw_segmentation
 from mobilenet.drawing.sizes import line_width
 from mobilenet.drawing.tags import Room, area, overlap
 from mobilenet.images.open import ImageError
-from mobilenet.palette import class_color, shade
+from mobilenet.images.palette import class_color, shade
 from mobilenet.tasks.detection import Detection
 from mobilenet.tasks.segmentation import Segmentation
 

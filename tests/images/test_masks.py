@@ -8,7 +8,7 @@ from PIL import Image
 
 from mobilenet.images.masks import read_mask, write_mask
 from mobilenet.images.open import ImageError
-from mobilenet.palette import class_color
+from mobilenet.images.palette import class_color
 
 
 def test_mask_files(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..images.open import check_rgb
-from ..palette import BLACK, Color, class_color, shade, text_color
+from ..images.palette import BLACK, Color, class_color, shade, text_color
 from .sizes import MIN_TEXT, line_width, text_size
 from .tags import Place, Rectangle, Room
 from .text import Line

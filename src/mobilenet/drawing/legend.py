@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..palette import class_color
+from ..images.palette import class_color
 from .labels import darken
 from .sizes import MIN_TEXT, text_size
 from .text import Line

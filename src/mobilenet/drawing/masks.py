@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from ..errors import UsageError
 from ..images.open import check_rgb
-from ..palette import COLORS
+from ..images.palette import COLORS
 from .legend import draw_legend
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from .fonts import SHIPPED, font_of, open_font
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
-    from ..palette import Color
+    from ..images.palette import Color
 
 MAX_CHARACTERS = 200
 ELLIPSIS = "…"

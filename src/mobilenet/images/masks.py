@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..palette import file_colors
 from .open import ImageError, as_image_errors, open_header
+from .palette import file_colors
 from .write import write_image
 
 if TYPE_CHECKING:
