@@ -99,12 +99,12 @@ def tagged_fields(value: object) -> dict[str, object]:
     return {"kind": kind_of(cls), **{name: to_tagged_json(getattr(value, name)) for name in required_fields(cls)}}
 
 
-def from_tagged_json(cls: type[T], data: object, noun: str = "") -> T:
+def from_tagged_json(cls: type[T], data: object) -> T:
     """The reverse of `to_tagged_json`; a kind may be left out where only one class fits, and any field that has a default.
 
     UsageError names the key that is unknown, missing or of the wrong type.
     """
-    return parse(cls, data, noun or kind_of(cls))
+    return parse(cls, data, kind_of(cls))
 
 
 def kind_of(cls: type) -> str:

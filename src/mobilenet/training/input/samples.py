@@ -173,14 +173,13 @@ class InMemory(Dataset[T_co]):
     Args:
         source: the dataset; its unreadable images are unreadable here too.
         limit: bytes that the images may take. Raises UsageError, which says what they would take, if it is more.
-        threads: how many decode at the same time.
     """
 
-    def __init__(self, source: Dataset[T_co], limit: int = 4 << 30, threads: int = 2) -> None:
+    def __init__(self, source: Dataset[T_co], limit: int = 4 << 30) -> None:
         super().__init__(source.records)
         self.source, self.bytes = source, 0
         self.samples: list[tuple[Tensor, T_co] | CorruptImage] = []
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(2) as pool:
             indices = iter(range(len(source)))
             while chunk := list(islice(indices, 256)):  # not all at once: a set too large must stop early
                 for sample in pool.map(self._decode, chunk):

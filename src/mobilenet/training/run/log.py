@@ -89,11 +89,11 @@ WARM, ENOUGH = 2, 10.0
 
 
 class Progress:
-    """One line on stderr: rewritten on a terminal, else a new one at most every `pause` seconds."""
+    """One line on stderr: rewritten on a terminal, else a new one at most every 15 seconds."""
 
-    def __init__(self, quiet: bool, pause: float | None = None) -> None:
+    def __init__(self, quiet: bool) -> None:
         self.quiet, self.watched = quiet, sys.stderr.isatty()
-        self.pause = pause if pause is not None else 0.5 if self.watched else 15.0
+        self.pause = 0.5 if self.watched else 15.0
         self.begin(1, 0)
 
     def begin(self, steps: int, done: int) -> None:

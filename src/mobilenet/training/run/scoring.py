@@ -50,7 +50,6 @@ def evaluate_network(
     dataset: Dataset,
     workers: int,
     stopped: Callable[[], bool] = lambda: False,
-    batch: int = SCORING_BATCH,
 ) -> Evaluation | None:
     """The score of `net`, in float32, on all of `dataset`, the same on every process; None if `stopped` is true on any.
 
@@ -61,7 +60,7 @@ def evaluate_network(
     metric, indices, failed = objective.metric(dataset), list[int](), list[str]()
     study = Study(dataset.records, objective.background)
     settings = LoaderSettings(
-        batch * fabric.world_size, workers, rank=fabric.global_rank, world=fabric.world_size, device=fabric.device
+        SCORING_BATCH * fabric.world_size, workers, rank=fabric.global_rank, world=fabric.world_size, device=fabric.device
     )
     with torch.inference_mode():
         for samples in Loader(dataset, None, objective.preprocessing, settings):
