@@ -38,7 +38,10 @@ def test_the_core_compiles_without_warnings(name):
         probe.flush()
         if run([compiler, *flags, "-fsyntax-only", probe.name]).returncode:
             pytest.skip(f"{' '.join([compiler, *flags])} finds no standard library")
-    command = [compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *flags, *map(str, CORE)]
+    # Without mmap and threads, only the files that ask for these are others.
+    files = [path for path in CORE if "without" not in name or "MOBILENET_NO_" in path.read_text()]
+    assert files
+    command = [compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *flags, *map(str, files)]
     done = run(command)
     assert done.returncode == 0, done.stderr
 

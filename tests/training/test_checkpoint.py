@@ -22,7 +22,7 @@ from mobilenet.training.optim.optimizer import SGD, AdamW, Muon, RMSProp  # noqa
 from mobilenet.training.run import checkpoint, loop, report  # noqa: E402
 from mobilenet.training.run.checkpoint import TrainingError  # noqa: E402
 
-STOPS = 20
+STOPS = 10
 
 FORKING = """
 import os, random, shutil, signal, sys, time
@@ -72,7 +72,7 @@ print(*sorted(codes))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_run_stopped_at_random_moments_has_a_model_and_ends_equal(tmp_path):
-    """kill -9, Ctrl-C, SIGTERM, twenty times: two whole models once there is a score, and in the end the same model files byte
+    """kill -9, Ctrl-C, SIGTERM, ten times: two whole models once there is a score, and in the end the same model files byte
     for byte, the same log line for line."""
     command = [sys.executable, "-W", "error", "-c", FORKING]
     folders = [str(each) for each in (Path(__file__).parents[1], tmp_path / "whole", tmp_path / "run")]
