@@ -145,6 +145,9 @@ def speed() -> str:
     )
 
 
+STARTED = dict.fromkeys(("coco_ssdlite", "voc_deeplab"), "`imagenet`'s backbone")
+
+
 def training() -> str:
     """The last record of every recipe, seed and change of settings."""
     last = {(row["recipe"], json.dumps(row["set"]), row["seed"]): row for row in history.rows(ROOT, "training")}
@@ -154,6 +157,7 @@ def training() -> str:
         rows.append(
             (
                 f"`{row['recipe']}`",
+                STARTED.get(row["recipe"], "random weights"),
                 str(row["seed"]),
                 str(row["epochs"]),
                 f"{row['seconds_per_epoch']:.0f}",
@@ -169,6 +173,7 @@ def training() -> str:
         )
     header = (
         "recipe",
+        "start",
         "seed",
         "epochs",
         "s / epoch",

@@ -135,7 +135,11 @@ def darknet(root: Path) -> None:
 def coco(root: Path, roboflow: bool = False) -> None:
     categories = [{"id": number + 1, "name": name, "supercategory": "things"} for number, name in enumerate(CLASSES)]
     if roboflow:
-        categories = [{"id": 0, "name": "things", "supercategory": "none"}, *categories]
+        project = "shapes"  # a key of LabelMe's files, and here a text
+        categories = [
+            {"id": 0, "name": project, "supercategory": "none"},
+            *({**each, "supercategory": project} for each in categories),
+        ]
     for part, folder in (("train", "train"), ("val", "valid" if roboflow else "val2017")):
         entries = [entry for entry in ENTRIES if entry.part == part]
         images, annotations = [], []

@@ -30,7 +30,7 @@ from mobilenet.training.objectives import objective_of  # noqa: E402
 from mobilenet.training.recipes.finetune import Images, finetune  # noqa: E402
 from mobilenet.training.run.data import open_splits  # noqa: E402
 from mobilenet.training.run.heads import cell_probe, class_probe, scores_on_objects  # noqa: E402
-from mobilenet.training.run.start import copy_weights  # noqa: E402
+from mobilenet.training.run.start import copy_weights, shared_classes  # noqa: E402
 
 STARTS = {"classification": toy, "detection": detector, "segmentation": segmenter}
 
@@ -91,6 +91,13 @@ def test_rows_of_known_classes_come_along_by_any_name(tmp_path):
         theirs = theirs.reshape(len(ours), 4, *theirs.shape[1:])
         assert np.array_equal(ours[:, :2], theirs[:, [0, 3]]), "the background and the sofa"
         assert np.array_equal(ours[:, 2], random[key].reshape(ours.shape)[:, 2])
+
+
+def test_numbers_identify_no_class():
+    """The categories of anybody's COCO file are numbered from 1, as COCO's are."""
+    coco = published_model("coco")
+    assert coco.label_ids[:2] == ("1", "2")
+    assert shared_classes(("circle", "zebra", "1"), ("1", "2", "3"), coco) == {1: coco.labels.index("zebra")}
 
 
 def test_probes_find_the_optimum():

@@ -17,7 +17,7 @@ from .layout import SPLITS, DataError, DatasetLayout, Split, split_folders
 from .objects import ObjectTable, Shape
 from .outlines import Outline, Polygon, RunLengths, coco_counts
 from .records import ListedRecords, Truth
-from .text import DAMAGED, peek, read_json
+from .text import DAMAGED, is_key, peek, read_json
 
 KEYS = ('"images"', '"annotations"', '"categories"')
 
@@ -123,9 +123,8 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _is_coco(path: Path) -> bool:
     text = peek(path)
-    return (any(key in text for key in KEYS) and '"shapes"' not in text) or (
-        path.name.startswith("instances_") and path.is_file()
-    )
+    has_keys = any(key in text for key in KEYS) and not is_key("shapes", text)  # which LabelMe has; a category may be called so
+    return has_keys or (path.name.startswith("instances_") and path.is_file())
 
 
 def _read(file: Path) -> Content:

@@ -18,7 +18,7 @@ from .findings import Findings
 from .layout import SPLITS, DataError, DatasetLayout, Split, split_folders
 from .objects import ObjectTable, Shape
 from .records import ListedRecords, Truth
-from .text import DAMAGED, peek, read_json
+from .text import DAMAGED, is_key, peek, read_json
 
 FOLDERS = ("", "annotations", "labels", "json", "jsons", "labelme")
 IGNORED = "__ignore__"
@@ -115,7 +115,7 @@ def _first_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     files = [file for file, _ in zip(folder.glob("*.json"), range(MAX_LOOKED_AT), strict=False)]
-    return [file for file in files if '"shapes"' in (text := peek(file)) or '"imagePath"' in text or '"imageData"' in text]
+    return [file for file in files if is_key("shapes", text := peek(file)) or '"imagePath"' in text or '"imageData"' in text]
 
 
 def _shapes(content: Mapping[str, Any], file: Path) -> Iterator[Shape]:

@@ -128,3 +128,8 @@ def peek(path: str | os.PathLike[str]) -> str:
     except (OSError, DataError):
         return ""
     return head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
+
+
+def is_key(name: str, text: str) -> bool:
+    """Whether JSON's beginning `text` has an object with the key `name`, not only a text of that name."""
+    return re.search(rf'"{re.escape(name)}"\s*:', text) is not None

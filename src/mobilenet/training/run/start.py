@@ -131,7 +131,8 @@ def shared_classes(labels: tuple[str, ...], ids: tuple[str, ...], model: ModelFi
     """The index in the model of each class that both have, by its index among `labels`.
 
     A class is found by its id, by its label, or by another name of the same thing (`tasks.labels.same_name`). A name that the
-    model has twice identifies no class: ImageNet has two classes named "crane".
+    model has twice identifies no class: ImageNet has two classes named "crane". Neither does an id that is a number: the first
+    category of every COCO file has the id 1.
     """
     if labels == model.labels:
         return {index: index for index in range(len(labels))}
@@ -141,7 +142,7 @@ def shared_classes(labels: tuple[str, ...], ids: tuple[str, ...], model: ModelFi
         counts = Counter(names[0])
         indices = {name: index for index, name in enumerate(names[0]) if counts[name] == 1}
         for index, name in enumerate(names[1]):
-            if name in indices:
+            if name in indices and not (names[0] is model.label_ids and name.isdigit()):
                 found.setdefault(index, indices[name])
     return dict(sorted(found.items()))
 
