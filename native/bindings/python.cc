@@ -71,6 +71,11 @@ std::shared_ptr<ProductWeights> product_weights(Floats weight, After after, int 
                                           kernels_for(isa), slab);
 }
 
+std::shared_ptr<bf16::ProductWeights> bf16_product_weights(Floats weight, After after, Slab* slab) {
+  const Layer layer(weight, after);
+  return std::make_shared<bf16::ProductWeights>(layer.constants, layer.outputs, layer.inputs, layer.kernel, slab);
+}
+
 std::shared_ptr<DepthwiseWeights> depthwise_weights(Floats weight, After after) {
   const Layer layer(weight, after);
   require(layer.inputs == 1, "weight " + shape_of(weight) + ": a depthwise weight is (channels, 1, kernel, kernel)");
@@ -187,6 +192,9 @@ NB_MODULE(_core, m) {
            "slab"_a = nb::none())
       .def_prop_ro("panels", [](const ProductWeights& w) { return w.panels.size(); })
       .def_prop_ro("bytes", [](const ProductWeights& w) { return w.weights.bytes(); });
+  nb::class_<bf16::ProductWeights>(m, "Bf16ProductWeights")
+      .def(nb::new_(&bf16_product_weights), "weight"_a, "after"_a, "slab"_a = nb::none())
+      .def_prop_ro("bytes", [](const bf16::ProductWeights& w) { return w.weights.bytes(); });
   nb::class_<DepthwiseWeights>(m, "DepthwiseWeights").def(nb::new_(&depthwise_weights), "weight"_a, "after"_a);
   nb::class_<StemWeights>(m, "StemWeights").def(nb::new_(&stem_weights), "weight"_a, "after"_a);
 

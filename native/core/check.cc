@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "check_bf16.h"
 #include "check_i8.h"
 #include "checks.h"
 
@@ -146,8 +147,8 @@ struct Checker : Checks {
     rows(s.rows, source.height, "source");
   }
 
-  template <class I8>
-  void operator()(const I8& s) const { i8::check(program, s); }
+  template <class Other>
+  void operator()(const Other& s) const { check(program, s); }  // of namespaces i8 and bf16
 };
 
 }  // namespace

@@ -149,6 +149,15 @@ void Program::complete(Step& step) {
     s->tables = byte_tables(s->window, buffers[s->source], buffers[s->target], s->rows);
   if (auto* s = std::get_if<i8::ExpandDepthwiseStep>(&step))
     s->tables = byte_tables(s->window, buffers[s->ring], buffers[s->target], s->rows);
+  if (auto* s = std::get_if<bf16::DepthwiseStep>(&step))
+    s->table = byte_table(s->window, buffers[s->source], 0, buffers[s->target], 0, s->rows);
+  if (auto* s = std::get_if<bf16::ExpandDepthwiseStep>(&step))
+    s->table = byte_table(s->window, buffers[s->ring], 0, buffers[s->target], 0, s->rows);
+  if (auto* s = std::get_if<bf16::ResizeStep>(&step)) {
+    const Buffer &source = buffers[s->source], &target = buffers[s->target];
+    s->table_columns = resize_table(source.width, target.width, s->corners);
+    s->table_rows = resize_table(source.height, target.height, s->corners);
+  }
   if (auto* s = std::get_if<i8::ResizeStep>(&step)) {
     const Buffer &source = buffers[s->source], &target = buffers[s->target];
     s->table_columns = blend_table(source.width, target.width, s->corners, s->blend);

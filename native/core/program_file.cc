@@ -72,8 +72,8 @@ class Reader {
 
 // What the file says of one layer's weights; a runtime that packs them itself needs no more than this and the constants.
 struct Declaration {
-  enum class Kind { product, depthwise, stem, product_i8, depthwise_i8 } kind;
-  static constexpr int kKinds = 5;
+  enum class Kind { product, depthwise, stem, product_i8, depthwise_i8, product_bf16 } kind;
+  static constexpr int kKinds = 6;
   int outputs, inputs, kernel, panel_blocks;
   std::string name;
 };
@@ -105,6 +105,11 @@ struct Agreement {
   void operator()(const i8::DepthwiseWeightsPtr& w) const {
     agree(w, Declaration::Kind::depthwise_i8,
           [&] { return w->channels == declared.outputs && declared.inputs == 1 && w->kernel == declared.kernel; });
+  }
+  void operator()(const bf16::ProductWeightsPtr& w) const {
+    agree(w, Declaration::Kind::product_bf16, [&] {
+      return w->outputs == declared.outputs && w->inputs == declared.inputs && w->kernel == declared.kernel;
+    });
   }
 
   template <class Ptr, class Same>

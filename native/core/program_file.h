@@ -9,11 +9,12 @@
 
 namespace mobilenet {
 
-constexpr std::int32_t kProgramVersion = 3;
+constexpr std::int32_t kProgramVersion = 4;
 constexpr std::int32_t kPackingVersion = 1;  // of the order of packed weights; the same on all instruction sets
 
 using Weights =
-    std::variant<ProductWeightsPtr, DepthwiseWeightsPtr, StemWeightsPtr, i8::ProductWeightsPtr, i8::DepthwiseWeightsPtr>;
+    std::variant<ProductWeightsPtr, DepthwiseWeightsPtr, StemWeightsPtr, i8::ProductWeightsPtr, i8::DepthwiseWeightsPtr,
+                 bf16::ProductWeightsPtr>;
 using FindWeights = std::function<Weights(const std::string& name)>;
 
 // Reads a program, checks all of it and connects it with its weights, which `find` returns by name.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "image.h"
+#include "run_bf16.h"
 #include "run_i8.h"
 
 namespace mobilenet {
@@ -247,10 +248,11 @@ struct RunF32 : Run {
 };
 
 // All steps of one image's run.
-struct Steps : RunF32, i8::RunI8 {
-  explicit Steps(const Run& run) : RunF32{run}, RunI8{run} {}
+struct Steps : RunF32, i8::RunI8, bf16::RunBf16 {
+  explicit Steps(const Run& run) : RunF32{run}, RunI8{run}, RunBf16{run} {}
   using RunF32::operator();
   using RunI8::operator();
+  using RunBf16::operator();
 
   void operator()(const PadStep& s) const { RunF32::pad(s); }
 };
@@ -270,8 +272,8 @@ void run_part(void* context, int stage, int part, int thread) {
   Job& job = *static_cast<Job*>(context);
   const bool timed = thread == 0 && job.seconds;
   const Steps run(job.run);
-  const i8::Kernels& kernels = job.run.program.kernels.i8;
-  if (kernels.begin) kernels.begin();
+  const Kernels& kernels = job.run.program.kernels;
+  if (kernels.i8.begin) kernels.i8.begin();
   const auto count = [&] {
     const double after = now();
     job.seconds[job.label] += after - job.before;
@@ -284,7 +286,8 @@ void run_part(void* context, int stage, int part, int thread) {
     job.label = step.label;
     count();
   }
-  if (kernels.end) kernels.end();
+  if (kernels.i8.end) kernels.i8.end();
+  kernels.bf16.end();
 }
 
 }  // namespace

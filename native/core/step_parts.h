@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "weights.h"
+#include "weights_bf16.h"
 #include "weights_i8.h"
 
 namespace mobilenet {
@@ -16,9 +17,9 @@ namespace mobilenet {
 constexpr int kMaxKernel = 15;  // rows and columns of a window; the runner keeps pointers to them on the stack
 
 // What a buffer holds, as the program file counts them: float32 in blocks of 16 channels; bytes in panels of 64; the image's
-// pixels of four bytes; real numbers, float32, in panels like the bytes they come from.
-enum class Number { f32, u8, pixels, real };
-constexpr int kNumbers = 4;
+// pixels of four bytes; real numbers, float32, in panels like the bytes they come from; bfloat16 in blocks of 32.
+enum class Number { f32, u8, pixels, real, bf16 };
+constexpr int kNumbers = 5;
 
 // How values of one number type lie: `block` channels side by side, the last block's rounded up to `grain`.
 struct Layout {
@@ -30,6 +31,7 @@ constexpr Layout layout_of(Number number) {
     case Number::u8: return {.itemsize = 1, .block = kPanel, .grain = kGrain};
     case Number::pixels: return {.itemsize = 1, .block = 4, .grain = 4};
     case Number::real: return {.itemsize = 4, .block = kPanel, .grain = kGrain};
+    case Number::bf16: return {.itemsize = 2, .block = bf16::kWide, .grain = bf16::kWide};
     default: return {.itemsize = 4, .block = kBlock, .grain = kBlock};
   }
 }

@@ -31,8 +31,9 @@ struct StemStep {
 };
 
 // A 1x1 convolution, or a full one with `window.kernel` > 1; `residual` (a buffer, or -1) is added after the activation.
-struct ProductStep {
-  ProductWeightsPtr weights;
+template <class Products>
+struct ProductStepOf {
+  Products weights;
   Activation activation;
   Window window;
   int source, target, residual;
@@ -56,8 +57,9 @@ struct DepthwiseStep {
 
 // The heart of the fused block: panel by panel, `expanded` rows of the ring are computed and the depthwise convolution
 // reads them while they are in the cache. A ring with fewer blocks than the expansion is shared by all panels.
-struct ExpandDepthwiseStep {
-  ProductWeightsPtr expand;
+template <class Products>
+struct ExpandDepthwiseStepOf {
+  Products expand;
   Activation expand_activation;
   DepthwiseWeightsPtr depthwise;
   Activation activation;
@@ -73,8 +75,9 @@ struct ExpandDepthwiseStep {
 };
 
 // A product of which only the mean over the image is needed: each panel is computed in `scratch` and averaged at once.
-struct PooledProductStep {
-  ProductWeightsPtr weights;
+template <class Products>
+struct PooledProductStepOf {
+  Products weights;
   Activation activation;
   int source, scratch, target;
   Span panels;
@@ -134,10 +137,32 @@ struct EmitStep {
   void fields(Read read) { read(source, output, rows); }
 };
 
-// In the order of the program file's kinds: float32, then int8.
+using ProductStep = ProductStepOf<ProductWeightsPtr>;
+using ExpandDepthwiseStep = ExpandDepthwiseStepOf<ProductWeightsPtr>;
+using PooledProductStep = PooledProductStepOf<ProductWeightsPtr>;
+
+// The steps of a network whose products read bfloat16. Other buffers may be float32; spans count blocks of 32 channels.
+namespace bf16 {
+
+using ProductStep = ProductStepOf<ProductWeightsPtr>;
+using ExpandDepthwiseStep = ExpandDepthwiseStepOf<ProductWeightsPtr>;
+using PooledProductStep = PooledProductStepOf<ProductWeightsPtr>;
+struct StemStep : mobilenet::StemStep {};
+struct DepthwiseStep : mobilenet::DepthwiseStep {};
+struct GlobalPoolStep : mobilenet::GlobalPoolStep {};
+struct AddStep : mobilenet::AddStep {};
+struct ResizeStep : mobilenet::ResizeStep {};
+struct ConcatStep : mobilenet::ConcatStep {};
+struct EmitStep : mobilenet::EmitStep {};
+
+}  // namespace bf16
+
+// In the order of the program file's kinds: float32, int8, bfloat16.
 using Step = std::variant<PadStep, StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, PooledProductStep,
                           GlobalPoolStep, AddStep, ResizeStep, ConcatStep, EmitStep, i8::PixelStep, i8::ProductStep,
                           i8::DepthwiseStep, i8::ExpandDepthwiseStep, i8::PooledProductStep, i8::GlobalPoolStep, i8::AddStep,
-                          i8::ResizeStep, i8::ConcatStep, i8::EmitStep>;
+                          i8::ResizeStep, i8::ConcatStep, i8::EmitStep, bf16::StemStep, bf16::ProductStep,
+                          bf16::DepthwiseStep, bf16::ExpandDepthwiseStep, bf16::PooledProductStep, bf16::GlobalPoolStep,
+                          bf16::AddStep, bf16::ResizeStep, bf16::ConcatStep, bf16::EmitStep>;
 
 }  // namespace mobilenet

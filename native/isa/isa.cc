@@ -48,11 +48,14 @@ struct Processor {
     avx512 = avx2 && (saved & kAvx512State) == kAvx512State && (b & bit_AVX512F) && (b & bit_AVX512VL) &&
              (b & bit_AVX512BW) && (b & bit_AVX512DQ);
     avx512vnni = avx512 && (c & bit_AVX512VNNI);
-    constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;  // of edx
+    constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;  // of edx
+    constexpr unsigned kTiles = kAmxBf16 | kAmxTile | kAmxInt8;
+    const bool tiles = avx512vnni && (d & kTiles) == kTiles;
+    constexpr unsigned kAvxVnni = 1u << 4, kAvx512Bf16 = 1u << 5;  // of eax in leaf 7.1
+    if (a < 1 || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return;
+    avxvnni = avx2 && (a & kAvxVnni);
     constexpr std::uint64_t kTileState = 3u << 17;
-    amx = avx512vnni && (d & kAmxTile) && (d & kAmxInt8) && (saved & kTileState) == kTileState && tiles_granted();
-    constexpr unsigned kAvxVnni = 1u << 4;  // of eax in leaf 7.1
-    avxvnni = avx2 && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kAvxVnni);
+    amx = tiles && (a & kAvx512Bf16) && (saved & kTileState) == kTileState && tiles_granted();
   }
 
   // The tiles' registers are large, so Linux gives them to processes that ask. Threads of the process share the answer.

@@ -4,6 +4,7 @@
 // each call computes.
 #pragma once
 
+#include "bf16/calls.h"
 #include "i8/calls.h"
 #include "layout.h"
 #include "u8/calls.h"
@@ -97,6 +98,7 @@ struct Kernels {
   F32 f32;
   i8::Kernels i8;
   u8::Kernels u8;
+  bf16::Kernels bf16;  // in plain loops but for those of a tile unit
 };
 
 }  // namespace mobilenet

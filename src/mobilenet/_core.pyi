@@ -74,6 +74,11 @@ class ProductWeights:
     @property
     def bytes(self) -> int: ...
 
+class Bf16ProductWeights:
+    def __init__(self, weight: Floats, after: Floats | BatchNorm, slab: Slab | None = None) -> None: ...
+    @property
+    def bytes(self) -> int: ...
+
 class DepthwiseWeights:
     def __init__(self, weight: Floats, after: Floats | BatchNorm) -> None: ...
 
@@ -105,7 +110,7 @@ class IntegerDepthwiseWeights:
         self, weight: Bytes, bias: Integers, factors: Factors, zero: int, low: int, high: int, isa: str = ""
     ) -> None: ...
 
-Weights = ProductWeights | DepthwiseWeights | StemWeights | IntegerProductWeights | IntegerDepthwiseWeights
+Weights = ProductWeights | DepthwiseWeights | StemWeights | IntegerProductWeights | IntegerDepthwiseWeights | Bf16ProductWeights
 
 class Program:
     def __init__(self, data: bytes, weights: dict[str, Weights], isa: str = "") -> None: ...

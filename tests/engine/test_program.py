@@ -181,8 +181,8 @@ def test_bytes_that_are_no_whole_program_are_refused():
     ("word", "value", "message"),
     [
         (0, 0, "the bytes do not begin with its mark"),
-        (1, 1, "format 1, packing 1: this build reads 3 and 1; make the program again"),
-        (2, 9, "format 3, packing 9"),
+        (1, 1, "format 1, packing 1: this build reads 4 and 1; make the program again"),
+        (2, 9, "format 4, packing 9"),
         (4, 7, "number type 7 is unknown"),
         (5, 1, "tensors of 1 bytes in blocks of 16; this build has 4 and 16"),
         (6, 8, "tensors of 4 bytes in blocks of 8"),

@@ -136,3 +136,25 @@ def test_a_quantized_model_runs_on_the_engine_in_its_integers(made, monkeypatch)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.warns(RuntimeWarning, match="the native core was not built"):
         assert backend.choose(model).name == "int8 reference"
+
+
+def test_the_precision_is_what_a_runtime_computes_in(monkeypatch):
+    model = toy()
+    tensors, quantization = gridded(toy(epsilon=None).network)
+    integers = replace(toy(epsilon=None), tensors=tensors, quantization=quantization)
+    assert backend.choose(model, "reference", precision="bf16").name == "bf16 reference"
+    assert backend.choose(model, "reference", precision="fp32").precision == "fp32"
+    assert backend.choose(integers, "reference", precision="int8").precision == "int8"
+    for given, chosen, precision, message in (
+        (model, "native", "fp16", "precision 'fp16': must be fp32, bf16 or int8"),
+        (model, "native", "int8", "precision int8: this model has floats; quantize it first"),
+        (integers, "native", "bf16", "precision bf16: this model has integers; choose the backend dequantized too"),
+        (model, "torch", "bf16", "precision bf16: the backend torch computes in fp32 here; choose native"),
+        (model, lambda model: lambda images: {}, "bf16", "precision bf16: the backend a caller's own computes in fp32 here"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            backend.choose(given, chosen, precision=precision)
+    monkeypatch.setenv("MOBILENET_ISA", "portable")
+    predict = mobilenet.load(model, precision="bf16")
+    assert (predict.runtime.name, predict.runtime.precision) == ("native", "bf16")
+    assert predict(IMAGE)[0].label == mobilenet.load(model)(IMAGE)[0].label

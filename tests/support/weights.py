@@ -57,3 +57,18 @@ def tolerance(network: Network, scale: float, unit: float = 2.0**-24) -> float:
         if isinstance(layer, (Conv, Linear))
     )
     return 8 * math.sqrt(terms) * unit * scale
+
+
+def bf16_deviation(network: Network) -> float:
+    """How far outputs lie from those of `network` in float32, relative, in root mean square, if its products read bfloat16.
+
+    Each product reads two rounded factors. A rounding to 8 bits is evenly spread within 2^-8 of the value, or less, so its
+    relative error is 2^-8 / sqrt(3) in the same mean; a sum of many terms keeps it. Layers in sequence add their squares, if
+    normalization keeps the gain between them near one, as in a trained network.
+    """
+    products = sum(isinstance(x, Linear) or (isinstance(x, Conv) and not x.depthwise) for x in network.layers)
+    return 2.0**-8 * math.sqrt(2 * products / 3)
+
+
+def root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

@@ -27,7 +27,7 @@ from ..engine.reference import Reference
 from ..errors import MobilenetError, UsageError
 from ..network.layers import Network, Resolution, checked_resolution
 from . import history
-from .peers import Run, load, unavailable
+from .peers import Run, load, precisions, unavailable
 
 if TYPE_CHECKING:
     from ..tensors import Floats
@@ -81,6 +81,7 @@ def bench(
     against: Sequence[str] = ("onnxruntime", "openvino"),
     seconds: float = 5.0,
     memory: bool = True,
+    precision: str = "fp32",
 ) -> list[EngineTime]:
     """Times of the native engine and of the runtimes `against`, in that order.
 
@@ -89,9 +90,10 @@ def bench(
         threads: of each runtime.
         seconds: spent on each runtime's timed runs; at least `MIN_ROUNDS` rounds are run.
         memory: measure each runtime's growth, in a process of its own.
+        precision: of the engine, "fp32" or "bf16"; others compute in the nearest that they offer (`peers.precisions`).
 
     Raises:
-        UsageError: a runtime is unknown or not installed.
+        UsageError: a runtime is unknown or not installed, or the processor computes no bfloat16.
     """
     names = ["native", *against]
     for name in names:
@@ -101,22 +103,24 @@ def bench(
     network = network.at(size)
     image = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
     expected = next(iter(Reference(network, tensors)(image).values()))
-    runs = {name: load(name, network, tensors, threads) for name in names}
-    errors = {name: float(np.abs(run(image) - expected).max()) for name, run in runs.items()}
+    rows = [(name, each) for name in names for each in precisions(name, precision)]
+    loaders = {row: partial(load, row[0], network, dict(tensors), threads, row[1]) for row in rows}
+    runs = {row: loader() for row, loader in loaders.items()}
+    errors = {row: float(np.abs(run(image) - expected).max()) for row, run in runs.items()}
     times = interleaved(runs, image, seconds, threads)
     return [
         EngineTime(
-            engine=name,
-            precision="fp32",
+            engine=row[0],
+            precision=row[1],
             threads=threads,
             resolution=list(size),
             median_ms=1e3 * statistics.median(values),
             min_ms=1e3 * min(values),
             p90_ms=1e3 * float(np.percentile(values, 90)),
-            peak_rss_delta_bytes=growth(name, partial(load, name, network, dict(tensors), threads), size) if memory else None,
-            max_abs_error=errors[name],
+            peak_rss_delta_bytes=growth(row[0], loaders[row], size) if memory else None,
+            max_abs_error=errors[row],
         )
-        for name, values in times.items()
+        for row, values in times.items()
     ]
 
 

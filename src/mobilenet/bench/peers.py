@@ -29,9 +29,27 @@ UNABLE = {
 }
 
 
-def load(name: str, network: Network, tensors: Mapping[str, Floats], threads: int) -> Run:
+HINTS = ("fp16", "bf16")
+"""OpenVINO's precisions of 16 bits: in each it computes what is faster so, and keeps float32 elsewhere."""
+
+
+def precisions(name: str, precision: str) -> tuple[str, ...]:
+    """What a runtime computes in, beside the engine in `precision`: the nearest that it offers, each a row."""
+    if precision == "fp32" or name == "native":
+        return (precision,)
+    return HINTS if name == "openvino" else ("fp32",)
+
+
+def load(name: str, network: Network, tensors: Mapping[str, Floats], threads: int, precision: str = "fp32") -> Run:
     """A runtime that has planned or compiled the network for its resolution."""
-    runtime = backends.in_floats(name, network, tensors, threads)
+    if name == "openvino" and precision != "fp32":
+        from ..runtimes.openvino_runtime import OpenVino
+
+        runtime: backends.Runtime = OpenVino(network, tensors, threads, precision=precision)
+    elif precision == "bf16":
+        runtime = backends.native(network, tensors, threads, bf16=True)
+    else:
+        runtime = backends.in_floats(name, network, tensors, threads)
     runtime.planned_bytes(network.resolution)  # the engine plans now, as the others do when they are made
     return lambda images: np.asarray(next(iter(runtime(images).values())))
 

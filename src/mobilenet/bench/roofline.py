@@ -39,16 +39,24 @@ class LayerTime:
 
 
 def layer_times(
-    network: Network, tensors: Mapping[str, Floats], resolution: Resolution | None = None, rounds: int = 50
+    network: Network,
+    tensors: Mapping[str, Floats],
+    resolution: Resolution | None = None,
+    rounds: int = 50,
+    bf16: bool = False,
 ) -> list[LayerTime]:
-    """The engine's time for each fused unit on one thread, the median of `rounds`; the last row is for writing the outputs."""
+    """The engine's time for each fused unit on one thread, the median of `rounds`; the last row is for writing the outputs.
+
+    With `bf16` beside the best rate of this machine's products of bfloat16.
+    """
     from ..engine.native import Native
     from ..engine.plan.fuse import fuse
 
     network = network if resolution is None else network.at(resolution)
-    weights = 4 * sum(np.asarray(tensors[name]).size for name in network.parameters())
-    rates = product_rate(), memory_rate(weights)
-    return timed(Native(network, tensors), fuse(network), network, rates, 4, rounds)
+    engine, itemsize = Native(network, tensors, precision="bf16" if bf16 else "fp32"), 2 if bf16 else 4
+    weights = itemsize * sum(np.asarray(tensors[name]).size for name in network.parameters())
+    rates = (bf16_product_rate(), bf16_memory_rate(weights)) if bf16 else (product_rate(), memory_rate(weights))
+    return timed(engine, fuse(network), network, rates, itemsize, rounds)
 
 
 def layer_times_of_integers(model: ModelFile, resolution: Resolution | None = None, rounds: int = 50) -> list[LayerTime]:
@@ -114,28 +122,45 @@ def memory_rate(size: int, seconds: float = 0.2) -> float:
 def integer_product_rate(seconds: float = 0.2) -> float:
     """Multiply-adds of bytes a second at their best: as deep a product as the first-level cache holds."""
     pixels, inputs, outputs, repeats = 64, 256, 64, 400
-    return repeats * pixels * inputs * outputs / least_time(pixels, inputs, outputs, repeats, seconds, integers=True)
+    return repeats * pixels * inputs * outputs / least_time(pixels, inputs, outputs, repeats, seconds, number="u8")
 
 
 def integer_memory_rate(size: int, seconds: float = 0.2) -> float:
     """Bytes a second at which the engine reads `size` bytes of integer weights."""
     inputs = 1024
     outputs = max(size // inputs, 64)
-    return inputs * outputs / least_time(1, inputs, outputs, 1, seconds, integers=True)
+    return inputs * outputs / least_time(1, inputs, outputs, 1, seconds, number="u8")
 
 
-def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: float, integers: bool = False) -> float:
+def bf16_product_rate(seconds: float = 0.2) -> float:
+    """Multiply-adds of bfloat16 a second at their best: as deep a product as the first-level cache holds."""
+    pixels, inputs, outputs, repeats = 64, 128, 64, 400
+    return repeats * pixels * inputs * outputs / least_time(pixels, inputs, outputs, repeats, seconds, number="bf16")
+
+
+def bf16_memory_rate(size: int, seconds: float = 0.2) -> float:
+    """Bytes a second at which the engine reads `size` bytes of bfloat16 weights."""
+    inputs = 1024
+    outputs = max(size // (2 * inputs), 32)
+    return 2 * inputs * outputs / least_time(1, inputs, outputs, 1, seconds, number="bf16")
+
+
+def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: float, number: str = "f32") -> float:
     """The least seconds that `repeats` of one product took, tried for `seconds`."""
     from .. import _core
     from ..engine.native import compile_plan
-    from ..engine.plan.layout import F32, U8
+    from ..engine.plan.layout import BF16, F32, U8
     from ..engine.plan.memory import Buffer, place
     from ..engine.plan.steps import Plan, ProductStep, Style, Window
 
     layer = Linear("product", ("source",), inputs, outputs)
     weights: _core.Weights
     isa = _core.isa(os.environ.get("MOBILENET_ISA", ""))
-    if integers:
+    floats = np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32)
+    if number == "bf16":
+        layout, weights = BF16, _core.Bf16ProductWeights(*floats)
+        panels = layout.blocks(outputs)
+    elif number == "u8":
         layout, multiplier = U8, np.full(outputs, 2**10, np.int32)
         weights = _core.IntegerProductWeights(
             np.ones((outputs, inputs), np.int8), np.ones(outputs, np.int32), multiplier, None, 0, 0, 0, 255, False, isa
@@ -143,9 +168,7 @@ def least_time(pixels: int, inputs: int, outputs: int, repeats: int, seconds: fl
         panels = layout.blocks(outputs)
     else:
         layout = F32
-        weights = _core.ProductWeights(
-            np.ones((outputs, inputs), np.float32), np.ones(outputs, np.float32), F32.expand_panel, isa
-        )
+        weights = _core.ProductWeights(*floats, F32.expand_panel, isa)
         panels = weights.panels
     buffers, size = place([Buffer(name, layout, channels, 1, pixels, 1) for name, channels in
                            (("source", inputs), ("target", outputs))], 0)  # fmt: skip

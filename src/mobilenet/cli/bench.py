@@ -13,7 +13,7 @@ from ..bench import measure
 from ..bench.peers import PEERS, unavailable
 from ..bench.roofline import layer_times, layer_times_of_integers
 from ..errors import UsageError
-from ..runtimes.backends import default_threads
+from ..runtimes.backends import PRECISIONS, default_threads
 from ..zoo.load import load_model
 from .shell import command, json_option, model_option, resolution_option, say, threads_option
 from .tables import bench_table, integer_table, layer_table, whole_table
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @model_option
 @resolution_option
 @threads_option
-@click.option("--precision", default="fp32", show_default=True, help="fp32, or int8: integers beside those of other runtimes.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, bf16 or int8.")
 @click.option("--calibration", help="For int8: images from which integers are made, as for quantize.")
 @click.option(
     "--against", help=f"Other runtimes, separated by commas: {', '.join(PEERS)}; by default those that are installed."
@@ -72,13 +72,14 @@ def bench(
     reasons = {name: unavailable(name) for name in names if name != "native"}
     content = load_model(model, say).dequantized()
     if layers:
-        times = layer_times(content.network, content.tensors, resolution)
+        times = layer_times(content.network, content.tensors, resolution, bf16=precision == "bf16")
         click.echo(json.dumps([asdict(row) for row in times], indent=2) if as_json else layer_table(times))
         return
     for reason in filter(None, reasons.values()):
         say(f"skipped {reason}")
     peers = [name for name, reason in reasons.items() if reason is None]
-    rows = measure.bench(content.network, content.tensors, resolution, threads or default_threads(), peers, seconds)
+    threads = threads or default_threads()
+    rows = measure.bench(content.network, content.tensors, resolution, threads, peers, seconds, precision=precision)
     if save is not None:
         measure.save_figure(rows, save)
     if record:
@@ -88,10 +89,8 @@ def bench(
 
 def check_precision(precision: str, calibration: str | None, whole: bool) -> None:
     """UsageError for a precision that the engine does not have, or that --whole does not time."""
-    if precision == "bf16":
-        raise UsageError("--precision bf16: the engine has no bf16 yet; choose fp32 or int8")
-    if precision not in ("fp32", "int8"):
-        raise UsageError(f"--precision {precision}: must be fp32 or int8")
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision}: must be fp32, bf16 or int8")
     if calibration is not None and precision != "int8":
         raise UsageError(f"--calibration {calibration}: only integers need images; add --precision int8, or leave it out")
     if whole and precision != "fp32":

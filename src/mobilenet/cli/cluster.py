@@ -38,7 +38,7 @@ def predict_on_cluster(
     """Predicts on a Ray cluster, shows how many images are done, and says at the end what became of every input.
 
     Args:
-        settings: model, backend, device, threads, memory_budget and fast_decoding of the predictor.
+        settings: model, backend, device, threads, memory_budget, precision and fast_decoding of the predictor.
         rules: its views, and how it chooses boxes.
     """
     if output is None:
@@ -54,6 +54,7 @@ def predict_on_cluster(
         device=device,
         memory_budget=cast("int | None", settings["memory_budget"]),
         fast_decoding=bool(settings["fast_decoding"]),
+        precision=cast("str | None", settings["precision"]),
     )
     rate = Rate()
     done = batch(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from .predictor import Rules, backend_option, device_option, load_predictor, rule_options
+from .predictor import Rules, backend_option, device_option, load_predictor, precision_option, rule_options
 from .shell import command, json_option, layout_option, model_option, progress, say, tell, threads_option
 from .tables import class_table
 
@@ -20,6 +20,7 @@ from .tables import class_table
 @layout_option
 @backend_option
 @device_option
+@precision_option
 @threads_option
 @click.option("--per-class", is_flag=True, help="Figures of each class, and what is confused most, with --json as well.")
 @click.option(
@@ -36,6 +37,7 @@ def evaluate(
     layout: str | None,
     backend: str,
     device: str | None,
+    precision: str | None,
     threads: int | None,
     per_class: bool,
     report: Path | None,
@@ -54,7 +56,7 @@ def evaluate(
 
     --report writes index.html, a page without any outside file, and report.json, the same figures for programs.
     """
-    predictor = load_predictor(model, backend, threads, device=device, rules=rules)
+    predictor = load_predictor(model, backend, threads, device=device, rules=rules, precision=precision)
     from ..predict.evaluate import evaluate as score  # imports numpy, whose threads are limited now
 
     if report is not None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @resolution_option
 @click.option("--classes", type=int, help="Outputs of the classifier; 0 for none.")
 @click.option("--output-stride", type=int, help="32, 16 or 8.")
-@click.option("--precision", help="Numbers of the memory columns: fp32, fp16 or int8; by default what the model file has.")
+@click.option("--precision", help="Of the memory columns: fp32, fp16, bf16 or int8; by default what the model file has.")
 @set_option("architecture", "shortcut=none", parse_settings)
 @json_option
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Draw memory and MAdds (.png, .svg, .pdf).")
@@ -56,8 +56,8 @@ def cost(
     network, stored, integers = network_of(arch_or_file, settings)
     chosen: Any = stored if precision is None else precision
     ledger = ledgers.cost(network, resolution, chosen)
-    if chosen == "fp32" or (chosen == "int8" and integers is not None):
-        planned = planned_bytes(ledger.network, quantization=integers if chosen == "int8" else None)
+    if chosen in ("fp32", "bf16") or (chosen == "int8" and integers is not None):
+        planned = planned_bytes(ledger.network, quantization=integers if chosen == "int8" else None, bf16=chosen == "bf16")
         ledger = replace(ledger, planned_bytes=planned)
     if save is not None:
         ledgers.save_figure(ledger, save)

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..predict.work import Inputs, Work, ahead
 from ..runtimes.backends import MAX_IMAGES_ON_ONE_THREAD, divides_itself
 from .answers import Account, Table
-from .predictor import Rules, backend_option, device_option, load_predictor, rule_options
+from .predictor import Rules, backend_option, device_option, load_predictor, precision_option, rule_options
 from .shell import command, json_option, model_option, parse_bytes, say
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads for one image; by default one.")
 @backend_option
 @device_option
+@precision_option
 @click.option(
     "--fast-decoding/--no-fast-decoding",
     default=True,
@@ -82,6 +83,7 @@ def predict(
     threads: int | None,
     backend: str,
     device: str | None,
+    precision: str | None,
     fast_decoding: bool,
     cluster: str | None,
     column: str | None,
@@ -103,7 +105,7 @@ def predict(
         from .cluster import predict_on_cluster
 
         settings = {"model": model, "backend": backend, "device": device, "threads": threads, "memory_budget": memory_budget}
-        settings["fast_decoding"] = fast_decoding
+        settings.update(fast_decoding=fast_decoding, precision=precision)
         options = (recursive, column, output, kind, resume, top, threshold, workers)
         return predict_on_cluster(settings, rules, str(cluster), inputs, files_from, *options)
     folder = None if save is None else drawn_folder(save, inputs, resume)
@@ -119,7 +121,7 @@ def predict(
         workers = max(available_cores() // (threads or 1), 1) if many and not alone else 1
     if threads is None and not alone:
         threads = 1
-    predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding, device, workers, rules)
+    predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding, device, workers, rules, precision)
     task = predictor.task
     top = 5 if top is None and task == "classification" else top
     threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold

@@ -24,6 +24,9 @@ backend_option = click.option(
     help=f"What runs the network: {', '.join(BACKENDS)}.",
 )
 device_option = click.option("--device", help="Where another library's backend runs it, for example cuda; by default cpu.")
+precision_option = click.option(
+    "--precision", help="bf16: a float model's products in bfloat16, on processors with AMX; by default what the model has."
+)
 
 
 RULES = {
@@ -97,10 +100,11 @@ def load_predictor(
     device: str | None = None,
     num_callers: int = 1,
     rules: Rules = NO_RULES,
+    precision: str | None = None,
 ) -> Predictor:
     """The predictor for a model's name or file. Call it before numpy is imported, whose threads it limits."""
     limit_numpy(backend, threads)
     views = rules.parsed_views
     content, name = load_model(model, say), cast("Backend", backend)
-    runtime = choose(content, name, threads, memory_budget, device=device, num_callers=num_callers)
+    runtime = choose(content, name, threads, memory_budget, device=device, num_callers=num_callers, precision=precision)
     return rules.applied(Predictor(content, runtime, views, fast_decoding))

@@ -30,7 +30,7 @@ MIN_COLUMN = 12
 
 
 def ledger_table(ledger: Cost) -> str:
-    size = {"fp32": 4, "fp16": 2, "int8": 1}[ledger.precision] / 1024
+    size = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}[ledger.precision] / 1024
     rows = [
         (
             ly.name,
@@ -68,11 +68,12 @@ def bench_table(rows: Sequence[EngineTime]) -> str:
         return "" if row.peak_rss_delta_bytes is None else f"{row.peak_rss_delta_bytes / 2**20:.1f}"
 
     lines = [
-        (row.engine, f"{row.median_ms:.2f}", f"{row.min_ms:.2f}", f"{row.p90_ms:.2f}", growth(row), f"{row.max_abs_error:.1e}")
+        (row.engine, row.precision, f"{row.median_ms:.2f}", f"{row.min_ms:.2f}", f"{row.p90_ms:.2f}", growth(row),
+         f"{row.max_abs_error:.1e}")
         for row in rows
-    ]
-    header = ("engine", "median ms", "least ms", "90 % ms", "growth MiB", "largest error")
-    return table(lines, header, ("left", *["right"] * 5))
+    ]  # fmt: skip
+    header = ("engine", "precision", "median ms", "least ms", "90 % ms", "growth MiB", "largest error")
+    return table(lines, header, ("left", "left", *["right"] * 5))
 
 
 def integer_table(rows: Sequence[IntegerTime]) -> str:

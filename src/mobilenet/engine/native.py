@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from .. import _core
 from ..errors import MobilenetError, UsageError
@@ -14,7 +14,7 @@ from ..values import Value
 from .plan.budget import best_plan
 from .plan.fuse import StemUnit, weighted
 from .plan.geometry import panel_blocks
-from .plan.layout import F32
+from .plan.layout import BF16, F32
 from .plan.program import pack_program
 from .plan.steps import Plan
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..network.quantization import Quantization
     from ..tensors import Array, Floats, Plain
 
+Precision = Literal["fp32", "bf16"]
+"""What the products of a float network compute in."""
 MAX_PLANS = 32  # plans that are kept, one for each image size; all are dropped beyond that
 
 
@@ -41,10 +43,12 @@ class Native:
         threads: number of threads that work on one image, the caller's included.
         memory_budget: bytes that activations may take for one image; the fastest plan within it is chosen.
         quantization: of an integer network, our own or a published one; or None: then tensors are float32.
+        precision: "bf16": products of a float network read bfloat16 and add in float32 (docs/numerics.md). It needs a
+            processor with AMX.
 
     Raises:
         UsageError: an argument outside its range, a network that the engine cannot run, a budget that no plan fits (on the
-            call), or an instruction set in MOBILENET_ISA that this processor does not have.
+            call), bfloat16 on a processor without AMX, or an instruction set in MOBILENET_ISA that this one does not have.
         MobilenetError: a thread cannot be started, or there is not enough memory (on the call).
     """
 
@@ -57,6 +61,7 @@ class Native:
         threads: int = 1,
         memory_budget: int | None = None,
         quantization: GridQuantization | Quantization | None = None,
+        precision: Precision = "fp32",
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 256:
             raise UsageError(f"threads {threads!r}: must be 1 to 256; for example {os.cpu_count() or 1}")
@@ -67,10 +72,13 @@ class Native:
             self.isa: str = _core.isa(os.environ.get("MOBILENET_ISA", ""))
         except ValueError as error:
             raise UsageError(str(error)) from None
-        self.precision = "fp32" if quantization is None else "int8"
+        self.precision: str = precision if quantization is None else "int8"
         self._layout, self._integers = F32, None
         if quantization is None:
-            self._weights = pack(network, tensors, self.isa)
+            if precision == "bf16":
+                refuse_bf16_without_tiles(self.isa)
+                self._layout = BF16
+            self._weights = pack(network, tensors, self.isa, precision)
         else:
             from .integer_weights import pack_integers
             from .plan.integers import integers_of
@@ -155,7 +163,16 @@ class Program(Value):
     outputs: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str, _core.Weights]:
+def refuse_bf16_without_tiles(isa: str) -> None:
+    """UsageError unless `isa` multiplies bfloat16 in tiles. Elsewhere float32 is faster; only tests ask for the plain loops."""
+    if isa != "amx" and os.environ.get("MOBILENET_ISA") != "portable":
+        raise UsageError(
+            f"precision bf16: it needs a processor with AMX (Intel Xeon from the 4th generation on), and the instruction set "
+            f"here is {isa}, on which bfloat16 would be slower than float32; choose fp32, or quantize the model to int8"
+        )
+
+
+def pack(network: Network, tensors: Mapping[str, Floats], isa: str, precision: Precision = "fp32") -> dict[str, _core.Weights]:
     """The weights of every layer as the kernels of `isa` read them; the core folds batch normalization in."""
     arrays, packed, slab = plain(tensors), dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network).items():
@@ -164,6 +181,8 @@ def pack(network: Network, tensors: Mapping[str, Floats], isa: str) -> dict[str,
             packed[name] = _core.StemWeights(weight, after)
         elif isinstance(layer, Conv) and layer.depthwise:
             packed[name] = _core.DepthwiseWeights(weight, after)
+        elif precision == "bf16":
+            packed[name] = _core.Bf16ProductWeights(weight, after, slab)
         else:
             packed[name] = _core.ProductWeights(weight, after, panel_blocks(unit, layer, F32), isa, slab)
     return packed

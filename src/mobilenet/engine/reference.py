@@ -43,6 +43,7 @@ class Reference:
     """
 
     name, precision, threads = "reference", "fp32", None
+    folded: Mapping[str, Folded]
 
     def __init__(self, network: Network, tensors: Mapping[str, Floats]) -> None:
         self.network, self.folded = network, fold(network, tensors)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-Precision = Literal["fp32", "fp16", "int8"]
-BYTES: dict[str, int] = {"fp32": 4, "fp16": 2, "int8": 1}
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+BYTES: dict[str, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)

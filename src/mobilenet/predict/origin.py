@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         memory_budget: int | None
         fast_decoding: bool
         device: str | None
+        precision: str | None
 
 
 P = TypeVar("P")

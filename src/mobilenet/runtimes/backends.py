@@ -24,6 +24,7 @@ Backend = Literal["native", "reference", "dequantized", "onnxruntime", "openvino
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 OWN_BACKENDS = ("native", "reference", "dequantized")
 """The others are other libraries', see `others.OTHERS`, which is not imported for one photo."""
+PRECISIONS = ("fp32", "bf16", "int8")
 MAX_IMAGES_ON_ONE_THREAD = 5
 """Up to this many images, starting more threads costs more than it saves."""
 NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -35,7 +36,7 @@ class Runtime(Protocol):
 
     Attributes:
         name: for reports, "native", "reference", "int8 reference", "onnxruntime", "torch on cuda:0", "custom" ...
-        precision: of the arithmetic, "fp32" or "int8".
+        precision: of the arithmetic, "fp32", "bf16" or "int8".
         threads: that work on one image; None if the library behind it decides.
     """
 
@@ -90,6 +91,7 @@ def choose(
     num_images: int | None = None,
     device: str | None = None,
     num_callers: int = 1,
+    precision: str | None = None,
 ) -> Runtime:
     """The runtime for `model`.
 
@@ -102,13 +104,17 @@ def choose(
         num_images: how many images will come, if that is known.
         device: "cpu", or what the other libraries call another device, such as "cuda".
         num_callers: how many threads will call the runtime at once; more than that may wait for each other.
+        precision: "bf16": a float model's products in bfloat16, on the engine if the processor has AMX, or in the reference.
+            "fp32" or "int8" insist on what the model would be computed in by itself.
 
     Raises:
         UsageError: no such backend, or a package that it needs is missing; no such device; `threads` or `memory_budget` that is
-            no integer above 0; a setting for a runtime that cannot honor it.
+            no integer above 0; a precision, or another setting, for a runtime that cannot honor it.
     """
     check_count("threads", threads, "leave it out for all cores")
     check_count("memory_budget", memory_budget, "give a number of bytes, for example 2_000_000")
+    if precision is not None:
+        check_precision(precision, "a caller's own" if callable(backend) else backend, model.quantization is not None)
     if callable(backend):
         refuse_settings("a caller's own backend", threads, memory_budget)
         refuse_device("a caller's own backend", device)
@@ -131,14 +137,21 @@ def choose(
     else:
         refuse_settings("the numpy reference", threads, memory_budget)
     if backend == "native":
-        return native(model.network, model.tensors, threads or 1, memory_budget, model.quantization)
-    return reference(model.network, model.tensors, model.quantization)
+        return native(model.network, model.tensors, threads or 1, memory_budget, model.quantization, precision == "bf16")
+    return reference(model.network, model.tensors, model.quantization, precision == "bf16")
 
 
 def reference(
-    network: Network, tensors: Mapping[str, Array], quantization: GridQuantization | Quantization | None = None
+    network: Network,
+    tensors: Mapping[str, Array],
+    quantization: GridQuantization | Quantization | None = None,
+    bf16: bool = False,
 ) -> Runtime:
     """The numpy reference: of floats, of integers of our own, or of those of a published TensorFlow model."""
+    if bf16:
+        from ..engine.reference_bf16 import Bf16Reference
+
+        return Bf16Reference(network, tensors)
     if quantization is None:
         from ..engine.reference import Reference
 
@@ -160,6 +173,7 @@ def native(
     threads: int = 1,
     memory_budget: int | None = None,
     quantization: GridQuantization | Quantization | None = None,
+    bf16: bool = False,
 ) -> Runtime:
     """The native engine (see `engine.native.Native`), in integers if there is a `quantization`.
 
@@ -167,10 +181,10 @@ def native(
     """
     if not built():
         warn_of_the_reference()
-        return reference(network, tensors, quantization)
+        return reference(network, tensors, quantization, bf16)
     from ..engine.native import Native
 
-    return Native(network, tensors, threads, memory_budget, quantization)
+    return Native(network, tensors, threads, memory_budget, quantization, "bf16" if bf16 else "fp32")
 
 
 def in_floats(
@@ -247,6 +261,19 @@ def refuse_device(runtime: str, device: str | None) -> None:
         raise UsageError(f"device {short_repr(device)}: {runtime} runs on the processor; leave it out, or choose {others}")
 
 
+def check_precision(precision: str, backend: str, quantized: bool) -> None:
+    """UsageError unless the backend computes a model in `precision`."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision {short_repr(precision)}: must be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
+    integers = quantized and backend in ("native", "reference")
+    if precision == "int8" and not integers:
+        raise UsageError("precision int8: this model has floats; quantize it first (mobilenet quantize), or leave it out")
+    if precision != "int8" and integers:
+        raise UsageError(f"precision {precision}: this model has integers; choose the backend dequantized too, or leave it out")
+    if precision == "bf16" and backend not in OWN_BACKENDS:
+        raise UsageError(f"precision bf16: the backend {backend} computes in fp32 here; choose native, or leave it out")
+
+
 def check_count(name: str, value: object, remedy: str) -> None:
     """UsageError unless `value` is None or an integer above 0."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -277,13 +304,15 @@ def warn_of_the_reference() -> None:
     )
 
 
-def planned_bytes(network: Network, threads: int = 1, quantization: GridQuantization | Quantization | None = None) -> int:
+def planned_bytes(
+    network: Network, threads: int = 1, quantization: GridQuantization | Quantization | None = None, bf16: bool = False
+) -> int:
     """Bytes of activations that the engine plans for one image of `network.resolution`. Needs no native core."""
     from ..engine.plan.budget import best_plan
-    from ..engine.plan.layout import F32, U8
+    from ..engine.plan.layout import BF16, F32, U8
 
     if quantization is None:
-        return best_plan(network, network.resolution, threads, None, F32).bytes
+        return best_plan(network, network.resolution, threads, None, BF16 if bf16 else F32).bytes
     from ..engine.plan.integers import integers_of
 
     return best_plan(network, network.resolution, threads, None, U8, integers_of(network, quantization)).bytes

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..network.layers import Network, Resolution
     from ..tensors import Floats, Plain
 
+HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+
 
 class OpenVino:
     """A network on OpenVINO, as a `backends.Runtime`. Several threads may call it at once.
@@ -26,17 +28,22 @@ class OpenVino:
         threads: that work on one image; by default as many as OpenVINO takes.
         device: "cpu", "gpu", "gpu.1", "npu", "auto", as OpenVINO calls it, in any case.
         num_callers: how many calls it works on at once; more wait for each other.
+        precision: "fp32"; or "fp16" or "bf16", in which it computes where that is faster.
 
     Raises:
         UsageError: OpenVINO has no such device here.
     """
 
-    precision = "fp32"
-
     def __init__(
-        self, network: Network, tensors: Mapping[str, Floats], threads: int | None, device: str = "cpu", num_callers: int = 1
+        self,
+        network: Network,
+        tensors: Mapping[str, Floats],
+        threads: int | None,
+        device: str = "cpu",
+        num_callers: int = 1,
+        precision: str = "fp32",
     ) -> None:
-        self.network, self.tensors, self.threads = network, tensors, threads
+        self.network, self.tensors, self.threads, self.precision = network, tensors, threads, precision
         self.device, self.num_callers = device, num_callers
         self.name = "openvino" if device == "cpu" else f"openvino on {device}"
         check_device(device)
@@ -45,7 +52,7 @@ class OpenVino:
 
     def requests(self, graph: bytes) -> tuple[ov.CompiledModel, list[ov.InferRequest]]:
         """The compiled graph, and its idle requests: each serves one caller at a time."""
-        settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32"}
+        settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": HINTS[self.precision]}
         if self.device == "cpu":
             settings["NUM_STREAMS"] = self.num_callers
             if self.threads is not None:
@@ -71,7 +78,7 @@ class OpenVino:
         return cost(self.network, resolution).layerwise_bytes
 
     def __reduce__(self) -> tuple[object, ...]:
-        return OpenVino, (self.network, self.tensors, self.threads, self.device, self.num_callers)
+        return OpenVino, (self.network, self.tensors, self.threads, self.device, self.num_callers, self.precision)
 
 
 def core() -> ov.Core:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...network.layers import Conv, Linear, Network, Shape
-from .fuse import BlockUnit, ConcatUnit, ProductUnit, StemUnit, Unit, fuse, sources
+from .fuse import BlockUnit, ConcatUnit, ProductUnit, StemUnit, Unit, fuse, rounded_tensors, sources
 from .geometry import panels, share, window_of
-from .layout import TensorLayout
+from .layout import BF16, F32, TensorLayout
 from .memory import Buffer
 from .steps import (
     AddStep,
@@ -44,6 +44,7 @@ class Draft:
         self.network, self.threads, self.style, self.layout, self.integers = network, threads, style, layout, integers
         self.shapes = network.shapes(resolution)
         self.units = fuse(network, integers)
+        self.rounded = rounded_tensors(network) if layout == BF16 else frozenset[str]()
         self.labels = {unit.target: index for index, unit in enumerate(self.units)}
         self.outputs = {name: network[name].name for name in network.outputs}
         self.readers: dict[str, list[Unit]] = {}
@@ -77,10 +78,16 @@ class Draft:
         assert name not in self.buffers, name
         if margins != (0, 0):
             self.unpadded.append((name, thread))
-        layout, zero = (self.layout, 0) if self.integers is None else (self.integers.layout(tensor), self.integers.zero(tensor))
+        layout, zero = self.layout_of(tensor), 0 if self.integers is None else self.integers.zero(tensor)
         slots = max(1, min(slots, shape.height))
         self.buffers[name] = Buffer(name, layout, *shape, slots, *margins, stage, stage, zero=zero)
         return name
+
+    def layout_of(self, tensor: str) -> TensorLayout:
+        """How a tensor lies in memory: beside bfloat16 there is float32, for what no product reads."""
+        if self.integers is not None:
+            return self.integers.layout(tensor)
+        return F32 if self.layout == BF16 and tensor not in self.rounded else self.layout
 
     def read(self, name: str) -> str:
         """Extends the buffer's life to the current stage."""

@@ -129,6 +129,15 @@ def reads(layer: Layer) -> tuple[str, ...]:
     return layer.inputs[:1] if isinstance(layer, Resize) else layer.inputs
 
 
+def rounded_tensors(network: Network) -> frozenset[str]:
+    """The tensors that are bfloat16 if products compute in it: those that a product reads, but not the image."""
+    return frozenset(
+        layer.inputs[0]
+        for layer in network.layers
+        if (isinstance(layer, Conv) and not layer.depthwise) or isinstance(layer, Linear)
+    ) - {"input"}
+
+
 def fuse(network: Network, integers: Integers | None = None) -> tuple[Unit, ...]:
     """`network` as units, in an order that can be run.
 

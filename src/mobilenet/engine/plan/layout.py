@@ -31,6 +31,8 @@ class TensorLayout(Value):
 
 F32 = TensorLayout("f32", itemsize=4, block=16, grain=16, panel=2, expand_panel=3, band=2)
 """float32. Panels of 2 and 3 blocks fill AVX-512's registers: 12 pixels x 2 blocks, 8 pixels x 3 blocks."""
+BF16 = TensorLayout("bf16", itemsize=2, block=32, grain=32, panel=1, expand_panel=1, band=4)
+"""bfloat16, what the products of a network read. A block's pixel is a cache line, as one of float32's 16 channels is."""
 U8 = TensorLayout("u8", itemsize=1, block=64, grain=16, panel=1, expand_panel=1, band=2)
 """Bytes with a zero point. A block's pixel is a cache line, and what a tile unit multiplies at once."""
 PIXELS = TensorLayout("pixels", itemsize=1, block=4, grain=4, panel=1, expand_panel=1, band=2)

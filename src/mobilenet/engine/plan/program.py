@@ -7,10 +7,10 @@ import struct
 from typing import NamedTuple, get_args
 
 from ...network.layers import Conv, Linear
-from .layout import F32
+from .layout import BF16, F32, TensorLayout
 from .steps import DepthwiseStep, ExpandDepthwiseStep, PadStep, PixelStep, Plan, StemStep, Step, Window
 
-MAGIC, VERSION = b"MBNP", 3
+MAGIC, VERSION = b"MBNP", 4
 PACKING = 1  # the order of packed weights: kPackingVersion of native/core/program_file.h
 
 KINDS = {kind: index for index, kind in enumerate(kind for kind in get_args(Step) if kind is not PixelStep)}
@@ -20,11 +20,15 @@ I8_KINDS = {PadStep: 0} | {
     for index, kind in enumerate((PixelStep, *(kind for kind in KINDS if kind not in (PadStep, StemStep))))
 }
 """The same in integers: PadStep is the same kind, and an image becomes bytes before its convolution."""
+BF16_KINDS = {PadStep: 0} | {
+    kind: len(KINDS) + len(I8_KINDS) - 1 + index for index, kind in enumerate(kind for kind in KINDS if kind is not PadStep)
+}
+"""The same where products read bfloat16."""
 FIELDS = {kind: tuple(kind.field_options)[1:] for kind in get_args(Step)}  # without the label
-NUMBERS = {"f32": 0, "u8": 1, "pixels": 2, "real": 3}
+NUMBERS = {"f32": 0, "u8": 1, "pixels": 2, "real": 3, "bf16": 4}
 ACTIVATIONS = {"linear": 0, "relu": 1, "relu6": 2}
 CORNERS = {"half_pixel": 0, "aligned": 1}
-PRODUCT, DEPTHWISE, STEM, I8_PRODUCT, I8_DEPTHWISE = range(5)  # kinds of weights
+PRODUCT, DEPTHWISE, STEM, I8_PRODUCT, I8_DEPTHWISE, BF16_PRODUCT = range(6)  # kinds of weights
 
 
 class Weights(NamedTuple):
@@ -69,10 +73,10 @@ class _Steps:
     """Packs steps one after another; `weights` are those that they have read so far."""
 
     def __init__(self, plan: Plan) -> None:
-        self.layout, self.integers = plan.layout, plan.layout != F32
-        self.kinds = I8_KINDS if self.integers else KINDS
+        self.layout, self.integers = plan.layout, plan.layout not in (F32, BF16)
+        self.kinds = kinds_of(plan.layout)
         self.weights: list[Weights] = []
-        self.layers: dict[str, tuple[int, ...]] = {}  # index of the weights and, in float32, the activation
+        self.layers: dict[str, tuple[int, ...]] = {}  # index of the weights and, but for integers, the activation
         self.buffers = {buffer.name: index for index, buffer in enumerate(plan.buffers)}
         self.tables = {"corners": CORNERS, "output": {name: index for index, (name, _) in enumerate(plan.outputs)}}
 
@@ -96,8 +100,8 @@ class _Steps:
         return numbers
 
     def declare(self, step: Step, field: str, layer: Conv | Linear) -> tuple[int, ...]:
-        """Adds the weights of `layer`, which `step` is the first to read. Returns their index and, in float32, the activation;
-        integer weights know what they let through."""
+        """Adds the weights of `layer`, which `step` is the first to read. Returns their index and the activation, which
+        integer weights know themselves."""
         inputs, kernel, panel_blocks = layer.in_channels, layer.kernel if isinstance(layer, Conv) else 1, 0
         if isinstance(step, StemStep):
             kind = STEM
@@ -108,11 +112,18 @@ class _Steps:
             kind, panel_blocks = PRODUCT, self.layout.expand_panel if wide else self.layout.panel
         if self.integers:
             kind, panel_blocks = I8_PRODUCT if kind == PRODUCT else I8_DEPTHWISE, 0
+        elif kind == PRODUCT and self.layout == BF16:
+            kind, panel_blocks = BF16_PRODUCT, 0
         self.weights.append(Weights(kind, layer.out_channels, inputs, kernel, panel_blocks, layer.name))
         activation = layer.activation if isinstance(layer, Conv) else "linear"
         index = len(self.weights) - 1
         self.layers[layer.name] = (index,) if self.integers else (index, ACTIVATIONS[activation])
         return self.layers[layer.name]
+
+
+def kinds_of(layout: TensorLayout) -> dict[type[Step], int]:
+    """The numbers of the steps in a plan of `layout`."""
+    return KINDS if layout == F32 else BF16_KINDS if layout == BF16 else I8_KINDS
 
 
 def words(*numbers: int) -> bytes:
