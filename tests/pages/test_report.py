@@ -18,6 +18,7 @@ from mobilenet.analysis.tallies import ClassificationTally
 from mobilenet.cli.main import main
 from mobilenet.data import ListedRecords
 from mobilenet.errors import UsageError
+from mobilenet.files import WriteError
 from mobilenet.pages.plots import MAX_POINTS, Axis, Line, chart, span, thinned, ticks
 from mobilenet.pages.report import Report, settle, write_report
 from mobilenet.pages.training import training_section
@@ -125,6 +126,21 @@ def test_a_page_is_only_made_when_asked_for(photos):
     status, output = run("--model", photos / "toy.safetensors", "--data", photos / "data", "--per-class")
     assert "precision" in output
     assert EVIL in output
+
+
+def test_a_full_disk_leaves_whole_answers(photos):
+    resource = pytest.importorskip("resource")
+    model, answers = str(photos / "toy.safetensors"), photos / "answers.jsonl"
+    evaluate(model, photos / "data", answers=photos / "all.jsonl")
+    lines = (photos / "all.jsonl").read_bytes().splitlines(keepends=True)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(lines[0]) + len(lines[1]) // 2, limits[1]))
+    try:
+        with pytest.raises(WriteError, match=r"answers\.jsonl: .*; make room, or give --answers a name elsewhere"):
+            evaluate(model, photos / "data", answers=answers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert answers.read_bytes() == lines[0]
 
 
 def test_from_python(photos):
@@ -240,7 +256,7 @@ def test_a_chart_of_one_point_shows_it():
     assert drawn.count("<circle") == 1
     assert low < 0.7 < high
     assert Page(drawn).tags["circle"] == 1
-    assert span([0.0]) == (-1, 1)
+    assert (span([0.0]), span([0.0], 0.0), span([2.0], 0.0)) == ((-1, 1), (0, 1), (0, 2.12))
     assert "<circle" not in chart("empty", Axis("x", 0, 1), Axis("y", 0, 1), [Line("none", [(0.5, float("nan"))])])
 
 

@@ -51,7 +51,9 @@ def confusion_section(analysis: Analysis) -> str:
     ]
     names = ("truth", "answer", analysis.unit, "share")
     most = table(names, pairs, "What was confused most often", 2) if pairs else "<p>Nothing was confused.</p>"
-    sentence = "Rows are the truth, columns the answer; a cell is darker, the larger its share of the row. " if matrix else ""
+    sentence = (
+        "Rows are the truth, columns the answer; the more color, the larger the share of the row. " if matrix else ""
+    )
     sentence += "Numbers are percent of the row. " if matrix and analysis.task == "segmentation" else ""
     sentence += (
         f"The pairs that were confused most often are listed{' below' if matrix else ''}, with their share of the true class."
@@ -66,23 +68,18 @@ def folded_if(matrix: str, most: str) -> str:
 
 
 def confusion_matrix(analysis: Analysis, rows: Sequence[int], columns: Sequence[int]) -> str:
-    head = "".join(heading("col", analysis.name(column, False)) for column in columns)
+    head = "".join(f"<th scope='col'>{text(analysis.name(column, False))}</th>" for column in columns)
     lines = list[str]()
     for row in rows:
         counts = [analysis.counts.get((row, column), 0) for column in columns]
         total = max(sum(counts), 1)
         cells = "".join(matrix_cell(analysis, row, column, count, total) for column, count in zip(columns, counts, strict=True))
-        lines.append(f"<tr>{heading('row', analysis.name(row, True))}{cells}</tr>")
+        lines.append(f"<tr><th scope='row'>{text(analysis.name(row, True))}</th>{cells}</tr>")
     corner = "<td>truth ↓ answer →</td>"
     body = "\n".join(lines)
     return scrolled(
         f"<table class='matrix'><thead><tr>{corner}{head}</tr></thead>\n<tbody>{body}</tbody></table>", "Confusion matrix"
     )
-
-
-def heading(scope: str, name: str) -> str:
-    """The name of a row or column, which may be cut; the whole when the mouse is on it."""
-    return f"<th scope='{scope}' title='{text(name)}'>{text(name)}</th>"
 
 
 def matrix_cell(analysis: Analysis, row: int, column: int, count: int, total: int) -> str:

@@ -59,13 +59,14 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def span(values: Sequence[float], low: float | None = None) -> tuple[float, float]:
-    """Limits of an axis that shows all values; `low` is its lower end if no value is below. One value stands in the middle."""
+    """Limits of an axis that shows all values; `low` is its lower end if no value is below. One value stands in the middle, or
+    at the lower end if it is `low`."""
     smallest, largest = min(values), max(values)
     if low is not None and low <= smallest:
         smallest = low
     if smallest == largest:
         room = abs(largest) / 2 or 1.0
-        return smallest - room, largest + room
+        return smallest - (0 if smallest == low else room), largest + room
     room = (largest - smallest) * 0.06
     return smallest - (0 if smallest == low else room), largest + room
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +32,7 @@ class AnswerFile:
     def __init__(self, path: Path, task: Task, labels: tuple[str, ...], backend: str) -> None:
         self.path, self.task, self.labels, self.backend = path, task, labels, backend
         try:
-            self.file = open(path, "x", encoding="utf-8")  # noqa: SIM115, closed by __exit__
+            self.file = open(path, "xb", buffering=0)  # noqa: SIM115, closed by __exit__
         except FileExistsError as error:
             raise UsageError(f"--answers {path}: is there already; give another name") from error
         except OSError as error:
@@ -44,8 +42,7 @@ class AnswerFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # every line was flushed
-            self.file.close()
+        self.file.close()
 
     def write(self, record: Record[Truth], result: Result, truth: object, badness: Badness) -> None:
         """Adds the answer for an image. `truth`: a class index, a mask, or anything if the record knows its objects."""
@@ -90,11 +87,11 @@ class AnswerFile:
         return {"input": record.name, "task": self.task}
 
     def _line(self, entry: dict[str, object]) -> None:
-        end = self.file.tell()
+        content = memoryview(f"{printable(json.dumps(entry, ensure_ascii=False))}\n".encode())
+        end, written = self.file.tell(), 0
         try:
-            self.file.write(printable(json.dumps(entry, ensure_ascii=False)) + "\n")
-            self.file.flush()
+            while written < len(content):
+                written += self.file.write(content[written:]) or 0
         except OSError as error:
-            with suppress(OSError):
-                os.truncate(self.path, end)
+            self.file.truncate(end)
             raise WriteError(f"{self.path}: {error.strerror}; make room, or give --answers a name elsewhere") from error
