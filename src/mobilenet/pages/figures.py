@@ -51,9 +51,7 @@ def confusion_section(analysis: Analysis) -> str:
     ]
     names = ("truth", "answer", analysis.unit, "share")
     most = table(names, pairs, "What was confused most often", 2) if pairs else "<p>Nothing was confused.</p>"
-    sentence = (
-        "Rows are the truth, columns the answer; the more color, the larger the share of the row. " if matrix else ""
-    )
+    sentence = "Rows are the truth, columns the answer; the more color, the larger the share of the row. " if matrix else ""
     sentence += "Numbers are percent of the row. " if matrix and analysis.task == "segmentation" else ""
     sentence += (
         f"The pairs that were confused most often are listed{' below' if matrix else ''}, with their share of the true class."
