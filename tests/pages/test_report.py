@@ -113,6 +113,8 @@ def test_a_classifiers_page_and_answers(photos):
     assert right[0] == (lines[0]["predictions"][0]["index"] == 0)
     status, output = run(*arguments)
     assert (status, "answers.jsonl: is there already; give another name" in output) == (2, True)
+    status, output = run(*arguments[:4], "--report", answers / "report")
+    assert (status, "answers.jsonl is no folder that can be written" in output) == (1, True)
     (report / "index.html").write_text("my own page")
     status, output = run(*arguments[:-2])
     assert (status, "is no report of mobilenet; give another folder" in output) == (2, True)

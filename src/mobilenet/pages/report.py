@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -92,8 +93,12 @@ def to_json(report: Report, title: str) -> dict[str, object]:
 
 
 def check_folder(folder: Path) -> None:
-    """UsageError if the folder holds a page that was not made here: it would be replaced."""
-    path = folder / PAGE
+    """Looks before the work of minutes whether the folder can be written. UsageError if it holds a page that was not made here,
+    which would be replaced; WriteError if it cannot be made."""
+    path, whole = folder / PAGE, folder.absolute()
+    existing = next(each for each in (whole, *whole.parents) if each.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise WriteError(f"--report {folder}: {existing} is no folder that can be written; give another folder")
     try:
         with open(path, "rb") as file:
             if MARK not in file.read(HEAD):
