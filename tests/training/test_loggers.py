@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import pytest
+from support.paths import ROOT
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
@@ -84,3 +86,20 @@ def test_a_logger_that_is_not_there_is_named_before_the_run(name, said, tmp_path
     with pytest.raises(UsageError, match=said):
         loop.train(tiny(), None, tmp_path / "run", accelerator="cpu", loggers=[name])
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "module"), [("WeightsAndBiases", "wandb"), ("MLflow", "mlflow")])
+def test_the_trackers_of_the_how_to_page(name, module, tmp_path, monkeypatch, capsys):
+    """Without a network: each tracker has the scores in a folder."""
+    pytest.importorskip(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    page = (ROOT / "docs" / "how-to" / "logger.md").read_text("utf-8")
+    blocks = re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "trackers.py").write_text(next(block for block in blocks if name in block))
+    loop.train(tiny(), None, tmp_path / "run", accelerator="cpu", loggers=[f"trackers.py:{name}"])
+    assert "failed" not in capsys.readouterr().err
+    written = [path for path in tmp_path.rglob("*") if path.name == "top1" or path.suffix == ".wandb"]
+    assert written, list(tmp_path.iterdir())

@@ -162,7 +162,7 @@ def prepare(
         restore(run, state)
     run.log = RunLog(out if is_first else None, run.step, run.scored)
     progress.begin(run.steps, run.step)
-    for line in (*lines, *told, work_line(recipe, net, run.epoch_steps, fabric.device)):
+    for line in (*(lines if state is None else ()), *told, work_line(recipe, net, run.epoch_steps, fabric.device)):
         progress.print(line)
     model.train()
     return run
