@@ -21,7 +21,7 @@ import mobilenet
 from mobilenet import modelfile
 from mobilenet.engine.integer_weights import pack_integers
 from mobilenet.engine.plan.integers import integers_of
-from mobilenet.engine.plan.layout import U8
+from mobilenet.engine.plan.layout import BF16, U8
 from mobilenet.engine.plan.memory import Buffer
 from mobilenet.engine.plan.plan import make_plan
 from mobilenet.engine.plan.steps import Plan, Style
@@ -133,6 +133,25 @@ def test_mutated_integer_plans(threads, made):
         outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
         _core.Runner(threads).run(program, image(network), outputs)
     assert refused > 100
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_mutated_bf16_plans(threads):
+    """The same where products read bfloat16; on processors without tiles in plain loops."""
+    network, generator = ssdlite_mobilenet_v2(0.35, resolution=20, classes=2), random.Random(threads)
+    weights = pack(network, random_tensors(network), _core.isa(), "bf16")
+    plans = [make_plan(network, network.resolution, threads, style, BF16) for style in (Style(), Style(1, 0, 0, 0))]
+    refused = 0
+    for _ in range(200):
+        plan = mutated(generator.choice(plans), generator)
+        try:
+            program = compile_plan(plan, weights, "")
+        except (ValueError, struct.error):
+            refused += 1
+            continue
+        outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
+        _core.Runner(threads).run(program, image(network), outputs)
+    assert refused > 70
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)
