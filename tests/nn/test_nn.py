@@ -6,9 +6,8 @@ import copy
 
 import numpy as np
 import pytest
-from support.weights import random_tensors, tolerance
+from support.weights import compare_with_torch, random_tensors
 
-from mobilenet.engine.reference import Reference
 from mobilenet.network import mobilenet as architecture
 from mobilenet.network.layers import Add
 from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
@@ -31,18 +30,7 @@ ABLATIONS = [
 
 @pytest.mark.parametrize("network", ABLATIONS, ids=range(len(ABLATIONS)))
 def test_torch_and_the_reference_agree(network):
-    """In double precision torch gives the exact result; the reference stays within float32's rounding of it."""
-    tensors = random_tensors(network)
-    net = nn.module(network).eval()
-    net.load_arrays(tensors)
-    images = np.random.default_rng(1).standard_normal((2, 3, *network.resolution)).astype(np.float32)
-    ours = Reference(network, tensors)(images)
-    with torch.no_grad():
-        exact = net.double().taps(*network.outputs)(torch.from_numpy(images).double())
-    for name, value in exact.items():
-        scale = value.abs().max().item()
-        assert scale > 0.01
-        np.testing.assert_allclose(ours[name], value.numpy(), rtol=0, atol=tolerance(network, scale))
+    compare_with_torch(network)
 
 
 def test_state_has_the_canonical_names():

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from mobilenet.engine.reference import Reference
 from mobilenet.network.layers import Conv, Linear, Network
 
 
@@ -72,3 +73,27 @@ def bf16_deviation(network: Network) -> float:
 
 def root_mean_square(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+def compare_with_torch(network: Network) -> dict[str, np.ndarray]:
+    """The reference's outputs for two random images, compared with torch in double precision, which is exact here.
+
+    They may differ by float32's rounding.
+    """
+    import torch
+
+    from mobilenet import nn
+
+    tensors = random_tensors(network)
+    net = nn.module(network).eval()
+    net.load_arrays(tensors)
+    images = np.random.default_rng(1).standard_normal((2, 3, *network.resolution)).astype(np.float32)
+    outputs = Reference(network, tensors)(images)
+    with torch.no_grad():
+        exact = net.double().taps(*network.outputs)(torch.from_numpy(images).double())
+    assert list(outputs) == list(exact)
+    for name, value in exact.items():
+        scale = value.abs().max().item()
+        assert scale > 0.01
+        np.testing.assert_allclose(outputs[name], value.numpy(), rtol=0, atol=tolerance(network, scale))
+    return outputs
