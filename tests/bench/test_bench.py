@@ -84,6 +84,7 @@ def test_command(tmp_path, monkeypatch):
     assert row.keys() == KEYS
     assert (row["engine"], row["precision"], row["threads"], row["resolution"]) == ("native", "fp32", 1, [32, 32])
     assert err.startswith("skipped ncnn: ")
+    assert " at 32x32, 1 thread, " in err
     assert "largest error" in run(*common)[0]
     assert "of the best rate" in run("bench", "--model", model, "--layers")[0]
     monkeypatch.chdir(tmp_path)

@@ -321,6 +321,8 @@ def test_convert(tmp_path):
         (("predict", "x.png", "--top", "0"), 2, "--top"),
         (("evaluate", "--data", "nowhere"), 2, "is no folder"),
         (("fetch", "nothing-like-it"), 2, "no model is called"),
+        (("fetch", "mobilenet_v3_large"), 2, "there are MobileNetV1 and V2 here"),
+        (("bench", "--seconds", "nan"), 2, "nan is no number"),
         (("frobnicate",), 2, "No such command"),
     ],
 )

@@ -127,9 +127,9 @@ def test_text_that_is_no_views(text):
 
 def test_views_go_to_other_processes(tmp_path):
     modelfile.write(toy(), tmp_path / "m.safetensors")
-    predict = mobilenet.load(tmp_path / "m.safetensors", views=Views((1, 1.5), flip=True), threads=1)
+    predict = mobilenet.load(tmp_path / "m.safetensors", views="1,1.5,flip", threads=1)
     again = pickle.loads(pickle.dumps(predict))
-    assert again.views == predict.views
+    assert again.views == predict.views == Views((1, 1.5), flip=True)
     assert again(PHOTO) == predict(PHOTO) == predict.adjusted(fit="squash")(PHOTO)
 
 

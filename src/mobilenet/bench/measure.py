@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import pickle
 import statistics
 import subprocess
@@ -173,6 +174,16 @@ def status_bytes(field: str) -> int:
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise OSError(f"the system does not report {field}")
+
+
+def conditions(network: Network, resolution: Resolution | None, threads: int) -> str:
+    """What is timed, in one line: the network, the image, the threads, the instruction set and the processor."""
+    from .. import _core
+
+    height, width = checked_resolution(resolution or network.resolution)
+    on = "1 thread" if threads == 1 else f"{threads} threads"
+    isa = _core.isa(os.environ.get("MOBILENET_ISA", ""))
+    return f"{network.architecture} at {width}x{height}, {on}, {isa}, {history.processor()}"
 
 
 def save_figure(rows: Sequence[EngineTime | IntegerTime], path: Path) -> None:

@@ -15,7 +15,7 @@ from ..bench.roofline import layer_times, layer_times_of_integers
 from ..errors import UsageError
 from ..runtimes.backends import PRECISIONS, default_threads
 from ..zoo.load import load_model
-from .shell import command, json_option, model_option, resolution_option, say, threads_option
+from .shell import command, json_option, model_option, refuse_nan, resolution_option, say, threads_option
 from .tables import bench_table, integer_table, layer_table, whole_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 @click.option(
     "--against", help=f"Other runtimes, separated by commas: {', '.join(PEERS)}; by default those that are installed."
 )
-@click.option("--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Time for the runs of each engine.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 86_400),
+    default=5.0,
+    callback=refuse_nan,
+    show_default=True,
+    help="Time for the runs of each engine.",
+)
 @click.option("--layers", is_flag=True, help="Time the engine step by step instead, on one thread.")
 @click.option("--whole", is_flag=True, help="Time file to answer instead, beside ONNX Runtime and the usual code around it.")
 @click.option("--photo", type=click.Path(path_type=Path), help="For --whole; by default photos/coffee.jpg of a checkout.")
@@ -79,6 +86,7 @@ def bench(
         say(f"skipped {reason}")
     peers = [name for name, reason in reasons.items() if reason is None]
     threads = threads or default_threads()
+    say(measure.conditions(content.network, resolution, threads))
     rows = measure.bench(content.network, content.tensors, resolution, threads, peers, seconds, precision=precision)
     if save is not None:
         measure.save_figure(rows, save)

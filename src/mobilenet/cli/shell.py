@@ -103,6 +103,13 @@ def parse_bytes(context: click.Context, parameter: click.Parameter, value: str |
     return int(number)
 
 
+def refuse_nan(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """The number, unless it is none: click's ranges let NaN through."""
+    if value is not None and not value == value:
+        raise click.BadParameter("nan is no number; give one, for example 5")
+    return value
+
+
 def parse_pairs(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     """``key=value`` to key and text; the last value of a key counts."""
     pairs: dict[str, str] = {}

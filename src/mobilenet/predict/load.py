@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from ..errors import UsageError, short_repr
 from ..modelfile import ModelFile
 from ..runtimes.backends import Backend, MakeExecutor, choose
-from ..tasks.views import ONE_VIEW, Views
+from ..tasks.views import ONE_VIEW, Views, as_views
 from ..zoo.load import load_model
 from .origin import Loaded, once_loaded
 from .predictor import Predictor
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def load(
     source: Literal["imagenet"] = ...,
     backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
+    views: Views | str = ...,
     *,
     task: Literal["classification"] | None = ...,
     **settings: Unpack[EngineSettings],
@@ -45,7 +45,7 @@ def load(
 def load(
     source: Literal["coco"],
     backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
+    views: Views | str = ...,
     *,
     task: Literal["detection"] | None = ...,
     **settings: Unpack[EngineSettings],
@@ -54,7 +54,7 @@ def load(
 def load(
     source: Literal["voc", "voc-small"],
     backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
+    views: Views | str = ...,
     *,
     task: Literal["segmentation"] | None = ...,
     **settings: Unpack[EngineSettings],
@@ -63,7 +63,7 @@ def load(
 def load(
     source: str | Path | ModelFile,
     backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
+    views: Views | str = ...,
     *,
     task: Literal["classification"],
     **settings: Unpack[EngineSettings],
@@ -72,7 +72,7 @@ def load(
 def load(
     source: str | Path | ModelFile,
     backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
+    views: Views | str = ...,
     *,
     task: Literal["detection"],
     **settings: Unpack[EngineSettings],
@@ -81,7 +81,7 @@ def load(
 def load(
     source: str | Path | ModelFile,
     backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
+    views: Views | str = ...,
     *,
     task: Literal["segmentation"],
     **settings: Unpack[EngineSettings],
@@ -90,7 +90,7 @@ def load(
 def load(
     source: str | Path | ModelFile,
     backend: Backend | MakeExecutor = ...,
-    views: Views = ...,
+    views: Views | str = ...,
     *,
     task: None = ...,
     **settings: Unpack[EngineSettings],
@@ -98,7 +98,7 @@ def load(
 def load(
     source: str | Path | ModelFile = "imagenet",
     backend: Backend | MakeExecutor = "native",
-    views: Views = ONE_VIEW,
+    views: Views | str = ONE_VIEW,
     *,
     task: Literal["classification", "detection", "segmentation"] | None = None,
     threads: int | None = None,
@@ -115,7 +115,7 @@ def load(
         backend: "native" (the engine; TensorFlow's integer models run on their numpy reference), "reference" (numpy; in
             integers if the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized),
             "onnxruntime", "openvino" or "torch" (in float32 too), or a function that makes an executor from a model.
-        views: scales and mirror images whose answers are averaged (see `tasks.views.Views`).
+        views: scales and mirror images whose answers are averaged: `Views`, or a text such as "1,2,flip".
         task: what the model must do: "classification", "detection" or "segmentation".
         threads: that work on one image; the native engine uses every core by default.
         memory_budget: bytes that the native engine's activations may take for one image.
@@ -131,6 +131,7 @@ def load(
     model = source if isinstance(source, ModelFile) else load_model(source)
     if task not in (None, model.network.task):
         raise UsageError(f"task {short_repr(task)}: this model does {model.network.task}; leave it out, or give another model")
+    views = as_views(views)
     runtime = choose(model, backend, threads, memory_budget, device=device, precision=precision)
     predictor = Predictor(model, runtime, views, fast_decoding)
     if memory_budget is not None:

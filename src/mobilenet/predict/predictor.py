@@ -15,7 +15,7 @@ from ..modelfile import ModelFile, ModelFileError
 from ..runtimes.backends import as_runtime, check_count
 from ..tasks.classification import ClassificationDecoder
 from ..tasks.results import Decoder, OutputError, check_finite
-from ..tasks.views import ONE_VIEW, Views, scaled
+from ..tasks.views import ONE_VIEW, Views, as_views, scaled
 from ..values import replace
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Predictor(Generic[R_co]):
         model: the content of the model file.
         labels: names of the classes, as in results: `coco` has 80. `label_ids` are ImageNet's or COCO's own ids, if known.
         runtime: what runs the network (see `runtimes.backends.Runtime`).
-        views: scales and mirror images whose answers are averaged.
+        views: scales and mirror images whose answers are averaged; also as a text such as "1,2,flip".
         fast_decoding: whether a JPEG whose sides are at least twice what the network needs is decoded at a half, a quarter or
             an eighth of its size: several times faster, a little less exact. Boxes and masks are in the image's own pixels.
 
@@ -76,9 +76,9 @@ class Predictor(Generic[R_co]):
     _adjustments: Adjustments | None = None
 
     def __init__(
-        self: Predictor[Result], model: ModelFile, executor: Executor, views: Views = ONE_VIEW, fast_decoding: bool = True
+        self: Predictor[Result], model: ModelFile, executor: Executor, views: Views | str = ONE_VIEW, fast_decoding: bool = True
     ) -> None:
-        task = model.network.task
+        task, views = model.network.task, as_views(views)
         if not model.labels:
             raise ModelFileError(f"{model.network.architecture} without a classifier cannot name images; it can be trained")
         self.model, self.runtime, self.views = model, as_runtime(model.network, executor), views

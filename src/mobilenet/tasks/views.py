@@ -56,6 +56,11 @@ class Views(Value):
 ONE_VIEW = Views()
 
 
+def as_views(views: Views | str) -> Views:
+    """Views, or what `Views.parse` makes of a text."""
+    return Views.parse(views) if isinstance(views, str) else views
+
+
 def scaled(preprocessing: Preprocessing, scale: float, step: int | None = None) -> Preprocessing:
     """The same preprocessing for a view: each side becomes int((side - 1) * scale + 1), as in DeepLab.
 

@@ -14,7 +14,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
-from ..errors import UsageError, unknown_name
+from ..errors import UsageError, short_repr, unknown_name
 from ..values import Value
 
 Kind = Literal["pip", "npm"]
@@ -311,5 +311,7 @@ def find(name: str) -> Published:
         if len(alike) == 1:
             return models()[alike[0]]
         problem = unknown_name("model", name, models())
+        if "v3" in name.casefold() or "v4" in name.casefold():
+            problem = f"no model is called {short_repr(name)}; there are MobileNetV1 and V2 here, not V3 or V4"
         raise UsageError(f"{problem}; 'mobilenet models' lists all; a file is given as ./FILE or FILE.safetensors")
     return models()[name]
