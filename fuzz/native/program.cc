@@ -34,8 +34,8 @@ Weights pack_integers(bool depthwise, int outputs, int inputs, int kernel, int f
   if (!layer.fractions && (flags & kResidual)) layer.factor.assign(outputs, 50), layer.residual_zero = 9;
   layer.zero = 7, layer.high = 250;
   const i8::Constants constants = layer.constants();
-  if (depthwise) return std::make_shared<i8::DepthwiseWeights>(constants, outputs, kernel, kernels.i8.lanes);
-  return std::make_shared<i8::ProductWeights>(constants, outputs, inputs, kernel, (flags & kImage) != 0, kernels.i8.lanes);
+  if (depthwise) return std::make_shared<i8::DepthwiseWeights>(constants, outputs, kernel, kernels.i8.packing);
+  return std::make_shared<i8::ProductWeights>(constants, outputs, inputs, kernel, (flags & kImage) != 0, kernels.i8.packing);
 }
 
 Weights pack(const std::string& name, const Kernels& kernels) {

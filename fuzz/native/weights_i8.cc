@@ -40,8 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                 .high = wild ? high : 128 + high / 2};
   Slab slab;
   try {
-    if (depthwise) i8::DepthwiseWeights(constants, outputs, kernel, kernels.i8.lanes);
-    else i8::ProductWeights(constants, outputs, inputs, kernel, image, kernels.i8.lanes, kind & 32 ? &slab : nullptr);
+    if (depthwise) i8::DepthwiseWeights(constants, outputs, kernel, kernels.i8.packing);
+    else i8::ProductWeights(constants, outputs, inputs, kernel, image, kernels.i8.packing, kind & 32 ? &slab : nullptr);
   } catch (const std::invalid_argument&) {
   }
   return 0;

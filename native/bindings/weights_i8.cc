@@ -80,14 +80,14 @@ std::shared_ptr<i8::ProductWeights> product_weights(Weight weight, Integers bias
   const Layer layer(weight, bias, factors, residual, residual_zero, {zero, low, high});
   require(!image || layer.inputs == 3, "weight of " + std::to_string(layer.inputs) + " inputs: an image has 3 channels");
   return std::make_shared<i8::ProductWeights>(layer.constants, layer.outputs, layer.inputs, layer.kernel, image,
-                                              kernels_for(isa).i8.lanes, slab);
+                                              kernels_for(isa).i8.packing, slab);
 }
 
 std::shared_ptr<i8::DepthwiseWeights> depthwise_weights(Weight weight, Integers bias, Factors factors, int zero, int low,
                                                         int high, const std::string& isa) {
   const Layer layer(weight, bias, factors, std::nullopt, 0, {zero, low, high});
   require(layer.inputs == 1, "a depthwise weight is (channels, 1, kernel, kernel)");
-  return std::make_shared<i8::DepthwiseWeights>(layer.constants, layer.outputs, layer.kernel, kernels_for(isa).i8.lanes);
+  return std::make_shared<i8::DepthwiseWeights>(layer.constants, layer.outputs, layer.kernel, kernels_for(isa).i8.packing);
 }
 
 }  // namespace

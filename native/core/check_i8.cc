@@ -28,7 +28,7 @@ struct Checker : Checks {
   template <class Ptr>
   void weights(const Ptr& w) const {
     require(w != nullptr, "no weights");
-    require(w->lanes == program.kernels.i8.lanes, "the weights are packed for another instruction set");
+    require(w->packing == program.kernels.i8.packing, "the weights are packed for another instruction set");
   }
 
   void columns(const Window& w, const Buffer& source, const Buffer& target) const {

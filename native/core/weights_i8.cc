@@ -18,8 +18,9 @@ constexpr std::int64_t kMaxSum = (std::int64_t{1} << 24) - 1;
 constexpr std::int64_t kMaxMagicSum = kOne - 1;
 constexpr std::int64_t kMaxRounded = 32767 - 255;  // so that a zero point may be added in 16 bits
 
-void require(bool holds, int output, const std::string& what) {
-  if (!holds) throw std::invalid_argument("int8 weights, output " + std::to_string(output) + ": " + what);
+template <class Message>
+void require(bool holds, int output, Message message) {
+  if (!holds) throw std::invalid_argument("int8 weights, output " + std::to_string(output) + ": " + std::string(message()));
 }
 
 // The least and the largest sum of an output, whatever the inputs.
@@ -27,14 +28,26 @@ struct Sums {
   std::int64_t least, largest;
   int least_weight = 0, largest_weight = 0;
 
-  Sums(const Constants& c, int output, std::size_t inputs) {
-    std::int64_t negative = 0, positive = 0;
-    for (std::size_t i = output * inputs, end = i + inputs; i < end; ++i) {
-      const int weight = c.at(i);
-      least_weight = std::min(least_weight, weight), largest_weight = std::max(largest_weight, weight);
-      negative += std::min(weight, 0), positive += std::max(weight, 0);
+  Sums(const Constants& c, int output, std::size_t inputs) : least(c.bias[output]), largest(least) {
+    c.weight ? add(c.weight + output * inputs, inputs) : add(c.wide + output * inputs, inputs);
+  }
+
+ private:
+  template <class Weight>
+  void add(const Weight* weights, std::size_t count) {
+    constexpr std::size_t piece = 1 << 16;  // whose sums 32 bits hold
+    for (const Weight* end = weights + count; weights != end;) {
+      const std::size_t some = std::min<std::size_t>(end - weights, piece);
+      int negative = 0, positive = 0, low = 0, high = 0;  // locals, so that a compiler works on several weights at once
+      for (std::size_t i = 0; i < some; ++i) {
+        const int weight = weights[i];
+        low = std::min(low, weight), high = std::max(high, weight);
+        negative += std::min(weight, 0), positive += std::max(weight, 0);
+      }
+      least_weight = std::min(least_weight, low), largest_weight = std::max(largest_weight, high);
+      least += std::int64_t{255} * negative, largest += std::int64_t{255} * positive;
+      weights += some;
     }
-    least = c.bias[output] + 255 * negative, largest = c.bias[output] + 255 * positive;
   }
 };
 
@@ -42,17 +55,18 @@ struct Sums {
 std::int64_t largest_sum(const Constants& c, int output, std::size_t inputs) {
   const Sums sums(c, output, inputs);
   std::int64_t low = sums.least, high = sums.largest;
-  require(sums.least_weight >= -127, output, "a weight is -128; they are from -127 to 127");
+  require(sums.least_weight >= -127, output, [] { return "a weight is -128; they are from -127 to 127"; });
   if (c.factor) {
     const std::int64_t factor = c.factor[output];
-    require(factor >= 1 && factor < 1 << 15, output, "residual factor " + std::to_string(factor) + ": must be 1 to 2^15 - 1");
+    require(factor >= 1 && factor < 1 << 15, output,
+            [&] { return "residual factor " + std::to_string(factor) + ": must be 1 to 2^15 - 1"; });
     low -= factor * c.residual_zero, high += factor * (255 - c.residual_zero);
   }
   const std::int64_t largest = std::max(std::abs(low), std::abs(high));
-  require(largest <= kMaxSum, output, "sums reach " + std::to_string(largest) + "; they must stay below 2^24");
+  require(largest <= kMaxSum, output, [&] { return "sums reach " + std::to_string(largest) + "; they must stay below 2^24"; });
   if (c.multiplier)
     require(c.multiplier[output] >= 1 && c.multiplier[output] <= kOne, output,
-            "multiplier " + std::to_string(c.multiplier[output]) + ": must be 1 to 2^22");
+            [&] { return "multiplier " + std::to_string(c.multiplier[output]) + ": must be 1 to 2^22"; });
   return largest;
 }
 
@@ -64,10 +78,12 @@ std::vector<Fused> fused_forms(const Constants& c, int outputs, std::size_t inpu
     const Sums sums(c, output, inputs);
     const std::int32_t fraction = c.fraction[output], exponent = c.exponent[output];
     require(fraction == 0 ? exponent == 0 : fraction >= 1 << 30 && exponent >= -31 && exponent <= 30, output,
-            "multiplier " + std::to_string(fraction) + " * 2^(" + std::to_string(exponent) + " - 31): must be from 2^-32 to 2^30, or 0");
-    require(sums.least_weight >= -kMaxWide && sums.largest_weight <= kMaxWide, output, "a weight is past 255");
+            [&] { return "multiplier " + std::to_string(fraction) + " * 2^(" + std::to_string(exponent) +
+                         " - 31): must be from 2^-32 to 2^30, or 0"; });
+    require(sums.least_weight >= -kMaxWide && sums.largest_weight <= kMaxWide, output, [] { return "a weight is past 255"; });
     const std::int64_t reach = std::max(-sums.least, sums.largest) << std::max(exponent, 0);
-    require(reach < std::int64_t{1} << 31, output, "sums reach " + std::to_string(reach) + " as they are multiplied; they must stay below 2^31");
+    require(reach < std::int64_t{1} << 31, output,
+            [&] { return "sums reach " + std::to_string(reach) + " as they are multiplied; they must stay below 2^31"; });
     Scaling& all = scalings.try_emplace({fraction, exponent}, Scaling{fraction, exponent, sums.least, sums.largest,
                                                                      c.low - c.zero, c.high - c.zero}).first->second;
     all.least = std::min(all.least, sums.least), all.largest = std::max(all.largest, sums.largest);
@@ -94,8 +110,8 @@ Form form_of(const Constants& c, int first, int count, std::size_t inputs) {
 template <class Place>
 PanelConstants constants_of(const Constants& c, int channels, std::size_t inputs, Place place) {
   require(c.zero >= 0 && c.zero <= 255 && c.low >= 0 && c.low <= c.high && c.high <= 255, 0,
-          "zero point and limits must be 0 to 255");
-  require(c.residual_zero >= 0 && c.residual_zero <= 255, 0, "the residual's zero point must be 0 to 255");
+          [] { return "zero point and limits must be 0 to 255"; });
+  require(c.residual_zero >= 0 && c.residual_zero <= 255, 0, [] { return "the residual's zero point must be 0 to 255"; });
   const int panels = panels_of(channels);
   const std::size_t bytes = static_cast<std::size_t>(panels) * kSlots * 4, of_fractions = c.fraction ? bytes : 0;
   const std::vector<Fused> fused = c.fraction ? fused_forms(c, channels, inputs) : std::vector<Fused>();
@@ -145,11 +161,37 @@ int channel_in(int slot, int width, int lanes, bool real) {
   return -1;
 }
 
+// Four inputs' weights of one output, at its place among the registers.
+void put(const std::int8_t (&four)[4], std::int8_t* to, const Packing& packing) {
+  if (!packing.wide) {
+    std::memcpy(to, four, 4);
+    return;
+  }
+  const std::int16_t even[] = {four[0], four[2]}, odd[] = {four[1], four[3]};
+  std::memcpy(to, even, 4), std::memcpy(to + packing.bytes() / 2, odd, 4);
+}
+
+// One output's weights: [inputs][taps] -> [tap][four inputs], `step` bytes apart, the last four filled with zeros.
+template <class Weight>
+void pack_output(const Weight* from, int inputs, int taps, std::int8_t* to, long step, const Packing& packing) {
+  for (int tap = 0; tap < taps; ++tap)
+    for (int input = 0; input < inputs; input += 4, to += step) {
+      std::int8_t four[4] = {};
+      if (sizeof(Weight) == 1 && taps == 1 && input + 4 <= inputs)
+        std::memcpy(four, from + input, 4);
+      else
+        for (int k = 0; k < 4 && input + k < inputs; ++k)
+          four[k] = part_of(from[static_cast<std::size_t>(input + k) * taps + tap], 0);
+      put(four, to, packing);
+    }
+}
+
 }  // namespace
 
-ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, int kernel_, bool image_, int lanes_, Slab* slab)
-    : inputs(inputs_), outputs(outputs_), kernel(kernel_), image(image_), real(c.scale), residual(c.factor), lanes(lanes_) {
-  const int taps = kernel * kernel, panels = panels_of(outputs), all_quads = full_panels() * (kPanel / 4) + quads();
+ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, int kernel_, bool image_, const Packing& packing_,
+                               Slab* slab)
+    : inputs(inputs_), outputs(outputs_), kernel(kernel_), image(image_), real(c.scale), residual(c.factor), packing(packing_) {
+  const int lanes = packing.lanes, taps = kernel * kernel, panels = panels_of(outputs), all_quads = full_panels() * (kPanel / 4) + quads();
   int places[2][kSlots];  // of a full panel and of the last
   for (int slot = 0; slot < kSlots; ++slot) {
     places[0][slot] = channel_in(slot, kPanel, lanes, real);
@@ -162,9 +204,9 @@ ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, in
   for (int panel = 0; panel < panels; ++panel) {
     offsets.push_back(bytes);
     for (int part = 0, width = panel_width(outputs, panel); part < width;) {
-      const int channels = part_vectors(width - part, lanes) * lanes;
-      bytes += static_cast<std::size_t>(taps) * all_quads * channels * 4;
-      part += channels;
+      const int vectors = part_vectors(width - part, lanes);
+      bytes += static_cast<std::size_t>(taps) * all_quads * vectors * packing.bytes();
+      part += vectors * lanes;
     }
   }
   weights = Memory(bytes, slab);
@@ -176,13 +218,12 @@ ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, in
         factors.as<std::int32_t>()[panel * kSlots + slot] = c.factor[panel * kPanel + channel];
     for (int part = 0; part < width;) {
       const int vectors = part_vectors(width - part, lanes), channels = vectors * lanes;
-      const long step = channels * 4L;  // from four inputs to the next
+      const long step = static_cast<long>(vectors) * packing.bytes();  // from four inputs to the next
       for (int channel = 0; channel < channels && part + channel < count; ++channel) {
-        const std::size_t output = static_cast<std::size_t>(panel) * kPanel + part + channel;
-        const std::size_t from = output * inputs * taps;
-        std::int8_t* to = packed + slot_of(channel, vectors, lanes, real) * 4;
-        for (int tap = 0; tap < taps; ++tap, to += all_quads * step)
-          for (int k = 0; k < inputs; ++k) to[k / 4 * step + k % 4] = part_of(c.at(from + static_cast<std::size_t>(k) * taps + tap), 0);
+        const std::size_t from = (static_cast<std::size_t>(panel) * kPanel + part + channel) * inputs * taps;
+        std::int8_t* to = packed + packing.place(slot_of(channel, vectors, lanes, real));
+        c.weight ? pack_output(c.weight + from, inputs, taps, to, step, packing)
+                 : pack_output(c.wide + from, inputs, taps, to, step, packing);
       }
       packed += taps * all_quads * step;
       part += channels;
@@ -212,21 +253,23 @@ void ProductWeights::pack_more(const Constants& c, int panel) {
         parts.push_back(part);
       }
   for (int first = 0; first < width;) {
-    const int vectors = part_vectors(width - first, lanes), channels = vectors * lanes;
-    const std::size_t step = static_cast<std::size_t>(channels) * 4, start = packed.size();
+    const int vectors = part_vectors(width - first, packing.lanes), channels = vectors * packing.lanes;
+    const std::size_t step = static_cast<std::size_t>(vectors) * packing.bytes(), start = packed.size();
     packed.resize(start + found.size() * step);
     for (std::size_t i = 0; i < found.size(); ++i)
-      for (int channel = 0; channel < channels; ++channel)
+      for (int channel = 0; channel < channels; ++channel) {
+        std::int8_t four[4];
         for (int k = 0; k < 4; ++k)
-          packed[start + i * step + static_cast<std::size_t>(slot_of(channel, vectors, lanes, real)) * 4 + k] =
-              left(first + channel, found[i].tap, found[i].panel * kPanel + found[i].quad * 4 + k, parts[i]);
+          four[k] = left(first + channel, found[i].tap, found[i].panel * kPanel + found[i].quad * 4 + k, parts[i]);
+        put(four, packed.data() + start + i * step + packing.place(slot_of(channel, vectors, packing.lanes, real)), packing);
+      }
     first += channels;
   }
 }
 
-DepthwiseWeights::DepthwiseWeights(const Constants& c, int channels_, int kernel_, int lanes_)
-    : channels(channels_), kernel(kernel_), lanes(lanes_) {
-  const int taps = kernel * kernel, panels = panels_of(channels), one = lanes * 4;  // bytes of a register
+DepthwiseWeights::DepthwiseWeights(const Constants& c, int channels_, int kernel_, const Packing& packing_)
+    : channels(channels_), kernel(kernel_), packing(packing_) {
+  const int lanes = packing.lanes, taps = kernel * kernel, panels = panels_of(channels), one = lanes * 4;  // bytes of a register
   // The channel of the panel in position `at` of the registers of bytes, which hold narrow pixels several times.
   const auto channel_at = [&](int panel, int at) {
     const int width = panel_width(channels, panel);
@@ -239,7 +282,7 @@ DepthwiseWeights::DepthwiseWeights(const Constants& c, int channels_, int kernel
       if (slot_of(at, 4, lanes, false) == in_part) return channel_at(panel, slot - in_part + at);
     return -1;
   };
-  require(!c.scale && !c.factor, 0, "a depthwise convolution makes bytes and adds no residual");
+  require(!c.scale && !c.factor, 0, [] { return "a depthwise convolution makes bytes and adds no residual"; });
   constants = constants_of(c, channels, taps, place);
   panel = kernel == 3 ? kPanel * 12 : static_cast<std::size_t>(taps) * kSlots;
   for (int p = 0; p < panels; ++p) {

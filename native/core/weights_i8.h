@@ -62,13 +62,14 @@ constexpr int panel_width(int channels, int panel) {
 }
 
 // Panel by panel: [part][tap][four inputs][registers of the part][output][input of the four]. See `slot_of` for the order of
-// outputs and `part_vectors` for the parts. The inputs of a source panel are rounded up to four.
+// outputs and `part_vectors` for the parts. The inputs of a source panel are rounded up to four. Wide weights have 16 bits, and
+// stand in a register's place as [inputs 0 and 2, or 1 and 3][output][input of the two].
 struct ProductWeights {
   int inputs, outputs, kernel;
   bool image;     // the source is the image: pixels of 4 bytes
   bool real;      // results are float32
   bool residual;  // a residual goes into the sums
-  int lanes;      // of the instruction set that the weights are packed for
+  Packing packing;
   std::vector<std::size_t> offsets;  // of each panel in `weights`
   // Of each panel: the inputs for which some weight is more than 8 bits hold, and what is left of their weights, packed by
   // [part][input][registers of the part][output][input of the four].
@@ -77,7 +78,7 @@ struct ProductWeights {
   PanelConstants constants;
   Memory weights, factors;
 
-  ProductWeights(const Constants& constants, int outputs, int inputs, int kernel, bool image, int lanes,
+  ProductWeights(const Constants& constants, int outputs, int inputs, int kernel, bool image, const Packing& packing,
                  Slab* slab = nullptr);
 
   void pack_more(const Constants& constants, int panel);
@@ -90,13 +91,14 @@ struct ProductWeights {
 // panel, their weights are repeated. Other kernels: [tap][kSlots]. If some weight is more than 8 bits hold, there are several
 // passes of all panels, whose weights are added.
 struct DepthwiseWeights {
-  int channels, kernel, lanes;
+  int channels, kernel;
+  Packing packing;
   std::size_t panel;  // bytes of a panel's weights
   std::vector<int> passes;  // of each panel
   PanelConstants constants;
   Memory weights;
 
-  DepthwiseWeights(const Constants& constants, int channels, int kernel, int lanes);
+  DepthwiseWeights(const Constants& constants, int channels, int kernel, const Packing& packing);
 };
 
 using ProductWeightsPtr = std::shared_ptr<const ProductWeights>;

@@ -148,6 +148,8 @@ struct Int256 {
 
 struct Avx2I8 : Int256<Avx2I8> {
   static constexpr const char* name = "avx2";
+  static constexpr int weight_bytes = 8 * lanes;  // of a register's product weights: they have 16 bits
+  static constexpr bool few_registers = true;     // for a depthwise window's values of 16 bits
   struct Value {
     __m256i even, odd;  // 16 bits each
   };
@@ -156,8 +158,24 @@ struct Avx2I8 : Int256<Avx2I8> {
   static Value value(Bytes x) { return {_mm256_and_si256(x, _mm256_set1_epi16(255)), _mm256_srli_epi16(x, 8)}; }
   static Value broadcast(const std::uint8_t* p) { return value(four(p)); }
   static Weight weight(const std::int8_t* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+  }
+  static Weight narrow_weight(const std::int8_t* p) {
     const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
+  }
+  // Which bytes of 32 channels belong to register `j` of their sums: `low` puts them into the lower 16 bits of each sum.
+  struct Register {
+    __m256i low, high;
+    explicit Register(int j)
+        : low(_mm256_or_si256(_mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1)),
+                              _mm256_set1_epi32(4 * j))),
+          high(_mm256_shuffle_epi8(low, _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 2, 0, 3, 5, 6, 4, 7, 9, 10, 8, 11, 13, 14, 12, 15)))) {}
+  };
+  // A column of a depthwise window: its first and third row, and its second row.
+  static Value column(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c, const Register& mine) {
+    return {_mm256_or_si256(_mm256_shuffle_epi8(load_bytes(a), mine.low), _mm256_shuffle_epi8(load_bytes(c), mine.high)),
+            _mm256_shuffle_epi8(load_bytes(b), mine.low)};
   }
   static Sums dot(Sums sum, const Value& v, const Weight& w) {
     const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(v.even, w.even), _mm256_madd_epi16(v.odd, w.odd));
@@ -168,6 +186,8 @@ struct Avx2I8 : Int256<Avx2I8> {
 #ifdef __AVXVNNI__
 struct AvxVnniI8 : Int256<AvxVnniI8> {
   static constexpr const char* name = "avxvnni";
+  static constexpr int weight_bytes = 4 * lanes;
+  static constexpr bool few_registers = false;
   using Value = __m256i;
   using Weight = __m256i;
 

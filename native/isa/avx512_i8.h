@@ -11,6 +11,8 @@ namespace mobilenet {
 template <class Isa>
 struct Int512 {
   static constexpr int lanes = 16;
+  static constexpr int weight_bytes = 4 * lanes;  // of a register's product weights
+  static constexpr bool few_registers = false;
   using Sums = __m512i;
   using Bytes = __m512i;
   using Value = __m512i;

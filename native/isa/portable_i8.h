@@ -13,6 +13,8 @@ template <int Lanes>
 struct PortableInt {
   static constexpr const char* name = "portable";
   static constexpr int lanes = Lanes;
+  static constexpr int weight_bytes = 4 * lanes;  // of a register's product weights
+  static constexpr bool few_registers = false;
   struct Sums {
     std::int32_t of[Lanes];
   };

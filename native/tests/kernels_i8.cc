@@ -54,7 +54,7 @@ struct Product {
   int columns() const { return pixels * stride + kernel; }
 
   Target run(const i8::Kernels& kernels) const {
-    const ProductWeights packed(layer.constants(), outputs, inputs, kernel, image, kernels.lanes);
+    const ProductWeights packed(layer.constants(), outputs, inputs, kernel, image, kernels.packing);
     const std::size_t panel_bytes = static_cast<std::size_t>(pixels + 3 * rows) * kPanel * (layer.real ? 4 : 1);
     Target target(panels_of(outputs) * panel_bytes);
     std::vector<Tap> taps;
@@ -116,7 +116,7 @@ struct Depthwise {
   }
 
   Target run(const i8::Kernels& kernels) const {
-    const DepthwiseWeights packed(layer.constants(), channels, kernel, kernels.lanes);
+    const DepthwiseWeights packed(layer.constants(), channels, kernel, kernels.packing);
     Target target(static_cast<std::size_t>(rows) * pixels * panel_width(channels, 0));
     kernels.depthwise({.offsets = offsets.data(),
                        .rows = rows,

@@ -122,7 +122,7 @@ struct NetI8 {
   }
 
   static i8::ProductWeightsPtr product(const i8::Constants& c, int outputs, int inputs, int kernel, const Kernels& k) {
-    return std::make_shared<i8::ProductWeights>(c, outputs, inputs, kernel, inputs == 3, k.i8.lanes);
+    return std::make_shared<i8::ProductWeights>(c, outputs, inputs, kernel, inputs == 3, k.i8.packing);
   }
 
   explicit NetI8(const Kernels& k)
@@ -131,7 +131,7 @@ struct NetI8 {
         project(product(constants(20, 70, 120, false, true), 20, 70, 1, k)),
         head(product(constants(40, 20, 130), 40, 20, 1, k)),
         linear(product(constants(40, 40, 140, true), 40, 40, 1, k)),
-        depthwise(std::make_shared<i8::DepthwiseWeights>(constants(70, 9, 150), 70, 3, k.i8.lanes)) {}
+        depthwise(std::make_shared<i8::DepthwiseWeights>(constants(70, 9, 150), 70, 3, k.i8.packing)) {}
 
   Program program(const Kernels& k, int threads, int n) const {
     constexpr std::uint32_t kImage = 0x00807060, kByte = 0x07070707;

@@ -67,13 +67,13 @@ void hostile() {
     Layer layer(random, 20, 30, false, true, false);
     layer.factor = std::vector<std::int32_t>(20, 7);
     change(layer);
-    const ProductWeights packed(layer.constants(), 20, 30, 1, false, 4);
+    const ProductWeights packed(layer.constants(), 20, 30, 1, false, {.lanes = 4, .wide = false});
   };
   const auto pack_fractions = [](auto change) {
     Random random(5);
     Layer layer(random, 20, 30, false, false, true);
     change(layer);
-    const ProductWeights packed(layer.constants(), 20, 30, 1, false, 4);
+    const ProductWeights packed(layer.constants(), 20, 30, 1, false, {.lanes = 4, .wide = false});
   };
   pack([](Layer&) {});
   pack_fractions([](Layer&) {});

@@ -183,9 +183,20 @@ struct PixelCall {
   int pixels;
 };
 
+// What weights are packed for.
+struct Packing {
+  int lanes;  // sums in a register
+  bool wide;  // a product's weights have 16 bits: in a register's place, those of even inputs, then those of odd ones
+
+  bool operator==(const Packing&) const = default;
+  int bytes() const { return lanes * (wide ? 8 : 4); }  // of a register's product weights for four inputs
+  // Where the four inputs of the output in `slot` begin, from the start of the part's registers.
+  long place(int slot) const { return static_cast<long>(slot / lanes) * bytes() + slot % lanes * 4; }
+};
+
 // The int8 kernels.
 struct Kernels {
-  int lanes;  // sums in a register: what weights are packed for
+  Packing packing;
   void (*product)(const ProductCall&);
   void (*depthwise)(const DepthwiseCall&);
   void (*accumulate)(const std::uint8_t* pixels, long count, int width, std::int32_t* sums);  // sums[width] += all pixels

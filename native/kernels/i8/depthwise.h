@@ -3,7 +3,12 @@
 // 3 x 3: a column of the window is three bytes, one above the other. Interleaved with zeros they make the four bytes of a dot
 // product, so that three dot products are a window, and a column that is interleaved once serves all windows it belongs to.
 // Where a pixel's channels are fewer than a register's bytes, a register holds several pixels that lie next to each other.
+//
+// `Window3` keeps the weights and columns of four registers of sums at once. `FewWindow3` is for processors whose registers do not
+// hold as much: one register of sums after another, for some pixels, and then their bytes.
 #pragma once
+
+#include <type_traits>
 
 #include "requantize.h"
 
@@ -124,7 +129,117 @@ struct Window3 {
 };
 
 template <class V, Form form>
+struct FewWindow3 {
+  using Sums = typename V::Sums;
+  using Value = typename V::Value;
+  static constexpr int one = V::lanes * 4;  // bytes of a part
+  static constexpr int kPixels = 32;        // whose sums wait
+
+  const DepthwiseCall& call;
+  const std::uint8_t* row[3];
+  const std::int8_t* packed;  // weights of the part
+  int slot;
+
+  [[gnu::always_inline]] inline FewWindow3(const DepthwiseCall& c, const long* offset, const std::int8_t* part, int first)
+      : call(c), row{c.row(offset + 1), c.row(offset + 2), c.row(offset + 3)}, packed(part), slot(first) {}
+
+  // Windows whose left columns begin at `at` and `step` bytes apart, their own columns `apart`. `New` columns of a window are not
+  // those of the window before. Each makes `bytes` bytes of the target, `pitch` apart, and the last one `last`.
+  template <int New>
+  [[gnu::noinline]] void run(long at, long step, long apart, int count, std::uint8_t* target, long pitch, int bytes, int last) const {
+    const Factors<V, 4> by(call.requantize, slot);
+    alignas(64) std::int32_t sums[kPixels * 4 * V::lanes];
+    for (int first = 0; first < count; first += kPixels, at += kPixels * step) {
+      const int some = count - first < kPixels ? count - first : kPixels;
+      for (int j = 0; j < 4; ++j) {
+        add<New, true>(sums + j * V::lanes, packed, j, at, step, apart, some);
+        for (int pass = 1; pass < call.passes; ++pass)  // weights that are more than 8 bits hold
+          add<New, false>(sums + j * V::lanes, packed + pass * call.pass, j, at, step, apart, some);
+      }
+      for (int x = 0; x < some; ++x) {
+        Sums four[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) four[j] = V::load(sums + (x * 4 + j) * V::lanes);
+        V::template store<4>(target + (first + x) * pitch, 0, to_bytes<V, form>(four, call.requantize, by), 1,
+                             first + x == count - 1 ? last : bytes);
+      }
+    }
+  }
+
+ private:
+  // Register `j` of the sums of some windows: begins them, or adds to them.
+  template <int New, bool Begin>
+  [[gnu::always_inline]] inline void add(std::int32_t* sums, const std::int8_t* weights, int j, long at, long step, long apart,
+                                         int count) const {
+    const typename V::Weight first = V::narrow_weight(weights + j * one), second = V::narrow_weight(weights + (4 + j) * one),
+                             third = V::narrow_weight(weights + (8 + j) * one);
+    const Sums bias = V::load(call.requantize.bias + slot + j * V::lanes);
+    const typename V::Register mine(j);
+    const auto column = [&](long from) { return V::column(row[0] + from, row[1] + from, row[2] + from, mine); };
+    const auto put = [&](int x, const Value& left, const Value& middle, const Value& right) {
+      std::int32_t* place = sums + x * 4 * V::lanes;
+      V::store_sums(place, V::dot(V::dot(V::dot(Begin ? bias : V::load(place), left, first), middle, second), right, third));
+    };
+    int x = 0;
+    if constexpr (New == 1) {
+      Value a = column(at), b = column(at + apart);
+      for (at += 2 * apart; x + 3 <= count; x += 3, at += 3 * apart) {  // the columns change places, so none is ever moved
+        const Value c = column(at);
+        put(x, a, b, c);
+        a = column(at + apart);
+        put(x + 1, b, c, a);
+        b = column(at + 2 * apart);
+        put(x + 2, c, a, b);
+      }
+      at -= 2 * apart;
+    }
+    if constexpr (New == 2) {
+      Value a = column(at);
+      for (; x + 2 <= count; x += 2, at += 4 * apart) {
+        const Value c = column(at + 2 * apart);
+        put(x, a, column(at + apart), c);
+        a = column(at + 4 * apart);
+        put(x + 1, c, column(at + 3 * apart), a);
+      }
+    }
+    for (; x < count; ++x, at += step) put(x, column(at), column(at + apart), column(at + 2 * apart));
+  }
+};
+
+// Some rows with `FewWindow3`.
+template <class V, Form form>
+void depthwise_few(const DepthwiseCall& call) {
+  constexpr int one = V::lanes * 4;
+  const bool shared = call.width < one && one % call.width == 0;
+  const bool flat = shared && call.stride == 1 && call.source_pixel == call.width;
+  const int parts = shared ? 1 : (call.width + one - 1) / one;
+  const long pixel = call.source_pixel, apart = pixel * call.dilation, step = pixel * call.stride;
+  for (const long *offset = call.offsets, *end = offset + 4L * call.rows; offset != end; offset += 4)
+    for (int part = 0; part < parts; ++part) {
+      const FewWindow3<V, form> window(call, offset, call.weights + part * 12 * one, part * one);
+      std::uint8_t* target = call.target + offset[0];
+      if (flat) {  // bytes after bytes, whatever pixel they belong to
+        const int all = call.pixels * call.width, count = (all + one - 1) / one, last = all - (count - 1) * one;
+        2 * apart == one ? window.template run<2>(0, one, apart, count, target, one, one, last)
+                         : window.template run<3>(0, one, apart, count, target, one, one, last);
+        continue;
+      }
+      const int channel = part * one, bytes = call.width - channel < one ? call.width - channel : one;
+      const auto run = [&](auto fresh) {
+        window.template run<decltype(fresh)::value>(channel, step, apart, call.pixels, target + channel, call.width, bytes, bytes);
+      };
+      if (step == apart)
+        run(std::integral_constant<int, 1>());
+      else if (step == 2 * apart)
+        run(std::integral_constant<int, 2>());
+      else
+        run(std::integral_constant<int, 3>());
+    }
+}
+
+template <class V, Form form>
 void depthwise_3x3(const DepthwiseCall& call) {
+  if constexpr (V::few_registers) return depthwise_few<V, form>(call);
   constexpr int one = V::lanes * 4;
   const bool shared = call.width < one && one % call.width == 0;  // pixels share a register, weights are repeated
   const bool flat = shared && call.stride == 1 && call.source_pixel == call.width;

@@ -70,7 +70,7 @@ struct ProductTile {
         weights = multiply(from.full + panel * from.panel, static_cast<long>(kPanel) * call.stride, pixel, kPanel / 4, weights, sum);
       weights = multiply(from.last, static_cast<long>(call.narrow) * call.stride, pixel, call.quads, weights, sum);
     }
-    const std::int8_t* more = call.more_weights + static_cast<long>(slot) * 4 * call.more_count;
+    const std::int8_t* more = call.more_weights + static_cast<long>(slot) / V::lanes * V::weight_bytes * call.more_count;
     for (int i = 0; i < call.more_count; ++i)
       more = multiply(call.quad(call.more[i], 0), call.quad(call.more[i], 1) - call.quad(call.more[i], 0), pixel, 1, more, sum);
     if (call.requantize.form == Form::plain) return store<Form::plain>(call, slot, pixel, sum);
@@ -95,7 +95,7 @@ struct ProductTile {
     do {
       typename V::Weight weight[Vectors];
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) weight[v] = V::weight(weights + v * V::lanes * 4);
+      for (int v = 0; v < Vectors; ++v) weight[v] = V::weight(weights + v * V::weight_bytes);
 #pragma GCC unroll 16
       for (int p = 0; p < Pixels; ++p) {
         const typename V::Value value = V::broadcast(group[p / 4] + p % 4 * step);
@@ -104,7 +104,7 @@ struct ProductTile {
       }
 #pragma GCC unroll 4
       for (int g = 0; g < groups; ++g) group[g] += 4;
-      weights += Vectors * V::lanes * 4;
+      weights += Vectors * V::weight_bytes;
     } while (--quads);
     return weights;
   }
@@ -145,7 +145,7 @@ void product(const ProductCall& call) {
       if (vectors == 2) product_part<V, 2>(call, weights, slot);
     if constexpr (V::lanes >= 16)
       if (vectors == 1) product_part<V, 1>(call, weights, slot);
-    weights += quads * vectors * V::lanes * 4;
+    weights += quads * vectors * V::weight_bytes;
     slot += vectors * V::lanes;
   }
 }

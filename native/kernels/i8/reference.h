@@ -103,7 +103,7 @@ inline void pixels(const PixelCall& call) {
 }
 
 inline Kernels kernels() {
-  return {.lanes = kLanes,
+  return {.packing = {.lanes = kLanes, .wide = false},
           .product = product,
           .depthwise = depthwise,
           .accumulate = accumulate,

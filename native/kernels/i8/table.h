@@ -127,7 +127,7 @@ void pixels(const PixelCall& call) {
 
 template <class V>
 constexpr Kernels kernels() {
-  return {.lanes = V::lanes,
+  return {.packing = {.lanes = V::lanes, .wide = V::weight_bytes > 4 * V::lanes},
           .product = product<V>,
           .depthwise = depthwise<V>,
           .accumulate = accumulate<V>,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,23 @@ if TYPE_CHECKING:
     from .plan.integers import Integers
 
 
+class Constants(NamedTuple):
+    """A layer's integers as the core takes them.
+
+    Attributes:
+        factors: from sums to bytes, int32 multipliers or fractions with their exponents; or to real numbers, float32 scales.
+        residual: (out,) int32 factors of the residual in the sums, or None; then its zero point.
+        limits: zero point, least and largest value of the result.
+    """
+
+    weight: Array
+    bias: Array
+    factors: Array | tuple[Array, Array]
+    residual: Array | None
+    residual_zero: int
+    limits: tuple[int, int, int]
+
+
 def pack_integers(
     network: Network,
     tensors: Mapping[str, Array],
@@ -26,74 +43,51 @@ def pack_integers(
     isa: str,
 ) -> dict[str, _core.Weights]:
     """The weights of every layer as the int8 kernels of `isa` read them."""
-    if isinstance(quantization, GridQuantization):
-        return pack_grid(network, tensors, quantization, integers, isa)
-    return pack_published(network, tensors, quantization, integers, isa)
-
-
-def pack_published(
-    network: Network, tensors: Mapping[str, Array], quantization: Quantization, integers: Integers, isa: str
-) -> dict[str, _core.Weights]:
-    """Of a published TensorFlow model: weights less their zero points, biases with the inputs' zero points folded in."""
     packed, slab = dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network, integers).items():
-        stem = layer.prefix
-        weight = tensors[f"{stem}.weight"].astype(np.int16) - np.int16(quantization.zero_points[f"{stem}.weight"])
-        taps = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
-        source, result = integers.activations[layer.inputs[0]], integers.activations[name]
-        bias = (tensors[f"{stem}.bias"] - taps * source.zero_point).astype(np.int32)
-        fraction, exponent = (
-            np.broadcast_to(part, len(weight)).astype(np.int32)
-            for part in fixed_point(quantization.multipliers(layer, f"{stem}.weight"))
-        )
-        activation = layer.activation if isinstance(layer, Conv) else "linear"
-        low, high = activation_limits(activation, result, (0, 255))
-        limits = result.zero_point, low, high
+        weight, bias = tensors[f"{layer.prefix}.weight"], tensors[f"{layer.prefix}.bias"]
+        if isinstance(quantization, GridQuantization):
+            c = grid_constants(quantization, integers, layer, weight, bias)
+        else:
+            c = published_constants(quantization, integers, layer, weight, bias)
         if isinstance(layer, Conv) and layer.depthwise:
-            packed[name] = _core.IntegerDepthwiseWeights(weight, bias, (fraction, exponent), *limits, isa)
+            packed[name] = _core.IntegerDepthwiseWeights(c.weight, c.bias, c.factors, *c.limits, isa)
         else:
             image = isinstance(unit, StemUnit)
-            packed[name] = _core.IntegerProductWeights(weight, bias, (fraction, exponent), None, 0, *limits, image, isa, slab)
-    return packed
-
-
-def pack_grid(
-    network: Network, tensors: Mapping[str, Array], quantization: GridQuantization, integers: Integers, isa: str
-) -> dict[str, _core.Weights]:
-    """Of a network of our own."""
-    packed, slab = dict[str, "_core.Weights"](), _core.Slab()
-    for name, (unit, layer) in weighted(network, integers).items():
-        stem = layer.prefix
-        weight, bias = tensors[f"{stem}.weight"], tensors[f"{stem}.bias"]
-        if name in integers.real:
-            scale = quantization.scales[f"{stem}.weight"]
             packed[name] = _core.IntegerProductWeights(
-                weight, bias, scale, None, 0, 0, 0, 255, isinstance(unit, StemUnit), isa, slab
+                c.weight, c.bias, c.factors, c.residual, c.residual_zero, *c.limits, image, isa, slab
             )
-            continue
-        multiplier, result = quantization.multipliers[f"{stem}.weight"], quantization.target(network, name)
-        shortcut = integers.shortcuts.get(name)
-        linear = isinstance(layer, Linear) or shortcut is not None
-        low, high = limits("linear" if linear or not isinstance(layer, Conv) else layer.activation, result)
-        if isinstance(layer, Conv) and layer.depthwise:
-            packed[name] = _core.IntegerDepthwiseWeights(weight, bias, multiplier, result.zero_point, low, high, isa)
-            continue
-        residual, residual_zero = None, 0
-        if shortcut is not None:
-            other = quantization.activations[shortcut.residual]
-            residual = quantization.residual_multipliers(f"{stem}.weight", other, result).astype(np.int32)
-            residual_zero = other.zero_point
-        packed[name] = _core.IntegerProductWeights(
-            weight,
-            bias,
-            multiplier,
-            residual,
-            residual_zero,
-            result.zero_point,
-            low,
-            high,
-            isinstance(unit, StemUnit),
-            isa,
-            slab,
-        )
     return packed
+
+
+def published_constants(
+    quantization: Quantization, integers: Integers, layer: Conv | Linear, weight: Array, bias: Array
+) -> Constants:
+    """Of a published TensorFlow model: weights less their zero points, biases with the inputs' zero points folded in."""
+    weight = weight.astype(np.int16) - np.int16(quantization.zero_points[f"{layer.prefix}.weight"])
+    taps = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
+    source, result = integers.activations[layer.inputs[0]], integers.activations[layer.name]
+    fraction, exponent = (
+        np.broadcast_to(part, len(weight)).astype(np.int32)
+        for part in fixed_point(quantization.multipliers(layer, f"{layer.prefix}.weight"))
+    )
+    activation = layer.activation if isinstance(layer, Conv) else "linear"
+    low, high = activation_limits(activation, result, (0, 255))
+    folded = (bias - taps * source.zero_point).astype(np.int32)
+    return Constants(weight, folded, (fraction, exponent), None, 0, (result.zero_point, low, high))
+
+
+def grid_constants(
+    quantization: GridQuantization, integers: Integers, layer: Conv | Linear, weight: Array, bias: Array
+) -> Constants:
+    """Of a network of our own."""
+    if layer.name in integers.real:
+        return Constants(weight, bias, quantization.scales[f"{layer.prefix}.weight"], None, 0, (0, 0, 255))
+    shortcut = integers.shortcuts.get(layer.name)
+    multiplier, result = quantization.multipliers[f"{layer.prefix}.weight"], quantization.target(layer.name, shortcut)
+    if shortcut is not None:
+        other = quantization.activations[shortcut.residual]
+        factor = quantization.residual_multipliers(f"{layer.prefix}.weight", other, result).astype(np.int32)
+        return Constants(weight, bias, multiplier, factor, other.zero_point, (result.zero_point, *limits("linear", result)))
+    activation = layer.activation if isinstance(layer, Conv) else "linear"
+    return Constants(weight, bias, multiplier, None, 0, (result.zero_point, *limits(activation, result)))

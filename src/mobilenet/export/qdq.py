@@ -85,7 +85,7 @@ class _Writer:
             case _:
                 assert_never(layer)
         if not stays_real:
-            result = self.quantization.target(self.network, name)
+            result = self.quantization.target(name, self.shortcuts.get(name))
             self.bytes(name, self.clipped(layer, raw, result), result)
 
     def read(self, layer: Conv, source: str) -> str:
@@ -140,7 +140,7 @@ class _Writer:
         """Weight and bias as real numbers from their integers. The bias has no zero point folded in, as ONNX wants it."""
         stem, quantization = self.stems[layer.name], self.quantization
         weight, bias = self.tensors[f"{stem}.weight"], self.tensors[f"{stem}.bias"].astype(np.int64)
-        scale, source = quantization.weight_scales(self.network, layer, stem), 1.0
+        scale, source = quantization.weight_scales(layer, stem, self.shortcuts.get(layer.name)), 1.0
         if layer.inputs[0] != "input":
             source, zero_point = quantization.activations[layer.inputs[0]]
             bias += weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64) * zero_point

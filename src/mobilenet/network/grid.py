@@ -119,9 +119,12 @@ class GridQuantization:
         activations = {name: parse(Affine, pair, f"activation {name!r:.80}") for name, pair in stored.activations.items()}
         return cls(stored.pixels, activations, dict(multipliers), dict(scales))
 
-    def target(self, network: Network, name: str) -> Affine:
-        """Scale and zero point of what the sums of layer `name` become: its own, or those of the addition in its sums."""
-        shortcut = shortcuts(network).get(name)
+    def target(self, name: str, shortcut: Shortcut | None) -> Affine:
+        """Scale and zero point of what the sums of layer `name` become: its own, or those of the addition in its sums.
+
+        Args:
+            shortcut: that addition, of `shortcuts(network)`.
+        """
         return self.activations[name if shortcut is None else shortcut.add]
 
     def residual_multipliers(self, weight: str, residual: Affine, result: Affine) -> Wide:
@@ -129,13 +132,16 @@ class GridQuantization:
         exact = residual.scale * ONE / (self.multipliers[weight].astype(np.float64) * result.scale)
         return np.rint(exact).astype(np.int64)
 
-    def weight_scales(self, network: Network, layer: Conv | Linear, stem: str) -> NDArray[np.float64]:
-        """(out,): the real number that 1 in a weight stands for; if it multiplies the image, the image counted in pixels."""
+    def weight_scales(self, layer: Conv | Linear, stem: str, shortcut: Shortcut | None) -> NDArray[np.float64]:
+        """(out,): the real number that 1 in a weight stands for; if it multiplies the image, the image counted in pixels.
+
+        `shortcut` as in `target`.
+        """
         name = f"{stem}.weight"
         source = 1.0 if layer.inputs[0] == "input" else self.activations[layer.inputs[0]].scale
         if name in self.scales:
             return self.scales[name].astype(np.float64) / source
-        return self.multipliers[name].astype(np.float64) * (self.target(network, layer.name).scale / (ONE * source))
+        return self.multipliers[name].astype(np.float64) * (self.target(layer.name, shortcut).scale / (ONE * source))
 
     def dequantized(self, network: Network, tensors: Mapping[str, Array]) -> dict[str, Floats]:
         """The same weights and biases as real numbers, each rounded once to float32."""
@@ -156,11 +162,14 @@ class GridQuantization:
         check_names(
             "multiplier", [name for name, layer in stems.items() if layer.name not in real], self.multipliers, NEEDED, NO_PLACE
         )
+        continued = shortcuts(network)
         for name, owner in stems.items():
             self.check_factors(name, owner)
-            self.check_sums(name, owner, network, tensors)
+            self.check_sums(name, continued.get(owner.name), tensors)
+        inside = {shortcut.add for shortcut in continued.values()}
         for layer in network.layers:
-            self.check_scales(layer, network)
+            if layer.name in self.activations and layer.name not in inside:
+                self.check_scales(layer)
 
     def check_factors(self, name: str, layer: Conv | Linear) -> None:
         factor: Array = self.multipliers[name] if name in self.multipliers else self.scales[name]
@@ -176,12 +185,11 @@ class GridQuantization:
             wrong = factor[(factor < 1) | (factor > ONE)][0]
             raise QuantizationError(f"quantization: a multiplier of {name!r} is {wrong}, must be from 1 to {ONE}")
 
-    def check_sums(self, name: str, layer: Conv | Linear, network: Network, tensors: Mapping[str, Array]) -> None:
+    def check_sums(self, name: str, shortcut: Shortcut | None, tensors: Mapping[str, Array]) -> None:
         weight, bias = tensors[name], tensors[name.removesuffix("weight") + "bias"]
         if (weight == -128).any():
             raise QuantizationError(f"quantization: {name!r} holds -128; weights are from -127 to 127")
         low, high = sum_bounds(weight, bias)
-        shortcut = shortcuts(network).get(layer.name)
         if shortcut is not None:
             residual = self.activations[shortcut.residual]
             factor = self.residual_multipliers(name, residual, self.activations[shortcut.add])
@@ -196,12 +204,9 @@ class GridQuantization:
             reach = max(-int(low.min()), int(high.max()))
             raise QuantizationError(f"quantization: sums of {name!r} reach {reach}, must stay below 2^24; it is damaged")
 
-    def check_scales(self, layer: Layer, network: Network) -> None:
+    def check_scales(self, layer: Layer) -> None:
         """QuantizationError for the scales of a layer without weights if the layer's integers cannot express their ratios."""
-        inside = {shortcut.add for shortcut in shortcuts(network).values()}
-        result = self.activations.get(layer.name)
-        if result is None or layer.name in inside:
-            return
+        result = self.activations[layer.name]
         sources = {name: self.activations[name] for name in layer.inputs if name in self.activations}
         problem = ""
         match layer:
@@ -301,9 +306,10 @@ def limits(activation: Activation, result: Affine) -> tuple[int, int]:
 
 
 def sum_bounds(weight: Array, bias: Array) -> tuple[Wide, Wide]:
-    """(out,) the least and the largest sum of each channel, over all inputs."""
-    flat, start = weight.reshape(len(weight), -1).astype(np.int64), bias.astype(np.int64)
-    return start + 255 * np.minimum(flat, 0).sum(axis=1), start + 255 * np.maximum(flat, 0).sum(axis=1)
+    """(out,) the least and the largest sum of each channel, over all inputs. Weights are integers, none of them -128."""
+    flat, start = weight.reshape(len(weight), -1), bias.astype(np.int64)
+    total, magnitude = (part.sum(axis=1, dtype=np.int64) for part in (flat, np.abs(flat)))
+    return start + 255 * ((total - magnitude) // 2), start + 255 * ((total + magnitude) // 2)
 
 
 def ratio(source: Affine, result: Affine) -> int:
@@ -341,9 +347,11 @@ def blend_taps(size: int, target: int, corners: Corners) -> tuple[list[int], lis
 def dequantized(network: Network, quantization: GridQuantization, tensors: Mapping[str, Array]) -> dict[str, Floats]:
     """The same weights and biases as real numbers, each rounded once to float32."""
     real: dict[str, Floats] = {}
+    continued = shortcuts(network)
     for layer, stem in weighted(network):
         weight, bias = tensors[f"{stem}.weight"].astype(np.float64), tensors[f"{stem}.bias"].astype(np.float64)
-        scale, per_tap = quantization.weight_scales(network, layer, stem), weight.reshape(*weight.shape[:2], -1).sum(axis=2)
+        scale = quantization.weight_scales(layer, stem, continued.get(layer.name))
+        per_tap = weight.reshape(*weight.shape[:2], -1).sum(axis=2)
         if layer.inputs[0] == "input":
             factor, offset = np.array(quantization.pixels.factor), np.array(quantization.pixels.offset)
             bias += per_tap @ offset

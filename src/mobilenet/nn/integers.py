@@ -200,7 +200,7 @@ class IntegerNetwork(TorchNetwork):
 
     def steps(self, layer: Conv | Linear) -> NDArray[np.float64]:
         """(out,) the real number that 1 in a weight stands for."""
-        return self.quantization.weight_scales(self.network, layer, self.stems[layer.name])
+        return self.quantization.weight_scales(layer, self.stems[layer.name], self.shortcuts.get(layer.name))
 
     def multiplier(self, layer: Layer) -> Tensor:
         """(out, 1, 1) of the layer's sums, k / 2^22; (out,) of a linear layer."""
