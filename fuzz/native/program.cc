@@ -93,12 +93,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!is_small(*program)) return 0;
   const std::vector<float> image = values(std::size_t{3} * program->height * program->width);
   std::vector<std::vector<float>> outputs;
-  std::vector<float*> places;
-  for (const Output& output : program->outputs) places.push_back(outputs.emplace_back(output.size()).data());
+  std::vector<std::vector<std::uint8_t>> bytes;
+  std::vector<OutputPlace> places, byte_places;
+  bool all_bytes = true;
+  for (const Output& output : program->outputs) {
+    places.push_back({outputs.emplace_back(output.size()).data()});
+    byte_places.push_back({nullptr, bytes.emplace_back(output.size()).data()});
+    all_bytes = all_bytes && output.bytes;
+  }
   std::vector<double> seconds(program->labels);
   Runner runner(program->threads);  // a new one, whose arena is no larger than the program's
   runner.prepare(*program);
   runner.run(*program, image.data(), places.data(), seconds.data());
+  if (all_bytes) runner.run(*program, image.data(), byte_places.data(), nullptr);
   return 0;
 }
 

@@ -13,8 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool logits = input.byte() & 1;
   std::vector<float> scores = input.floats(classes * plane);
   scores.resize(scores.size() - more * 2);  // nothing behind the last score is read
-  const Scores all{.values = scores.data(), .classes = classes, .plane = plane, .pitch = pitch, .width = width, .height = height,
-                   .logits = logits};
+  const Scores all{.values = scores.data(), .bytes = nullptr, .zero = 0, .scale = 1, .classes = classes,
+                   .plane = plane, .pitch = pitch, .width = width, .height = height, .logits = logits};
   std::vector<std::uint8_t> won(static_cast<std::size_t>(width) * height), mask(static_cast<std::size_t>(columns) * rows);
   std::vector<double> sums(classes);
   std::vector<std::int64_t> counts(classes);

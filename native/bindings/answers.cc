@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <tuple>
+#include <type_traits>
 
 #include "arguments.h"
 
@@ -82,20 +83,29 @@ std::size_t detections(const std::vector<Floats>& logits, const std::vector<Floa
   return found.size();
 }
 
-using Planes = nb::ndarray<const float, nb::ndim<3>, nb::device::cpu>;
+using Mask = nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <class Score>
+using Planes = nb::ndarray<const Score, nb::ndim<3>, nb::device::cpu>;
 
-// Fills the mask and the confidences; false if a score is NaN or infinite.
-bool segment(Planes scores, bool logits, nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu> mask,
-             Array<float> confidence, const std::string& isa) {
+// Fills the mask and the confidences; false if a score is NaN or infinite. Bytes stand for (byte - zero) * scale.
+template <class Score>
+bool segment(Planes<Score> scores, int zero, float scale, bool logits, Mask mask, Array<float> confidence, const std::string& isa) {
   require(scores.shape(0) >= 1 && scores.shape(0) <= 255 && scores.size() > 0 && scores.shape(1) <= kMaxRows &&
               scores.shape(2) <= kMaxRows && scores.stride(2) == 1,
           "scores " + shape_of(scores) + ": must be (K, H, W), K from 1 to 255, with rows in one piece");
   require(mask.size() > 0 && mask.shape(0) < (std::size_t{1} << 30) && mask.shape(1) < (std::size_t{1} << 30),
           "mask " + shape_of(mask) + ": must be (H, W) with no empty side");
   require(confidence.size() == scores.shape(0), "confidence " + shape_of(confidence) + ": must be (K,)");
-  const Scores all{.values = scores.data(), .classes = static_cast<int>(scores.shape(0)), .plane = scores.stride(0),
-                   .pitch = scores.stride(1), .width = static_cast<int>(scores.shape(2)),
-                   .height = static_cast<int>(scores.shape(1)), .logits = logits};
+  require(scale > 0 && std::isfinite(scale) && zero >= 0 && zero <= 255, "scale and zero: must be above 0, and a byte");
+  const float* values = nullptr;
+  const std::uint8_t* bytes = nullptr;
+  if constexpr (std::is_same_v<Score, float>)
+    values = scores.data();
+  else
+    bytes = scores.data();
+  const Scores all{.values = values, .bytes = bytes, .zero = zero, .scale = scale,
+                   .classes = static_cast<int>(scores.shape(0)), .plane = scores.stride(0), .pitch = scores.stride(1),
+                   .width = static_cast<int>(scores.shape(2)), .height = static_cast<int>(scores.shape(1)), .logits = logits};
   const int lanes = kernels_for(isa).f32.lanes;
   nb::gil_scoped_release unlocked;
   std::vector<std::uint8_t> won(static_cast<std::size_t>(all.width) * all.height);
@@ -109,6 +119,14 @@ bool segment(Planes scores, bool logits, nb::ndarray<std::uint8_t, nb::ndim<2>, 
   return true;
 }
 
+void largest_of(Array<const std::uint8_t> planes, Array<std::uint8_t> target) {
+  require(planes.ndim() == 3 && planes.shape(0) >= 1 && planes.shape(0) <= 255 &&
+              target.size() == planes.shape(1) * planes.shape(2),
+          "planes " + shape_of(planes) + " and target " + shape_of(target) + ": must be (K, H, W), K from 1 to 255, and (H, W)");
+  nb::gil_scoped_release unlocked;
+  largest(planes.data(), static_cast<int>(planes.shape(0)), static_cast<long>(target.size()), target.data());
+}
+
 }  // namespace
 
 void bind_answers(nb::module_& m) {
@@ -117,8 +135,19 @@ void bind_answers(nb::module_& m) {
   m.def("detections", &detections, "logits"_a, "codes"_a, "defaults"_a, "slots"_a, "softmax"_a, "yxhw"_a, "threshold"_a, "iou"_a,
         "candidates"_a, "size"_a, "window"_a, "boxes"_a, "scores"_a, "classes"_a,
         "The detections of one image from the planes of each feature map; returns their number.");
-  m.def("segment", &segment, "scores"_a, "logits"_a, "mask"_a, "confidence"_a, "isa"_a = "",
+  m.def("segment",
+        [](Planes<float> scores, bool logits, Mask mask, Array<float> confidence, const std::string& isa) {
+          return segment(scores, 0, 1.0f, logits, mask, confidence, isa);
+        },
+        "scores"_a, "logits"_a, "mask"_a, "confidence"_a, "isa"_a = "",
         "The class of every pixel of an image, and the mean probability of each class; false if a score is not finite.");
+  m.def("segment_bytes",
+        [](Planes<std::uint8_t> logits, int zero, float scale, Mask mask, Array<float> confidence, const std::string& isa) {
+          segment(logits, zero, scale, true, mask, confidence, isa);
+        },
+        "logits"_a, "zero"_a, "scale"_a, "mask"_a, "confidence"_a, "isa"_a = "", "The same of logits (byte - zero) * scale.");
+  m.def("largest", &largest_of, "planes"_a, "target"_a,
+        "The index of the largest of K bytes at every pixel, the lower one if two are equal.");
 }
 
 }  // namespace mobilenet

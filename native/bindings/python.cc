@@ -27,6 +27,7 @@ namespace mobilenet {
 namespace {
 
 using Result = Array<float>;
+using Output = std::variant<Result, Array<std::uint8_t>>;  // real numbers, or the bytes that stand for them
 using After = std::variant<const BatchNorm*, Floats>;  // what follows a layer's products: batch normalization or a bias
 
 std::shared_ptr<BatchNorm> batch_norm(Floats gamma, Floats beta, Floats mean, Floats variance, double epsilon) {
@@ -123,7 +124,7 @@ struct PythonRunner {
 
   explicit PythonRunner(int threads) : runner(threads) {}
 
-  void run(const Program& program, Floats images, std::vector<Result> outputs, nb::object seconds);
+  void run(const Program& program, Floats images, std::vector<Output> outputs, nb::object seconds);
 };
 
 struct Busy {
@@ -132,7 +133,7 @@ struct Busy {
   ~Busy() { flag = false; }
 };
 
-void PythonRunner::run(const Program& program, Floats images, std::vector<Result> outputs, nb::object seconds) {
+void PythonRunner::run(const Program& program, Floats images, std::vector<Output> outputs, nb::object seconds) {
   const std::size_t image = kPlanes * static_cast<std::size_t>(program.height) * program.width;
   require(images.ndim() == 4 && images.shape(1) == kPlanes && images.shape(2) == static_cast<std::size_t>(program.height) &&
               images.shape(3) == static_cast<std::size_t>(program.width),
@@ -142,12 +143,17 @@ void PythonRunner::run(const Program& program, Floats images, std::vector<Result
                                                    " threads, the runner has " + std::to_string(runner.threads()));
   require(outputs.size() == program.outputs.size(), "the program has " + std::to_string(program.outputs.size()) + " outputs");
   const std::size_t count = images.shape(0);
-  std::vector<float*> start(outputs.size()), now(outputs.size());
+  std::vector<OutputPlace> start(outputs.size()), now(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::size_t size = program.outputs[i].size();
-    require(count <= std::numeric_limits<std::size_t>::max() / size && outputs[i].size() == count * size,
+    const std::size_t given = std::visit([](const auto& array) { return array.size(); }, outputs[i]);
+    require(count <= std::numeric_limits<std::size_t>::max() / size && given == count * size,
             "output " + std::to_string(i) + " has the wrong size");
-    start[i] = outputs[i].data();
+    if (Result* real = std::get_if<Result>(&outputs[i]))
+      start[i] = {real->data()};
+    else
+      start[i] = {nullptr, std::get<Array<std::uint8_t>>(outputs[i]).data()};
+    require(start[i].real || program.outputs[i].bytes, "output " + std::to_string(i) + " is not made of bytes");
   }
   double* times = nullptr;
   if (!seconds.is_none()) {
@@ -160,7 +166,10 @@ void PythonRunner::run(const Program& program, Floats images, std::vector<Result
   nb::gil_scoped_release unlocked;
   runner.prepare(program);
   for (std::size_t n = 0; n < count; ++n) {
-    for (std::size_t i = 0; i < outputs.size(); ++i) now[i] = start[i] + n * program.outputs[i].size();
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const std::size_t done = n * program.outputs[i].size();
+      now[i] = start[i].real ? OutputPlace{start[i].real + done} : OutputPlace{nullptr, start[i].bytes + done};
+    }
     runner.run(program, images.data() + n * image, now.data(), times);
   }
 }

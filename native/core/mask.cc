@@ -36,13 +36,21 @@ INLINED bool winners_of(const Scores& s, std::uint8_t* target, double* sums, std
   int odd = 0;
   float best[kSpan], total[kSpan], powers[kSpan];
   std::int32_t index[kSpan];
+  std::vector<float> real(s.values ? 0 : static_cast<std::size_t>(s.classes) * kSpan);  // of bytes
+  const long plane = s.values ? s.plane : kSpan;
   for (int y = 0; y < s.height; ++y)
     for (int x = 0; x < s.width; x += kSpan) {
-      const float* const from = s.values + y * s.pitch + x;
+      const long start = y * s.pitch + x;
       const int count = std::min(kSpan, s.width - x);
+      if (!s.values)
+        for (int k = 0; k < s.classes; ++k) {
+          const std::uint8_t* const bytes = s.bytes + k * s.plane + start;
+          for (int i = 0; i < count; ++i) real[static_cast<std::size_t>(k) * kSpan + i] = s.real(bytes[i]);
+        }
+      const float* const from = s.values ? s.values + start : real.data();
       std::copy_n(from, count, best), std::fill_n(index, count, 0), std::fill_n(total, count, 0.0f);
       for (int k = 0; k < s.classes; ++k) {
-        const float* const values = from + k * s.plane;
+        const float* const values = from + k * plane;
         for (int i = 0; i < count; ++i) {
           odd |= !(values[i] - values[i] == 0);  // not-a-number and infinity
           index[i] = values[i] > best[i] ? k : index[i];
@@ -51,7 +59,7 @@ INLINED bool winners_of(const Scores& s, std::uint8_t* target, double* sums, std
       }
       if (s.logits)
         for (int k = 0; k < s.classes; ++k) {
-          const float* const values = from + k * s.plane;
+          const float* const values = from + k * plane;
           for (int i = 0; i < count; ++i) {
             const float power = values[i] - best[i];
             powers[i] = power > kLowest ? power : kLowest;  // also for not-a-number
@@ -85,6 +93,26 @@ std::vector<Place> places(int size, int target) {
   return all;
 }
 
+void largest(const std::uint8_t* planes, int classes, long pixels, std::uint8_t* target) {
+  std::uint8_t best[kSpan], index[kSpan];
+  for (long x = 0; x < pixels; x += kSpan) {
+    const int count = static_cast<int>(std::min<long>(kSpan, pixels - x));
+    std::copy_n(planes + x, count, best), std::fill_n(index, count, std::uint8_t{0});
+    for (int k = 1; k < classes; ++k) {
+      const std::uint8_t* const values = planes + k * pixels + x;
+      const auto better = [&](int i) {
+        index[i] = values[i] > best[i] ? static_cast<std::uint8_t>(k) : index[i];
+        best[i] = values[i] > best[i] ? values[i] : best[i];
+      };
+      if (count == kSpan)
+        for (int i = 0; i < kSpan; ++i) better(i);  // a length that the compiler knows
+      else
+        for (int i = 0; i < count; ++i) better(i);
+    }
+    std::copy_n(index, count, target + x);
+  }
+}
+
 bool winners(const Scores& s, std::uint8_t* target, double* sums, std::int64_t* counts, int lanes) {
 #ifdef MOBILENET_X86
   if (lanes >= 8) return winners_avx2(s, target, sums, counts);
@@ -97,8 +125,7 @@ namespace {
 
 // Pixels `begin` to `end` of a row, all between the same two columns of scores.
 void blend(const Scores& s, const Place& row, const std::vector<Place>& columns, int begin, int end, std::uint8_t* mask) {
-  const float* const above = s.values + row.before * s.pitch;
-  const float* const below = s.values + row.after * s.pitch;
+  const long above = row.before * s.pitch, below = row.after * s.pitch;
   const int before = columns[begin].before, after = columns[begin].after;
   const float up = 1 - row.share;
   float best[kSpan];
@@ -106,8 +133,8 @@ void blend(const Scores& s, const Place& row, const std::vector<Place>& columns,
   for (; begin < end; begin += kSpan) {
     const int count = std::min(kSpan, end - begin);
     for (int k = 0; k < s.classes; ++k) {
-      const float left = above[k * s.plane + before] * up + below[k * s.plane + before] * row.share;
-      const float right = above[k * s.plane + after] * up + below[k * s.plane + after] * row.share;
+      const auto column = [&](int x) { return s.at(k * s.plane + above + x) * up + s.at(k * s.plane + below + x) * row.share; };
+      const float left = column(before), right = column(after);
       for (int i = 0; i < count; ++i) {
         const float share = columns[begin + i].share, value = left * (1 - share) + right * share;
         const bool better = k == 0 || value > best[i];

@@ -6,13 +6,19 @@
 
 namespace mobilenet {
 
-// Planes of scores, of which the upper left part shows the image.
+// Planes of scores, of which the upper left part shows the image: floats, or bytes that stand for (byte - zero) * scale.
 struct Scores {
-  const float* values;
+  const float* values;        // or null:
+  const std::uint8_t* bytes;
+  int zero;
+  float scale;  // above 0
   int classes;            // at most 255
-  long plane, pitch;      // floats from one class to the next, from one row to the next
+  long plane, pitch;      // scores from one class to the next, from one row to the next
   int width, height;      // of the part
   bool logits;            // or probabilities
+
+  float real(std::uint8_t byte) const { return static_cast<float>(byte - zero) * scale; }
+  float at(long place) const { return values ? values[place] : real(bytes[place]); }
 };
 
 // Where one of an axis' pixels lies among the scores: between two of them, and how near to the second.
@@ -28,6 +34,9 @@ std::vector<Place> places(int size, int target);
 // sum of its probabilities and the number of scores that it won. Returns whether all scores are finite. `lanes`: floats in a
 // register of this process's instruction set; the bits do not depend on it.
 bool winners(const Scores& scores, std::uint8_t* target, double* sums, std::int64_t* counts, int lanes = 4);
+
+// The class of the largest score of every pixel, the lower one if two are equal; (height, width).
+void largest(const std::uint8_t* planes, int classes, long pixels, std::uint8_t* target);
 
 // The class of every pixel of an image of columns.size() x rows.size(): the likeliest after blending the four scores around it,
 // or their winner if all four have the same.

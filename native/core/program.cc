@@ -122,7 +122,7 @@ int Program::buffer(Number number, std::int64_t offset, int channels, int h, int
 int Program::output(int channels, int h, int w) {
   require(channels >= 1 && channels <= kMaxChannels && h >= 1 && h <= kMaxSide && w >= 1 && w <= kMaxSide,
           "output sizes outside their range");
-  outputs.push_back({channels, h, w});
+  outputs.push_back({.channels = channels, .height = h, .width = w});
   return static_cast<int>(outputs.size()) - 1;
 }
 
@@ -136,6 +136,9 @@ void Program::add(int part, int label, Step step) {
 }
 
 void Program::complete(Step& step) {
+  if (auto* s = std::get_if<EmitStep>(&step)) outputs[s->output].bytes = false;
+  if (auto* s = std::get_if<i8::EmitStep>(&step))
+    if (buffers[s->source].number != Number::u8) outputs[s->output].bytes = false;
   if (auto* s = std::get_if<DepthwiseStep>(&step))
     s->table = row_table(s->window, buffers[s->source], buffers[s->target], s->rows);
   if (auto* s = std::get_if<ExpandDepthwiseStep>(&step))

@@ -13,8 +13,15 @@ namespace mobilenet {
 
 struct Output {
   int channels, height, width;
+  bool bytes = true;  // every step that writes it has bytes, which a run may write as they are
 
   std::size_t size() const { return static_cast<std::size_t>(channels) * height * width; }  // at most 2^50
+};
+
+// Where a run writes an output: real numbers or, if `real` is null, the bytes that stand for them.
+struct OutputPlace {
+  float* real;
+  std::uint8_t* bytes = nullptr;
 };
 
 // Bytes that are `value`, four at a time, in every run: what windows of byte tensors with that zero read above and below the image.

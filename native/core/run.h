@@ -23,7 +23,7 @@ struct Run {
   const Program& program;
   std::byte* arena;
   const float* image;
-  float* const* outputs;
+  const OutputPlace* outputs;
 
   const Buffer& at(int index) const { return program.buffers[index]; }
 

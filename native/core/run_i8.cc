@@ -265,7 +265,9 @@ void RunI8::operator()(const EmitStep& s) const {
     const long step = source.pixel_bytes(panel) / source.layout().itemsize;
     const int first = panel * kPanel, channels = std::min(kPanel, source.channels - first);
     for (int y = s.rows.from; y < s.rows.to; ++y) {
-      float* to = outputs[s.output] + first * plane + static_cast<long>(y) * source.width;
+      const OutputPlace& output = outputs[s.output];
+      const long start = first * plane + static_cast<long>(y) * source.width;
+      float* to = output.real ? output.real + start : nullptr;
       const std::uint8_t* bytes = row(source, panel, y);
       if (source.number == Number::u8) {
         kernels.emit({.source = bytes,
@@ -275,6 +277,7 @@ void RunI8::operator()(const EmitStep& s) const {
                       .zero = s.zero,
                       .scale = s.scale,
                       .target = to,
+                      .bytes = output.real ? nullptr : output.bytes + start,
                       .plane = plane});
         continue;
       }

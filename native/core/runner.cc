@@ -241,7 +241,7 @@ struct RunF32 : Run {
     for (int c = 0; c < source.channels; ++c)
       for (int y = s.rows.from; y < s.rows.to; ++y) {
         const float* from = start(source) + c / kBlock * source.block() + source.row(y) + c % kBlock;
-        float* to = outputs[s.output] + c * plane + static_cast<long>(y) * source.width;
+        float* to = outputs[s.output].real + c * plane + static_cast<long>(y) * source.width;
         for (int x = 0; x < source.width; ++x) to[x] = from[x * kBlock];
       }
   }
@@ -299,7 +299,7 @@ void Runner::prepare(const Program& program) {
   arena_ = Memory(bytes);
 }
 
-void Runner::run(const Program& program, const float* image, float* const* outputs, double* seconds) {
+void Runner::run(const Program& program, const float* image, const OutputPlace* outputs, double* seconds) {
   const Run run{.program = program, .arena = arena_.as<std::byte>(), .image = image, .outputs = outputs};
   std::memset(run.arena, 0, program.zero_bytes);
   for (const Border& border : program.borders) fill(run.arena + border.offset, border.bytes, border.value);

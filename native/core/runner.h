@@ -13,9 +13,9 @@ class Runner {
   // Makes room for `program`: the only allocation, and none if the arena is large enough already.
   void prepare(const Program& program);
 
-  // `image` is (3, height, width); `outputs` are planar, of the shapes that the program declares. The time
+  // `image` is (3, height, width); `outputs` are planar, of the shapes that the program declares, bytes only where it has them. The time
   // of each label on thread 0 is added to `seconds`, unless it is null.
-  void run(const Program& program, const float* image, float* const* outputs, double* seconds);
+  void run(const Program& program, const float* image, const OutputPlace* outputs, double* seconds);
 
   int threads() const { return threads_; }
   std::size_t arena_bytes() const { return arena_.bytes(); }

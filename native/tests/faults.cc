@@ -101,7 +101,7 @@ void faults(const Kernels& kernels, const char* numbers) {
   constexpr int kSide = 7, kThreads = 3;
   const std::vector<float> image = noise(3 * kSide * kSide, 11);
   std::vector<float> expected(40);
-  float* places[] = {expected.data()};
+  const mobilenet::OutputPlace places[] = {{expected.data()}};
   const Network net(kernels);
   {
     const Program program = net.program(kernels, 1, kSide);
@@ -117,7 +117,7 @@ void faults(const Kernels& kernels, const char* numbers) {
       [] {});
   const Program program = net.program(kernels, kThreads, kSide);
   std::vector<float> result(40);
-  float* outputs[] = {result.data()};
+  const mobilenet::OutputPlace outputs[] = {{result.data()}};
   std::unique_ptr<Runner> runner;
   total += every_failure(
       [&] {
@@ -168,7 +168,8 @@ void images_and_answers(const Kernels& kernels) {
       return bytes_of(target);
     });
   total += every_failure_of([&] {
-    const Scores all{.values = scores.data(), .classes = 5, .plane = 42, .pitch = 7, .width = 7, .height = 6, .logits = true};
+    const Scores all{.values = scores.data(), .bytes = nullptr, .zero = 0, .scale = 1,
+                     .classes = 5, .plane = 42, .pitch = 7, .width = 7, .height = 6, .logits = true};
     std::vector<std::uint8_t> won(42), mask(30 * 40);
     std::vector<double> sums(5);
     std::vector<std::int64_t> counts(5);

@@ -219,10 +219,11 @@ struct Resize {
 struct Emit {
   Random random;
   int width, channels, pixels;
+  bool in_bytes;
   std::vector<std::uint8_t> source;
   explicit Emit(unsigned seed)
       : random(seed), width(16 * random.between(1, 4)), channels(random.between(1, width)), pixels(random.between(1, 60)),
-        source(random.bytes(static_cast<std::size_t>(pixels) * width)) {}
+        in_bytes(random.between(0, 1)), source(random.bytes(static_cast<std::size_t>(pixels) * width)) {}
 
   Target run(const i8::Kernels& kernels) const {
     const long plane = pixels + 5;
@@ -233,7 +234,8 @@ struct Emit {
                   .pixels = pixels,
                   .zero = 131,
                   .scale = 0.0123f,
-                  .target = reinterpret_cast<float*>(target.start()),
+                  .target = in_bytes ? nullptr : reinterpret_cast<float*>(target.start()),
+                  .bytes = target.start(),
                   .plane = plane});
     return target;
   }

@@ -18,7 +18,7 @@ void programs(const Kernels& kernels) {
       const auto serve = [&] {
         Runner runner(threads);
         std::vector<float> result(40);
-        float* outputs[] = {result.data()};
+        const OutputPlace outputs[] = {{result.data()}};
         for (int i = 0; i < 8; ++i) {
           runner.prepare(program);
           runner.run(program, image.data(), outputs, nullptr);

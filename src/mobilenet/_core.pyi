@@ -34,6 +34,15 @@ def detections(
     scores: NDArray[np.float32],
     classes: NDArray[np.int64],
 ) -> int: ...
+def segment_bytes(
+    logits: NDArray[np.uint8],
+    zero: int,
+    scale: float,
+    mask: NDArray[np.uint8],
+    confidence: NDArray[np.float32],
+    isa: str = "",
+) -> None: ...
+def largest(planes: NDArray[np.uint8], target: NDArray[np.uint8]) -> None: ...
 def segment(
     scores: NDArray[np.float32], logits: bool, mask: NDArray[np.uint8], confidence: NDArray[np.float32], isa: str = ""
 ) -> bool: ...

@@ -17,14 +17,18 @@ from support.quantized import extreme, quantized
 from mobilenet import _core
 from mobilenet.convert.convert import convert
 from mobilenet.engine.integer_weights import pack_integers
-from mobilenet.engine.native import compile_plan
+from mobilenet.engine.native import Native, compile_plan
 from mobilenet.engine.plan.integers import PublishedIntegers
 from mobilenet.engine.plan.layout import U8
 from mobilenet.engine.plan.plan import make_plan
 from mobilenet.engine.plan.steps import Style
 from mobilenet.engine.reference_int8 import Int8Reference, quantize
+from mobilenet.errors import UsageError
+from mobilenet.images.preprocessing import Preprocessing
+from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.network.layers import Add, Concat, Conv, GlobalPool, Network, Resize
 from mobilenet.network.quantization import Quantization
+from mobilenet.tasks.segmentation import SegmentationDecoder
 from mobilenet.values import replace
 
 ISAS = _core.isas()
@@ -149,3 +153,35 @@ def test_published_models_in_every_layer(name, shared: Path, pytestconfig: pytes
                 layer = network[output].name
                 found = value.reshape(expected[layer].shape)
                 np.testing.assert_array_equal(found, expected[layer], err_msg=f"{layer} on {isa}, {threads} threads")
+
+
+@pytest.mark.parametrize(("dtype", "seed"), [("uint8", 1), ("int8", 2)])
+@pytest.mark.parametrize("isa", ISAS)
+def test_bytes_of_an_output_stand_for_its_real_numbers_and_answers_are_the_same(monkeypatch, dtype, seed, isa):
+    network = folded(deeplabv3_mobilenet_v2(0.35, resolution=(37, 41), classes=5, aspp="none"))
+    tensors, quantization = quantized(network, dtype, seed)
+    monkeypatch.setenv("MOBILENET_ISA", isa)
+    runtime = Native(network, tensors, 2, None, quantization)
+    x = images(network, 2, seed)
+    real, in_bytes = runtime(x)["upsample"], runtime.in_bytes(x)["upsample"]
+    scale, zero_point = runtime.scaling("upsample")
+    np.testing.assert_array_equal((in_bytes.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale), real)
+    winner = np.empty(real.shape[2:], np.uint8)
+    _core.largest(in_bytes[1], winner)
+    np.testing.assert_array_equal(winner, real[1].argmax(axis=0))
+    decode = SegmentationDecoder(Preprocessing(size=(37, 41), fit="pad"), tuple("abcde"), 0)
+    for size in ((41, 37), (300, 200), (20, 31)):
+        expected, found = decode.answer(real[1], size), decode.answer_of_bytes(in_bytes[1], (scale, zero_point), size)
+        np.testing.assert_array_equal(found.mask, expected.mask)
+        np.testing.assert_array_equal(found.confidence, expected.confidence)
+
+
+def test_real_numbers_are_not_given_as_bytes():
+    network = folded(deeplabv3_mobilenet_v2(0.35, resolution=(33, 33), classes=3, aspp="none"))
+    runtime = Native(network, {name: np.zeros(shape, np.float32) for name, shape in network.parameters().items()})
+    assert runtime.scaling("upsample") is None
+    with pytest.raises(UsageError, match="made of real numbers"):
+        runtime.in_bytes(images(network))
+    program, x = runtime._program((33, 33)).native, images(network)
+    with pytest.raises(ValueError, match="not made of bytes"):
+        _core.Runner(1).run(program, x, [np.empty((1, 3, 33, 33), np.uint8)])

@@ -161,14 +161,15 @@ struct ResizeCall {
   float zero, scale;
 };
 
-// A row of bytes into planes of real numbers, (byte - zero) * scale.
+// A row of bytes into planes: of real numbers, (byte - zero) * scale, or of the bytes.
 struct EmitCall {
   const std::uint8_t* source;
   int width;     // bytes of a pixel, a multiple of 16
   int channels;  // that are written
   int pixels, zero;
   float scale;
-  float* target;
+  float* target;         // or null:
+  std::uint8_t* bytes;
   long plane;  // values from plane to plane
 };
 

@@ -86,7 +86,10 @@ inline void resize(const ResizeCall& call) {
 inline void emit(const EmitCall& call) {
   for (int c = 0; c < call.channels; ++c)
     for (int x = 0; x < call.pixels; ++x)
-      call.target[c * call.plane + x] = static_cast<float>(call.source[x * call.width + c] - call.zero) * call.scale;
+      if (const std::uint8_t byte = call.source[x * call.width + c]; call.target)
+        call.target[c * call.plane + x] = static_cast<float>(byte - call.zero) * call.scale;
+      else
+        call.bytes[c * call.plane + x] = byte;
 }
 
 inline void pixels(const PixelCall& call) {

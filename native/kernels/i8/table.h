@@ -76,7 +76,25 @@ void resize(const ResizeCall& call) {
 
 // Four channels of some pixels at a time.
 template <class V>
+void emit_bytes(const EmitCall& call) {
+  const auto low = V::all(255);
+  for (int c = 0; c < call.channels; c += 4) {
+    const int count = call.channels - c < 4 ? call.channels - c : 4;
+    const std::uint8_t* source = call.source + c;
+    std::uint8_t* target = call.bytes + c * call.plane;
+    int x = 0;
+    for (; x + V::lanes <= call.pixels; x += V::lanes) {
+      auto four = V::strided(source + static_cast<long>(x) * call.width, call.width);
+      for (int k = 0; k < count; ++k, four = V::shifted_down(four, 8)) V::store_narrowed(target + k * call.plane + x, V::both(four, low));
+    }
+    for (; x < call.pixels; ++x)
+      for (int k = 0; k < count; ++k) target[k * call.plane + x] = source[static_cast<long>(x) * call.width + k];
+  }
+}
+
+template <class V>
 void emit(const EmitCall& call) {
+  if (!call.target) return emit_bytes<V>(call);
   const auto scale = V::same(call.scale);
   const auto zero = V::all(-call.zero), low = V::all(255);
   for (int c = 0; c < call.channels; c += 4) {

@@ -6,13 +6,16 @@ import contextlib
 import importlib.util
 import io
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import modelfile
+from .. import _core, modelfile
+from ..engine.native import Native
 from ..errors import UsageError, unknown_name
 from ..export.onnx import to_onnx
 from ..export.qdq import to_qdq
@@ -177,7 +180,18 @@ def load_native(path: str, threads: int, output: str) -> Run:
     model = modelfile.read(path)
     runtime = engine(model, threads)
     runtime.planned_bytes(model.network.resolution)  # plans now, as the others do when they load
+    if model.network.task == "segmentation" and isinstance(runtime, Native) and runtime.scaling(output) is not None:
+        return partial(classes, runtime, output)
     return lambda images: np.asarray(runtime(images)[output])
+
+
+def classes(runtime: Native, output: str, images: Floats) -> Array:
+    """(N, H, W) uint8: the class of every pixel. So ends the published file of a segmenter, and LiteRT gives nothing else."""
+    bytes_of = runtime.in_bytes(images)[output]
+    found = np.empty((len(images), *bytes_of.shape[2:]), np.uint8)
+    for planes, target in zip(bytes_of, found, strict=True):
+        _core.largest(planes, target)
+    return found
 
 
 def load_onnxruntime(path: str, threads: int, output: str) -> Run:
@@ -192,12 +206,16 @@ def load_onnxruntime(path: str, threads: int, output: str) -> Run:
 
 
 def load_openvino(path: str, threads: int, output: str) -> Run:
-    """With its own choice of precision for what is left in floats."""
+    """With its own choice of precision for what is left in floats. If oneDNN is held to older instructions, it is float32:
+    OpenVINO asks the processor alone and would choose bfloat16, for which they have no kernels."""
     import openvino as ov
 
     from ..runtimes.openvino_runtime import core
 
-    compiled = core().compile_model(core().read_model(path), "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1})
+    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    if os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    compiled = core().compile_model(core().read_model(path), "CPU", settings)
     requests: list[Any] = []
 
     def run(images: Floats) -> Floats:

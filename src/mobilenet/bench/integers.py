@@ -167,7 +167,7 @@ class Comparison:
         """The largest difference, and the share of the same answers."""
         found = [run(image) for image in self.images]
         pairs = list(zip(found, self.expected, strict=True))
-        if found[0].dtype.kind == "i":  # classes already
+        if found[0].dtype.kind in "iu":  # classes already
             same = [a == self.answers(b) for a, b in pairs if a.size == self.answers(b).size]
             return None, float(np.mean(same)) if same else None
         if any(a.shape != b.shape for a, b in pairs):

@@ -14,20 +14,22 @@ from ..errors import UsageError
 from ..images.find import Lost, Search, is_video
 from ..images.open import ImageError, open_image
 from ..images.reduced import Reduced
-from ..tasks.results import OutputError
+from ..tasks.results import ByteRuntime, OutputError
 from ..values import Value, replace
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    import numpy as np
     from av import Packet
+    from numpy.typing import NDArray
     from PIL import Image
 
     from ..images.preprocessing import Decoded
     from ..network.layers import Resolution
     from ..runtimes.backends import Runtime
     from ..tasks.results import Prediction, Result
-    from ..tensors import Array, Plain
+    from ..tensors import Array, Floats, Plain
     from ..video.read import Frame
     from .clips import Clip, Stepping
     from .drawn import DrawnFolder
@@ -238,6 +240,16 @@ class Timed:
     def __call__(self, images: Plain) -> Mapping[str, Plain]:
         start = time.perf_counter()
         outputs = self.runtime(images)
+        self.seconds[get_ident()] = self.spent() + time.perf_counter() - start
+        return outputs
+
+    def scaling(self, output: str) -> tuple[float, int] | None:
+        return self.runtime.scaling(output) if isinstance(self.runtime, ByteRuntime) else None
+
+    def in_bytes(self, images: Floats) -> Mapping[str, NDArray[np.uint8]]:
+        assert isinstance(self.runtime, ByteRuntime)
+        start = time.perf_counter()
+        outputs = self.runtime.in_bytes(images)
         self.seconds[get_ident()] = self.spent() + time.perf_counter() - start
         return outputs
 

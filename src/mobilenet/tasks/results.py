@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 from ..errors import MobilenetError, UsageError, printable
 from ..tensors import bounds
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     import os
     from typing import Literal, SupportsIndex, TypeAlias
 
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
     from typing_extensions import Buffer, Required, TypedDict, TypeIs
 
     from ..images.sources import Source
-    from ..tensors import Plain
+    from ..tensors import Floats, Plain
     from .classification import Classification
     from .detection import Detections
     from .segmentation import Segmentation
@@ -266,6 +268,19 @@ def selected(predictions: Sequence[P], mask: Iterable[object], num_classes: int)
 def is_place(key: object) -> TypeIs[SupportsIndex | slice]:
     """Whether `key` is an int of any kind or a slice, and no array."""
     return isinstance(key, slice) or (hasattr(key, "__index__") and not hasattr(key, "__len__"))
+
+
+@runtime_checkable
+class ByteRuntime(Protocol):
+    """A runtime that can give outputs as the bytes that it computed, which stand for (byte - zero point) * scale."""
+
+    def scaling(self, output: str) -> tuple[float, int] | None:
+        """The scale and the zero point of an output; None if it is made of real numbers."""
+        ...
+
+    def in_bytes(self, images: Floats) -> Mapping[str, NDArray[np.uint8]]:
+        """(N, 3, H, W) float32 -> each output by name."""
+        ...
 
 
 class Decoder(Protocol[R_co]):
