@@ -27,7 +27,7 @@ namespace mobilenet {
 namespace {
 
 using Result = Array<float>;
-using Output = std::variant<Result, Array<std::uint8_t>>;  // real numbers, or the bytes that stand for them
+using GivenOutput = std::variant<Result, Array<std::uint8_t>>;  // real numbers, or the bytes that stand for them
 using After = std::variant<const BatchNorm*, Floats>;  // what follows a layer's products: batch normalization or a bias
 
 std::shared_ptr<BatchNorm> batch_norm(Floats gamma, Floats beta, Floats mean, Floats variance, double epsilon) {
@@ -124,7 +124,7 @@ struct PythonRunner {
 
   explicit PythonRunner(int threads) : runner(threads) {}
 
-  void run(const Program& program, Floats images, std::vector<Output> outputs, nb::object seconds);
+  void run(const Program& program, Floats images, std::vector<GivenOutput> outputs, nb::object seconds);
 };
 
 struct Busy {
@@ -133,7 +133,7 @@ struct Busy {
   ~Busy() { flag = false; }
 };
 
-void PythonRunner::run(const Program& program, Floats images, std::vector<Output> outputs, nb::object seconds) {
+void PythonRunner::run(const Program& program, Floats images, std::vector<GivenOutput> outputs, nb::object seconds) {
   const std::size_t image = kPlanes * static_cast<std::size_t>(program.height) * program.width;
   require(images.ndim() == 4 && images.shape(1) == kPlanes && images.shape(2) == static_cast<std::size_t>(program.height) &&
               images.shape(3) == static_cast<std::size_t>(program.width),

@@ -169,7 +169,7 @@ def test_bytes_of_an_output_stand_for_its_real_numbers_and_answers_are_the_same(
     winner = np.empty(real.shape[2:], np.uint8)
     _core.largest(in_bytes[1], winner)
     np.testing.assert_array_equal(winner, real[1].argmax(axis=0))
-    decode = SegmentationDecoder(Preprocessing(size=(37, 41), fit="pad"), tuple("abcde"), 0)
+    decode = SegmentationDecoder(Preprocessing(size=(37, 41), fit="pad", fill=127), tuple("abcde"), 0)
     for size in ((41, 37), (300, 200), (20, 31)):
         expected, found = decode.answer(real[1], size), decode.answer_of_bytes(in_bytes[1], (scale, zero_point), size)
         np.testing.assert_array_equal(found.mask, expected.mask)
