@@ -212,7 +212,7 @@ def load_openvino(path: str, threads: int, output: str) -> Run:
 
     from ..runtimes.openvino_runtime import core
 
-    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    settings: dict[str, object] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
     if os.environ.get("ONEDNN_MAX_CPU_ISA"):
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     compiled = core().compile_model(core().read_model(path), "CPU", settings)
