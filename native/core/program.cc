@@ -137,6 +137,7 @@ void Program::add(int part, int label, Step step) {
 
 void Program::complete(Step& step) {
   if (auto* s = std::get_if<EmitStep>(&step)) outputs[s->output].bytes = false;
+  if (auto* s = std::get_if<bf16::EmitStep>(&step)) outputs[s->output].bytes = false;
   if (auto* s = std::get_if<i8::EmitStep>(&step))
     if (buffers[s->source].number != Number::u8) outputs[s->output].bytes = false;
   if (auto* s = std::get_if<DepthwiseStep>(&step))

@@ -302,7 +302,7 @@ void RunBf16::operator()(const EmitStep& s) const {
   for (int c = 0; c < source.channels; ++c)
     for (int y = s.rows.from; y < s.rows.to; ++y) {
       const Channel from(sixteen(source, c / kBlock, y), c % kBlock);
-      float* to = outputs[s.output] + c * plane + static_cast<long>(y) * source.width;
+      float* to = outputs[s.output].real + c * plane + static_cast<long>(y) * source.width;
       for (int x = 0; x < source.width; ++x) to[x] = from.get(x);
     }
 }
