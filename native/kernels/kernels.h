@@ -73,8 +73,9 @@ struct ResizeCall {
   int pixels;
 };
 
-// Values of one input channel in a packed part of `blocks` blocks. A half block takes a whole register if registers are as
-// wide as a block (its 8 channels twice, for two pixels), and half a block if they are narrower.
+// How many values each input channel has in a packed part of `blocks` blocks, the last of which may be half used (8 channels).
+// The half takes 8 values if registers are narrower than a block. Otherwise it takes a register: its 8 channels twice, so that
+// one instruction serves two pixels.
 constexpr int packed_width(int blocks, bool half, int lanes) {
   return blocks * kBlock - (half && lanes < kBlock ? kBlock / 2 : 0);
 }
