@@ -30,12 +30,12 @@ suite: $(TESTS)/ready
 
 # The native core under sanitizers, all that fuzzing has kept, and new inputs with a fresh seed: each harness for 2 seconds, or
 # until FUZZ_UNTIL (seconds since 1970) for its share of the time, up to a minute. With `make -j2 test` it runs beside the suite, below
-# its priority, and is built while the packages are installed.
+# its priority, and is built while the packages are installed, after the core.
 guarded: prepared $(TESTS)/ready
 	@nice -n 19 sh -c '$(PYTHON) native/tests/sanitize.py quick && $(TESTS)/bin/python fuzz/run.py --portable --seconds 2 --jobs 2 \
 	  --after build/suite $(if $(FUZZ_UNTIL),--until $(FUZZ_UNTIL))' > build/guarded.log 2>&1 || { cat build/guarded.log; exit 1; }
 
-prepared:
+prepared: $(TESTS)/core
 	@mkdir -p build && rm -f build/suite
 	@nice -n 19 $(PYTHON) native/tests/sanitize.py prepare > build/prepared.log 2>&1 \
 	  && nice -n 19 $(PYTHON) fuzz/run.py --build --portable >> build/prepared.log 2>&1 || { cat build/prepared.log; exit 1; }
@@ -109,10 +109,21 @@ $(DEVICE)/ready: pyproject.toml CMakeLists.txt $(shell find src native -name '*.
 	$(DEVICE)/bin/python -m pip install $(PIP_FLAGS) .
 	touch $@
 
-$(TESTS)/ready: requirements/test.txt CMakeLists.txt $(shell find native -name '*.cc' -o -name '*.h')
-	$(PYTHON) -m venv $(TESTS)
-	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/test.txt
+# The core and the packages are independent: with `make -j2` the core is built while the packages are brought.
+$(TESTS)/ready: $(TESTS)/core $(TESTS)/packages
+	touch $@
+
+$(TESTS)/core: $(TESTS)/build CMakeLists.txt $(shell find native -name '*.cc' -o -name '*.h')
 	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(TESTS)/packages: $(TESTS)/build requirements/test.txt
+	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/test.txt
+	touch $@
+
+$(TESTS)/build: requirements/build.txt
+	$(PYTHON) -m venv $(TESTS)
+	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/build.txt
 	touch $@
 
 clean:

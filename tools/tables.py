@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +106,20 @@ SCORED = {
 """Model and backend: what it is called, and what independent code scored with the same weights (LiteRT for `voc`)."""
 
 
+def bench_rows(precision: str) -> Iterator[dict[str, Any]]:
+    """The rows of all comparisons in which the engine computed in `precision`. Each begins with the engine's own row."""
+    current = "fp32"
+    for row in history.rows(ROOT, "bench"):
+        if row["engine"] == "native":
+            current = row["precision"]
+        if current == precision:
+            yield row
+
+
 def bench() -> str:
     """The last record of every size and number of threads: the engine beside its peers."""
     last: dict[tuple[str, int, int], dict[str, dict[str, Any]]] = {}
-    for row in history.rows(ROOT, "bench"):
+    for row in bench_rows("fp32"):
         last.setdefault((row["model"], row["resolution"][0], row["threads"]), {})[row["engine"]] = row
     rows = []
     for (model, side, threads), engines in sorted(last.items()):
@@ -127,10 +137,32 @@ def bench() -> str:
     )
 
 
+def bench_bf16() -> str:
+    """bfloat16: the last record of every size and number of threads, beside the better of OpenVINO's two hints."""
+    last: dict[tuple[str, int, int], dict[tuple[str, str], dict[str, Any]]] = {}
+    for row in bench_rows("bf16"):
+        last.setdefault((row["model"], row["resolution"][0], row["threads"]), {})[row["engine"], row["precision"]] = row
+    rows = []
+    for (model, side, threads), runs in sorted(last.items()):
+        each = [runs["native", "bf16"], runs["openvino", "bf16"], runs["openvino", "fp16"]]
+        best = min(row["median_ms"] for row in each[1:])
+        times = (f"{row['median_ms']:.2f} ({row['min_ms']:.2f})" for row in each)
+        growth = (f"{row['peak_rss_delta_bytes'] / 2**20:.1f}" for row in each)
+        errors = (f"{row['max_abs_error']:.2f}" for row in each)
+        label = f"`{model}` at {side} px, {threads} thread{'s' * (threads > 1)}"
+        rows.append((label, *times, f"{each[0]['median_ms'] / best:.2f}", ", ".join(growth), ", ".join(errors)))
+    header = ("", "native ms", "OpenVINO bf16, ms", "OpenVINO f16, ms", "native / best", "MiB", "largest error")
+    return markdown(header, rows) + (
+        "\n\nMedian (least) of interleaved runs in one process; growth of the process, and the largest difference of the "
+        "outputs from the numpy reference in float32, in the order of the times. "
+        f"{processor(each[0])}, {each[0]['isa']}, {each[0]['date']}."
+    )
+
+
 def speed() -> str:
     """The bench in short: real models on one thread."""
     last: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
-    for row in history.rows(ROOT, "bench"):
+    for row in bench_rows("fp32"):
         if row["threads"] == 1:
             last.setdefault((row["model"], row["resolution"][0]), {})[row["engine"]] = row
     rows = []
@@ -307,7 +339,7 @@ FUNCTIONS = (
     *cluster_tables.FUNCTIONS,
     *integer_tables.FUNCTIONS,
     *trust_tables.FUNCTIONS,
-    bench, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
+    bench, bench_bf16, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
     training, training_speed, views, vision, whole,
 )  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
