@@ -93,6 +93,21 @@ def mutated(plan: Plan, generator: random.Random) -> Plan:
     return replace(plan, stages=tuple(tuple(map(tuple, stage)) for stage in stages))
 
 
+def refused(count, plans, weights, network, threads, generator):
+    """How many of `count` mutated plans the program's checks refuse; the others run."""
+    refusals = 0
+    for _ in range(count):
+        plan = mutated(generator.choice(plans), generator)
+        try:
+            program = compile_plan(plan, weights, "")
+        except (ValueError, struct.error):  # struct.error: past the range of a word
+            refusals += 1
+            continue
+        outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
+        _core.Runner(threads).run(program, image(network), outputs)
+    return refusals
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", PLANNED)
 def test_mutated_plans(name, threads):
@@ -100,17 +115,7 @@ def test_mutated_plans(name, threads):
     network, generator = PLANNED[name], random.Random(f"{name} {threads}")
     weights = pack(network, random_tensors(network), _core.isa())
     plans = [make_plan(network, network.resolution, threads, style) for style in (Style(), Style(1, 0, 0, 0))]
-    refused = 0
-    for _ in range(300):
-        plan = mutated(generator.choice(plans), generator)
-        try:
-            program = compile_plan(plan, weights, "")
-        except (ValueError, struct.error):  # struct.error: past the range of a word
-            refused += 1
-            continue
-        outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
-        _core.Runner(threads).run(program, image(network), outputs)
-    assert refused > 100
+    assert refused(300, plans, weights, network, threads, generator) > 100
 
 
 @pytest.mark.parametrize("made", [gridded, lambda network: quantized(network, "uint8")], ids=["our own", "published"])
@@ -122,17 +127,7 @@ def test_mutated_integer_plans(threads, made):
     integers, generator = integers_of(network, quantization), random.Random(threads)
     weights = pack_integers(network, tensors, quantization, integers, _core.isa())
     plans = [make_plan(network, network.resolution, threads, style, U8, integers) for style in (Style(), Style(1, 0, 0, 0))]
-    refused = 0
-    for _ in range(300):
-        plan = mutated(generator.choice(plans), generator)
-        try:
-            program = compile_plan(plan, weights, "")
-        except (ValueError, struct.error):
-            refused += 1
-            continue
-        outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
-        _core.Runner(threads).run(program, image(network), outputs)
-    assert refused > 100
+    assert refused(300, plans, weights, network, threads, generator) > 100
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -141,17 +136,7 @@ def test_mutated_bf16_plans(threads):
     network, generator = ssdlite_mobilenet_v2(0.35, resolution=20, classes=2), random.Random(threads)
     weights = pack(network, random_tensors(network), _core.isa(), "bf16")
     plans = [make_plan(network, network.resolution, threads, style, BF16) for style in (Style(), Style(1, 0, 0, 0))]
-    refused = 0
-    for _ in range(200):
-        plan = mutated(generator.choice(plans), generator)
-        try:
-            program = compile_plan(plan, weights, "")
-        except (ValueError, struct.error):
-            refused += 1
-            continue
-        outputs = [np.empty((1, *shape), np.float32) for _, shape in plan.outputs]
-        _core.Runner(threads).run(program, image(network), outputs)
-    assert refused > 70
+    assert refused(200, plans, weights, network, threads, generator) > 70
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)

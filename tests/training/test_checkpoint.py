@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from support.training_runs import tiny  # noqa: E402
+from support.training_runs import tiny
 
-from mobilenet import modelfile  # noqa: E402
-from mobilenet.training.input import CorruptImage, Dataset  # noqa: E402
-from mobilenet.training.optim.optimizer import SGD, AdamW, Muon, RMSProp  # noqa: E402
-from mobilenet.training.run import checkpoint, loop, report  # noqa: E402
-from mobilenet.training.run.checkpoint import TrainingError  # noqa: E402
+from mobilenet import modelfile
+from mobilenet.training.input import CorruptImage, Dataset
+from mobilenet.training.optim.optimizer import SGD, AdamW, Muon, RMSProp
+from mobilenet.training.run import checkpoint, loop
+from mobilenet.training.run.checkpoint import TrainingError
+
+pytestmark = pytest.mark.usefixtures("quick_run")
 
 STOPS = 10
 
@@ -80,15 +82,6 @@ def test_a_run_stopped_at_random_moments_has_a_model_and_ends_equal(tmp_path):
     done = subprocess.run([*command, *folders, str(STOPS)], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"-9", "3"} <= set(done.stdout.split()), "killed, and stopped in the loop"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(report, "draw_run", lambda *_: None)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def train(folder: Path, resume: bool = False, **changes) -> bytes:

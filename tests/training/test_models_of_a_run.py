@@ -8,30 +8,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from support.training_runs import log_of, tiny  # noqa: E402
+from support.training_runs import log_of, tiny
 
-from mobilenet import modelfile  # noqa: E402
-from mobilenet.cli.main import main  # noqa: E402
-from mobilenet.errors import UsageError  # noqa: E402
-from mobilenet.training.optim.ema import Averaging  # noqa: E402
-from mobilenet.training.optim.schedule import Constant, Cosine, Warmup  # noqa: E402
-from mobilenet.training.recipes.recipe import GeneratedShapes  # noqa: E402
-from mobilenet.training.run import checkpoint, loop, report  # noqa: E402
-from mobilenet.training.run.best import Best  # noqa: E402
-from mobilenet.training.run.checkpoint import TrainingError  # noqa: E402
-from mobilenet.training.run.scoring import Evaluation  # noqa: E402
+from mobilenet import modelfile
+from mobilenet.cli.main import main
+from mobilenet.errors import UsageError
+from mobilenet.training.optim.ema import Averaging
+from mobilenet.training.optim.schedule import Constant, Cosine, Warmup
+from mobilenet.training.recipes.recipe import GeneratedShapes
+from mobilenet.training.run import checkpoint, loop
+from mobilenet.training.run.best import Best
+from mobilenet.training.run.checkpoint import TrainingError
+from mobilenet.training.run.scoring import Evaluation
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(report, "draw_run", lambda *_: None)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("quick_run")
 
 
 def short(**changes):
