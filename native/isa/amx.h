@@ -11,7 +11,7 @@ struct AmxI8 : Int512<AmxI8> {
 
 // The tile unit, whatever its numbers. Whoever uses it must have asked the operating system for the tiles' registers (isa.cc),
 // and must fence before vector code reads what tiles have stored.
-struct TileUnit {
+struct AmxTileUnit {
   struct alignas(64) Configuration {
     std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
     std::uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};  // of a tile's row
@@ -41,13 +41,13 @@ struct TileUnit {
 };
 
 // The operations of kernels/i8/tiles.h as instructions.
-struct AmxTiles : TileUnit {
+struct AmxTiles : AmxTileUnit {
   static void configure(int quads) {  // groups of four, 1 to 16
     if (configured == quads) return;
     Configuration c;
     c.bytes[i8::kLastPixels] = static_cast<std::uint16_t>(4 * quads);
     c.rows[i8::kLastWeights] = static_cast<std::uint8_t>(quads);
-    TileUnit::configure(c, quads);
+    AmxTileUnit::configure(c, quads);
   }
   template <int sums, int pixels, int weights>
   static void multiply() {  // AT&T order: weights, pixels, sums

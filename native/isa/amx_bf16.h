@@ -21,13 +21,13 @@ struct AmxBf16 : Avx512 {
 };
 
 // The operations of kernels/bf16/tiles.h as instructions.
-struct AmxBf16Tiles : TileUnit {
+struct AmxBf16Tiles : AmxTileUnit {
   static void configure(int pixels, int first_weights) {
     const int shapes = first_weights << 8 | pixels;  // past every number of AmxTiles
     if (configured == shapes) return;
     Configuration c;
     for (int tile = 0; tile < 8; ++tile) c.rows[tile] = static_cast<std::uint8_t>(tile < first_weights ? pixels : bf16::kTileSide);
-    TileUnit::configure(c, shapes);
+    AmxTileUnit::configure(c, shapes);
   }
   template <int sums, int pixels, int weights>
   static void multiply() {  // AT&T order: weights, pixels, sums

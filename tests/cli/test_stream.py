@@ -23,7 +23,9 @@ from mobilenet import modelfile
 from mobilenet.cli.answers import Times
 from mobilenet.images.find import MAX_SORTED, Search
 from mobilenet.predict.drawn import DrawnFolder
+from mobilenet.predict.held import Held, LineFile
 from mobilenet.predict.ordered import WINDOW, Ordered
+from mobilenet.predict.work import Entry
 
 COMMAND = [sys.executable, "-W", "error", "-c", "from mobilenet.__main__ import run; run()"]
 
@@ -217,6 +219,22 @@ def test_ctrl_c_keeps_what_is_done(model, tmp_path, workers):
     assert num_done > 5
     assert f"stopped: {num_done} images are done and written to {output}; go on with --resume" in words
     assert "Traceback" not in words
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_answer_whose_write_a_signal_ends_counts_if_it_is_whole(tmp_path, monkeypatch, whole):
+    file, write = LineFile(str(tmp_path / "x.jsonl"), "jsonl", Held()), os.write
+    file.write(Entry("a.png", "image", error="broken"))
+
+    def end(handle, content):
+        write(handle, content if whole else content[:10])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "write", end)
+    with pytest.raises(KeyboardInterrupt):
+        file.write(Entry("b.png", "image", error="broken"))
+    file.close()
+    assert file.num_written == 1 + whole
 
 
 def test_each_answer_comes_at_once(model, images):

@@ -130,7 +130,7 @@ def predict(
     sink: Sink = file or printer(kind, as_json, threshold)
     account = Account(show_rate=file is not None or not sys.stdout.isatty())
     window = None if stepping is None else stepping.window
-    write_all(entries(Work(predictor, top, threshold, folder), jobs, workers), sink, account, output, listed, window)
+    write_all(entries(Work(predictor, top, threshold, folder), jobs, workers), sink, account, file, listed, window)
     if not (as_json or account.num_inputs == account.num_failed == 1):  # one failure has said all in its own line
         say(account.summary(predictor, workers, listed))
     if folder is not None and account.whole.count:
@@ -215,7 +215,7 @@ def write_all(
     answers: Generator[Entry, None, None],
     sink: Sink,
     account: Account,
-    output: str | None,
+    file: Output | None,
     listed: Inputs,
     window: Window | None,
 ) -> None:
@@ -240,6 +240,7 @@ def write_all(
         account.clear()
         if not closed:
             sink.close(complete)
-            if not complete and account.num_inputs:
-                where = "" if output is None else f" and written to {output}; go on with --resume"
-                say(f"stopped: {account.num_inputs:,} images are done{where}")
+            num_done = account.num_inputs if file is None else file.num_written  # a signal may come between the two
+            if not complete and num_done:
+                where = "" if file is None else f" and written to {file.path}; go on with --resume"
+                say(f"stopped: {num_done:,} images are done{where}")

@@ -69,7 +69,7 @@ class LineFile:
     """
 
     def __init__(self, path: str, kind: str, held: Held) -> None:
-        self.path, self.kind = path, kind
+        self.path, self.kind, self.num_written = path, kind, 0
         try:
             self.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
         except OSError as error:
@@ -78,7 +78,7 @@ class LineFile:
             if not stat.S_ISREG(os.fstat(self.handle).st_mode):
                 raise UsageError(f"--output {path}: no regular file, so it holds nothing to go on with; give another name")
             lock(self.handle, path)
-            self.end = self._mend(held)
+            self.end = self.next_end = self._mend(held)
             os.ftruncate(self.handle, self.end)
         except BaseException:
             os.close(self.handle)
@@ -90,20 +90,25 @@ class LineFile:
         self._append(header + to_text(self.kind, entry))
 
     def close(self) -> None:
+        if self.next_end > self.end:  # a signal ended `write`, perhaps after the last byte
+            self.num_written += os.fstat(self.handle).st_size == self.next_end
         with suppress(OSError):  # some file systems cannot
             os.fsync(self.handle)
         os.close(self.handle)
 
     def _append(self, text: str) -> None:
         content = memoryview(text.encode())
+        self.next_end = self.end + len(content)
         try:
             written = 0
             while written < len(content):
                 written += os.write(self.handle, content[written:])
         except OSError as error:
+            self.next_end = self.end
             os.ftruncate(self.handle, self.end)
             raise WriteError(f"{self.path}: {error.strerror}; make room, then go on with --resume") from error
-        self.end += len(content)
+        self.num_written += 1
+        self.end = self.next_end
 
     def _mend(self, held: Held) -> int:
         """Reads what is there; the number of bytes up to the end of the last whole answer."""

@@ -53,6 +53,11 @@ class Output:
     def write(self, entry: Entry) -> None:
         self.lines.write(entry)
 
+    @property
+    def num_written(self) -> int:
+        """Answers that this run has added to the file."""
+        return self.lines.num_written
+
     def close(self, complete: bool) -> None:
         """With `complete` a whole file is made; else its answers stay in ``FILE.part``."""
         self.lines.close()
