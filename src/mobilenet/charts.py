@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -57,3 +57,26 @@ def chart(path: Path, width: float, height: float) -> Iterator[Figure]:
         content = BytesIO()
         figure.savefig(content, format=path.suffix[1:].lower())
     write_atomically(path, content.getvalue())
+
+
+def rendered(
+    draw: Callable[[Figure], None], width: float, height: float, formats: Sequence[str], style: Mapping[str, object]
+) -> dict[str, bytes]:
+    """What `draw` draws on an empty figure of `width` x `height` inches, in each of the formats, for example svg and png.
+
+    Args:
+        style: settings of matplotlib beside those of all charts. With a ``svg.hashsalt`` the same drawing has the same bytes.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    settings, contents = dict(STYLE), {}
+    settings.update(style)
+    with rc_context(settings):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        for name in formats:
+            content = BytesIO()
+            figure.savefig(content, format=name, metadata={"Date": None} if name == "svg" else None)
+            contents[name] = content.getvalue()
+    return contents

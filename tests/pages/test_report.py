@@ -117,7 +117,7 @@ def test_a_classifiers_page_and_answers(photos):
     assert (status, "answers.jsonl is no folder that can be written" in output) == (1, True)
     (report / "index.html").write_text("my own page")
     status, output = run(*arguments[:-2])
-    assert (status, "is no report of mobilenet; give another folder" in output) == (2, True)
+    assert (status, "is no page of mobilenet; give another folder" in output) == (2, True)
     assert (report / "index.html").read_text() == "my own page"
 
 

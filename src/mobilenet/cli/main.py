@@ -28,6 +28,7 @@ COMMANDS = {
     "fetch": Entry("models", "Download a known model into the cache."),
     "info": Entry("models", "Tell what a model is: network, size, cost, accuracy, labels, preprocessing, source."),
     "models": Entry("models", "List the known models."),
+    "paper": Entry("paper", "Make the papers' claims, tables and figures again, as a page."),
     "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
     "quantize": Entry("quantize", "Make an integer model of a float model: int8 weights, uint8 activations."),
     "recipes": Entry("recipes", "List the training recipes: what each needs, takes and reached."),

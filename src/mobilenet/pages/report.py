@@ -92,21 +92,21 @@ def to_json(report: Report, title: str) -> dict[str, object]:
     }
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, option: str = "--report") -> None:
     """Looks before the work of minutes whether the folder can be written. UsageError if it holds a page that was not made here,
     which would be replaced; WriteError if it cannot be made."""
     path, whole = folder / PAGE, folder.absolute()
     existing = next(each for each in (whole, *whole.parents) if each.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise WriteError(f"--report {folder}: {existing} is no folder that can be written; give another folder")
+        raise WriteError(f"{option} {folder}: {existing} is no folder that can be written; give another folder")
     try:
         with open(path, "rb") as file:
             if MARK not in file.read(HEAD):
-                raise UsageError(f"--report {folder}: {PAGE} there is no report of mobilenet; give another folder")
+                raise UsageError(f"{option} {folder}: {PAGE} there is no page of mobilenet; give another folder")
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise WriteError(f"{path}: {error.strerror}; give --report another folder") from error
+        raise WriteError(f"{path}: {error.strerror}; give {option} another folder") from error
 
 
 def write_report(

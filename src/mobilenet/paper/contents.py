@@ -1,0 +1,63 @@
+"""The page's contents: every section in reading order. To add one, write its module in ``paper/sections`` and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+
+from ..errors import UsageError, unknown_name
+from ..values import Value
+from .sections.section import Maker
+
+
+class Chapter(Value):
+    """Sections under one heading.
+
+    Attributes:
+        name: on the command line, for all its sections.
+        words: a sentence or two before the first section.
+        sections: names; the section ``table-4`` is made by ``sections/table_4.py``.
+    """
+
+    name: str
+    title: str
+    words: str
+    sections: tuple[str, ...]
+
+
+CONTENTS = (
+    Chapter(
+        "costs",
+        "What the networks cost",
+        "Every table of costs in the two papers, counted again from the networks' own description.",
+        ("table-4",),
+    ),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Chapter]:
+    """The contents, or of them only the sections and chapters of these names. UsageError for an unknown name."""
+    known = [name for chapter in CONTENTS for name in (chapter.name, *chapter.sections)]
+    for name in names:
+        if name not in known:
+            raise UsageError(unknown_name("section", name, known))
+    kept = [
+        Chapter(
+            chapter.name,
+            chapter.title,
+            chapter.words,
+            tuple(name for name in chapter.sections if not names or name in names or chapter.name in names),
+        )
+        for chapter in CONTENTS
+    ]
+    return [chapter for chapter in kept if chapter.sections]
+
+
+def maker(name: str) -> Maker:
+    """The module that makes the section."""
+    module: Maker = import_module(f".sections.{name.replace('-', '_')}", __package__)
+    return module
+
+
+def section_names(chapters: Iterable[Chapter] = CONTENTS) -> list[str]:
+    return [name for chapter in chapters for name in chapter.sections]
