@@ -26,12 +26,6 @@ struct Checker : Checks {
     require(b.from >= 0 && b.from <= b.to && b.to <= buffer.blocks(), "blocks outside the channels");
   }
 
-  // Every window of `target` must find its columns between the zeros left and right of `source`.
-  void columns(const Window& w, const Buffer& source, const Buffer& target) const {
-    within_columns(w, source, target);
-    require(source.pitch_bytes() <= program.zero_bytes, "fewer zeros than a row of the source");
-  }
-
   void operator()(const PadStep& s) const { rows(s.slots, any(s.target, "target").slots, "target"); }
 
   void operator()(const StemStep& s) const {
@@ -55,17 +49,9 @@ struct Checker : Checks {
     channels(target, s.weights->outputs, "target");
     panels(s.panels, *s.weights);
     rows(s.rows, target.height, "target");
-    if (s.window.kernel == 1 && s.window.stride == 1) {
-      require(s.window.top == 0 && s.window.left == 0, "a 1x1 window takes no padding");
-      same_size(source, target, "product");
-    } else {
-      columns(s.window, source, target);
-    }
-    if (s.residual >= 0) {
-      const Buffer& residual = at(s.residual, "residual");
-      channels(residual, s.weights->outputs, "residual");
-      same_size(residual, target, "residual");
-    }
+    if (s.window.is_product()) product(s.window, source, target);
+    else columns(s.window, source, target);
+    if (s.residual >= 0) addend(at(s.residual, "residual"), target);
   }
 
   void operator()(const DepthwiseStep& s) const {

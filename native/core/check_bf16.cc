@@ -23,11 +23,6 @@ struct Bf16Checker : Checks {
             [&] { return "blocks " + std::to_string(b.from) + " to " + std::to_string(b.to) + ": there are " + std::to_string(count); });
   }
 
-  void columns(const Window& w, const Buffer& source, const Buffer& target) const {
-    within_columns(w, source, target);
-    require(source.pitch_bytes() <= program.zero_bytes, "fewer zeros than a row of the source");
-  }
-
   template <class Ptr>
   void weights(const Ptr& w) const {
     require(w != nullptr, "no weights");
@@ -58,17 +53,9 @@ void check(const Program& program, const bf16::ProductStep& s) {
   c.channels(target, s.weights->outputs, "target");
   c.blocks(s.panels, s.weights->outputs);
   c.rows(s.rows, target.height, "target");
-  if (s.window.kernel == 1 && s.window.stride == 1) {
-    require(s.window.top == 0 && s.window.left == 0, "a 1x1 window takes no padding");
-    c.same_size(source, target, "product");
-  } else {
-    c.columns(s.window, source, target);
-  }
-  if (s.residual >= 0) {
-    const Buffer& residual = c.either(s.residual, "residual");
-    c.channels(residual, s.weights->outputs, "residual");
-    c.same_size(residual, target, "residual");
-  }
+  if (s.window.is_product()) c.product(s.window, source, target);
+  else c.columns(s.window, source, target);
+  if (s.residual >= 0) c.addend(c.either(s.residual, "residual"), target);
 }
 
 void check(const Program& program, const bf16::DepthwiseStep& s) {

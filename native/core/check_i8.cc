@@ -84,18 +84,10 @@ void check(const Program& program, const ProductStep& s) {
   c.channels(target, s.weights->outputs, "target");
   c.panels(s.panels, s.weights->outputs);
   c.rows(s.rows, target.height, "target");
-  if (s.window.kernel == 1 && s.window.stride == 1) {
-    require(s.window.top == 0 && s.window.left == 0, "a 1x1 window takes no padding");
-    c.same_size(source, target, "product");
-  } else {
-    c.columns(s.window, source, target);
-  }
+  if (s.window.is_product()) c.product(s.window, source, target);
+  else c.columns(s.window, source, target);
   require(s.weights->residual == (s.residual >= 0), "a residual needs its factors among the weights, and they need it");
-  if (s.residual >= 0) {
-    const Buffer& residual = c.bytes(s.residual, "residual");
-    c.channels(residual, s.weights->outputs, "residual");
-    c.same_size(residual, target, "residual");
-  }
+  if (s.residual >= 0) c.addend(c.bytes(s.residual, "residual"), target);
 }
 
 void check(const Program& program, const DepthwiseStep& s) {

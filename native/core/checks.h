@@ -1,4 +1,4 @@
-// What the checks of float32 and int8 steps share.
+// What the checks of float32, bfloat16 and int8 steps share.
 #pragma once
 
 #include "check.h"
@@ -52,6 +52,22 @@ struct Checks {
     const long last = first + (target.width - 1L) * w.stride + (w.kernel - 1L) * w.dilation;
     require(first >= 0 && last < source.left + source.width + source.right,
             "windows leave the source's columns; it needs more padding");
+  }
+
+  // The same, where the rows above and below the source are zeros.
+  void columns(const Window& w, const Buffer& source, const Buffer& target) const {
+    within_columns(w, source, target);
+    require(source.pitch_bytes() <= program.zero_bytes, "fewer zeros than a row of the source");
+  }
+
+  void product(const Window& w, const Buffer& source, const Buffer& target) const {
+    require(w.top == 0 && w.left == 0, "a 1x1 window takes no padding");
+    same_size(source, target, "product");
+  }
+
+  void addend(const Buffer& residual, const Buffer& target) const {
+    channels(residual, target.channels, "residual");
+    same_size(residual, target, "residual");
   }
 };
 

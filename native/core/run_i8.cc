@@ -109,7 +109,7 @@ void RunI8::convolution(const ProductStep& s, int panel) const {
 }
 
 void RunI8::operator()(const ProductStep& s) const {
-  const bool plain = s.window.kernel == 1 && s.window.stride == 1;
+  const bool plain = s.window.is_product();
   const Buffer* residual = s.residual >= 0 ? &at(s.residual) : nullptr;
   for (int panel = s.panels.from; panel < s.panels.to; ++panel)
     plain ? product(*s.weights, panel, at(s.source), at(s.target), panel, residual, s.rows) : convolution(s, panel);

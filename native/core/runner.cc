@@ -143,7 +143,7 @@ struct RunF32 : Run {
   }
 
   void operator()(const ProductStep& s) const {
-    const bool plain = s.window.kernel == 1 && s.window.stride == 1;
+    const bool plain = s.window.is_product();
     const Buffer* residual = s.residual >= 0 ? &at(s.residual) : nullptr;
     for (int panel = s.panels.from; panel < s.panels.to; ++panel)
       plain ? product(*s.weights, panel, at(s.source), at(s.target), residual, s.rows, range_of(s.activation))

@@ -80,6 +80,7 @@ struct Window {
   int kernel, stride, dilation, top, left;
 
   int source_row(int y, int tap) const { return y * stride - top + tap * dilation; }
+  bool is_product() const { return kernel == 1 && stride == 1; }  // each pixel alone, as a product of matrices
 };
 
 // Rows, slots, panels of weights or blocks of channels: `from` to `to`, without the latter.

@@ -14,17 +14,11 @@ constexpr float kGuard = -12345.5f;
 constexpr int kMargin = 256;  // guards before and after a target
 constexpr int kRounds = 400;
 
-class Random {
+class Random : public Draws {
  public:
-  explicit Random(unsigned seed) : generator_(seed) {}
-  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
-  template <class T>
-  T one_of(std::initializer_list<T> values) { return *(values.begin() + between(0, static_cast<int>(values.size()) - 1)); }
+  using Draws::Draws;
   std::vector<float> values(std::size_t count) { return noise(count, generator_()); }
   Range range() { return one_of<Range>({{0, 6}, {0, 1e30f}, {-1e30f, 1e30f}, {-0.25f, 0.5f}}); }
-
- private:
-  std::mt19937 generator_;
 };
 
 // A target between guards.

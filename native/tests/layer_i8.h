@@ -3,22 +3,18 @@
 
 #include <cmath>
 #include <cstdint>
-#include <initializer_list>
-#include <random>
 #include <vector>
 
 #include "../core/weights_i8.h"
+#include "support.h"
 
 namespace mobilenet::i8 {
 
 constexpr int kOverread = 4096;  // what kernels may read past a source
 
-class Random {
+class Random : public Draws {
  public:
-  explicit Random(unsigned seed) : generator_(seed) {}
-  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
-  template <class T>
-  T one_of(std::initializer_list<T> values) { return *(values.begin() + between(0, static_cast<int>(values.size()) - 1)); }
+  using Draws::Draws;
   std::vector<std::uint8_t> bytes(std::size_t count) {
     std::vector<std::uint8_t> made(count + kOverread);
     const bool ends = between(0, 3) == 0;  // the extremes only
@@ -31,9 +27,6 @@ class Random {
     for (T& v : made) v = static_cast<T>(between(low, high));
     return made;
   }
-
- private:
-  std::mt19937 generator_;
 };
 
 // A layer's integers, of our own networks or with fractions. An empty `factor` means that there is no residual.

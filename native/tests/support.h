@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <random>
 #include <string>
 #include <vector>
@@ -21,3 +22,15 @@ inline std::vector<float> noise(std::size_t count, unsigned seed) {
   for (float& v : values) v = uniform(generator);
   return values;
 }
+
+// Numbers drawn from a seed.
+class Draws {
+ public:
+  explicit Draws(unsigned seed) : generator_(seed) {}
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
+  template <class T>
+  T one_of(std::initializer_list<T> values) { return *(values.begin() + between(0, static_cast<int>(values.size()) - 1)); }
+
+ protected:
+  std::mt19937 generator_;
+};
