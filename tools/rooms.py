@@ -19,7 +19,7 @@ START, END = "<!-- rooms -->", "<!-- end -->"
 TOWER = [
     "__main__",
     "cli",
-    "paper", "paper/sections",
+    "paper", "paper/sections", "paper/studies",
     "training/run", "training", "training/recipes", "training/input", "training/optim",
     "bench",
     "quantizing",
