@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def write_onnx(model: str, path: Path) -> None:
-    from mobilenet.export.onnx import to_onnx
+    from mobilenet.exports.onnx import to_onnx
     from mobilenet.zoo.load import load_model
 
     content = load_model(model)

@@ -96,7 +96,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def prepared(folder: Path) -> dict[str, Any]:
     """Writes the files of the runs into `folder`, and returns the commands and the label that each must print."""
     import mobilenet
-    from mobilenet.export.onnx import to_onnx
+    from mobilenet.exports.onnx import to_onnx
 
     compileall.compile_dir(str(Path(mobilenet.__file__).parent), quiet=1)  # as pip has done for the others
     predict = mobilenet.load("imagenet", threads=1)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
         ssdlite_mobilenet_v2 as ssdlite_mobilenet_v2,
     )
     from .network.mobilenet import mobilenet_v1 as mobilenet_v1, mobilenet_v2 as mobilenet_v2
+    from .parity.export import Export as Export, export as export
     from .predict.evaluate import evaluate as evaluate
     from .predict.info import Info as Info, info as info
     from .predict.load import load as load
@@ -48,6 +49,7 @@ HOMES = {
     "Classification": "tasks.classification",
     "Detection": "tasks.detection",
     "Detections": "tasks.detection",
+    "Export": "parity.export",
     "Info": "predict.info",
     "Limits": "limits",
     "MobilenetError": "errors",
@@ -65,6 +67,7 @@ HOMES = {
     "deeplabv3_mobilenet_v2": "network.heads",
     "draw": "drawing.draw",
     "evaluate": "predict.evaluate",
+    "export": "parity.export",
     "fetch": "zoo.load",
     "info": "predict.info",
     "load": "predict.load",

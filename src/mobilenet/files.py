@@ -38,7 +38,59 @@ def write_atomically(path: str | Path, content: bytes) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise WriteError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists and has room") from error
+        raise _unwritable(path, error) from error
+
+
+class Staged:
+    """A place for a file or folder that becomes `path` in one step when it is published; otherwise it goes, and `path` stays.
+
+    With ``with``: the place's path, in a temporary folder beside `path`, locked as long as this process lives: see
+    `remove_leftovers`. A folder at `path` is replaced as a whole.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = os.path.abspath(path)
+        self.handle: int | None = None
+
+    def __enter__(self) -> Staged:
+        folder, name = os.path.split(self.path)
+        self.folder = os.path.join(folder, f".{name}.{os.urandom(RANDOM).hex()}")
+        self.place = os.path.join(self.folder, name)
+        try:
+            os.mkdir(self.folder)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        if os.name == "posix":
+            self.handle = os.open(self.folder, os.O_RDONLY)
+            _lock(self.handle)
+        return self
+
+    def publish(self) -> None:
+        """Makes `path` of what stands in the place, after the bytes are on disk. Raises WriteError."""
+        try:
+            for folder, _, names in os.walk(self.folder):
+                for name in names:
+                    with open(os.path.join(folder, name), "rb+") as file:
+                        os.fsync(file.fileno())
+            if os.path.isdir(self.path):
+                os.rename(self.path, os.path.join(self.folder, "before"))
+            os.replace(self.place, self.path)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def __exit__(self, *error: object) -> None:
+        import shutil
+
+        before = os.path.join(self.folder, "before")
+        if not os.path.exists(self.path) and os.path.isdir(before):
+            os.rename(before, self.path)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.handle is not None:
+            os.close(self.handle)
+
+
+def _unwritable(path: str | Path, error: OSError) -> WriteError:
+    return WriteError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists and has room")
 
 
 def _temporary(folder: str, name: str) -> tuple[int, str]:
@@ -72,6 +124,7 @@ def remove_leftovers(folder: str | Path, name: str = "") -> None:
     A temporary that is not locked has no process; where there are no locks, one of a day ago has none.
     """
     import re
+    import shutil
     import time
 
     pattern = re.compile(rf"\.{re.escape(name) or '.+'}\.[0-9a-f]{{{2 * RANDOM}}}")
@@ -85,7 +138,10 @@ def remove_leftovers(folder: str | Path, name: str = "") -> None:
             try:
                 alone = _lock(handle)
                 if alone or (alone is None and time.time() - os.fstat(handle).st_mtime > STALE):
-                    os.unlink(path)
+                    if os.path.isdir(path):
+                        shutil.rmtree(path)
+                    else:
+                        os.unlink(path)
             finally:
                 os.close(handle)
         except OSError:  # another process was faster, or the folder is read-only

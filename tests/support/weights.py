@@ -9,6 +9,7 @@ import pytest
 
 from mobilenet.engine.reference import Reference
 from mobilenet.network.layers import Conv, Linear, Network
+from mobilenet.network.rounding import tolerance
 
 
 def published_model(name: str):
@@ -42,22 +43,6 @@ def random_tensors(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
             value = generator.normal(0, math.sqrt(2 / math.prod(shape[1:])), shape)
         tensors[name] = value.astype(np.float32)
     return tensors
-
-
-def tolerance(network: Network, scale: float, unit: float = 2.0**-24) -> float:
-    """How far two correct evaluations of `network` may lie apart, absolutely, where outputs have magnitude `scale`.
-
-    A sum of K products in any order has a relative error of about sqrt(K) roundings of half a unit in the last place
-    (the probabilistic bound of Higham and Mary, 2019); batch norm and activation add a few more. Layers in sequence add
-    their squares, and normalization keeps the gain between them near one. The factor 8 covers both sides (sqrt 2) and
-    the largest of some thousand outputs (about five standard deviations).
-    """
-    terms = sum(
-        layer.in_channels // layer.groups * layer.kernel**2 + 4 if isinstance(layer, Conv) else layer.in_channels
-        for layer in network.layers
-        if isinstance(layer, (Conv, Linear))
-    )
-    return 8 * math.sqrt(terms) * unit * scale
 
 
 def bf16_deviation(network: Network) -> float:

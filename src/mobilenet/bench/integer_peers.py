@@ -17,8 +17,8 @@ import numpy as np
 from .. import _core, modelfile
 from ..engine.native import Native
 from ..errors import UsageError, unknown_name
-from ..export.onnx import to_onnx
-from ..export.qdq import to_qdq
+from ..exports.onnx import to_onnx
+from ..exports.qdq import to_qdq
 from ..modelfile import ModelFile
 from ..network.grid import GridQuantization
 from ..network.layers import Network

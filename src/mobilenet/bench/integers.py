@@ -1,6 +1,6 @@
 """Integers beside integers: the engine and other runtimes on one quantized model.
 
-ONNX Runtime and OpenVINO run the graph of `export.qdq` (with and without rounding before additions) and, if there are images
+ONNX Runtime and OpenVINO run the graph of `exports.qdq` (with and without rounding before additions) and, if there are images
 to calibrate with, what their own quantizers make of the float network: ONNX Runtime's static quantization, NNCF. Each is a row,
 and a library's fastest row counts. LiteRT runs a published file. All start from a file and read the same image.
 """

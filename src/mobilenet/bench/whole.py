@@ -151,7 +151,7 @@ def as_users_write_it(model: ModelFile, threads: int) -> Answer:
     """ONNX Runtime and the code around it."""
     import onnxruntime as ort
 
-    from ..export.onnx import to_onnx
+    from ..exports.onnx import to_onnx
 
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

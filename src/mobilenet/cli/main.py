@@ -25,6 +25,7 @@ COMMANDS = {
     "convert": Entry("convert", "Convert weights of other libraries to a model file."),
     "cost": Entry("network", "Count parameters, multiply-adds and activation memory, layer by layer."),
     "evaluate": Entry("evaluate", "Score a model on labeled images."),
+    "export": Entry("export", "Write a model in another format, proved by that format's own runtime."),
     "fetch": Entry("models", "Download a known model into the cache."),
     "info": Entry("models", "Tell what a model is: network, size, cost, accuracy, labels, preprocessing, source."),
     "models": Entry("models", "List the known models."),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ..export.onnx import to_onnx
+from ..exports.onnx import to_onnx
 
 if TYPE_CHECKING:
     from ..network.layers import Network

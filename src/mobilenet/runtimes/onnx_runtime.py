@@ -1,4 +1,4 @@
-"""ONNX Runtime on the graph of `export.onnx`. Needs the extra ``[onnxruntime]``."""
+"""ONNX Runtime on the graph of `exports.onnx`. Needs the extra ``[onnxruntime]``."""
 
 from __future__ import annotations
 

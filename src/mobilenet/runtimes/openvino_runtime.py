@@ -1,4 +1,4 @@
-"""OpenVINO on the graph of `export.onnx`. Needs the extra ``[openvino]``."""
+"""OpenVINO on the graph of `exports.onnx`. Needs the extra ``[openvino]``."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-from mobilenet.export.onnx import to_onnx  # noqa: E402
+from mobilenet.exports.onnx import to_onnx  # noqa: E402
 
 NETWORKS = {
     "v2": mobilenet_v2(0.35, resolution=33, classes=10),

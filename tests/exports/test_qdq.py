@@ -17,7 +17,7 @@ from mobilenet.network.layers import Add, Resize
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-from mobilenet.export.qdq import to_qdq  # noqa: E402
+from mobilenet.exports.qdq import to_qdq  # noqa: E402
 
 MAGNITUDE = 31
 """Of the weights: ONNX Runtime's kernels for processors without VNNI saturate the sum of two products of a byte at 2^15."""

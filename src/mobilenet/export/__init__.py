@@ -1,1 +1,0 @@
-"""Other formats, written from a network and its weights."""
