@@ -225,6 +225,8 @@ def test_the_declared_dependencies_are_those_imported():
     optional = {
         "av",
         "ai_edge_litert",
+        "coremltools",
+        "flatbuffers",
         "nncf",
         "h5py",
         "matplotlib",
