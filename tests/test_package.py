@@ -228,6 +228,7 @@ def test_the_declared_dependencies_are_those_imported():
         "coremltools",
         "flatbuffers",
         "nncf",
+        "h11",
         "h5py",
         "matplotlib",
         "faster_coco_eval",
@@ -237,8 +238,10 @@ def test_the_declared_dependencies_are_those_imported():
         "pillow_heif",
         "pyarrow",
         "ray",
+        "starlette",
         "torch",
         "torchvision",
+        "uvicorn",
         "yaml",
     }
     known = {*DEVICE, *optional, "mobilenet", *sys.stdlib_module_names}

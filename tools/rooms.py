@@ -25,6 +25,7 @@ TOWER = [
     "parity",
     "quantizing",
     "cluster",
+    "serving", "serving/page",
     "predict",
     "pages",
     "runtimes",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import ssl
 
 T = TypeVar("T")
+Address = tuple[str, int]
+"""A host and a port."""
 
 
 class Transfer:
@@ -27,8 +29,8 @@ class Transfer:
         """For an opener: they open http and https, and follow redirects to these without reading what comes with them."""
         return _Http(self), _Https(self, context), _Redirects(max_redirects)
 
-    def connect(self, *arguments: Any, **options: Any) -> socket.socket:
-        made = socket.create_connection(*arguments, **options)
+    def connect(self, address: Address, timeout: float | None = None, source: Address | None = None) -> socket.socket:
+        made = socket.create_connection(address, timeout, source)
         with self.lock:
             if self.stopped:
                 made.close()
@@ -57,13 +59,48 @@ class Transfer:
             self.copies.clear()
 
 
-def within(seconds: float, work: Callable[[Transfer], T]) -> T:
+class PublicTransfer(Transfer):
+    """Connects to hosts of the public internet only: not to this machine, nor to a private, shared or reserved network.
+
+    A name is looked up once, all its addresses are checked, and the connection goes to one of those: a name server cannot
+    answer otherwise the second time.
+    """
+
+    def connect(self, address: Address, timeout: float | None = None, source: Address | None = None) -> socket.socket:
+        host, port = address
+        found = [str(item[4][0]) for item in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        if refused := [each for each in found if not is_public(each)]:
+            raise OSError(f"{host} is {refused[0]}, which is not an address of the public internet")
+        for each in found[:-1]:
+            with suppress(OSError):
+                return super().connect((each, port), timeout, source)
+        return super().connect((found[-1], port), timeout, source)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet. One of IPv6 that stands for one of IPv4 is judged as that."""
+    import ipaddress
+
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is None and int(ip) >> 32 in (0, NAT64_PREFIX):
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast
+
+
+NAT64_PREFIX = 0x0064FF9B << 64  # 64:ff9b::/96, whose last 32 bits are an address of IPv4
+
+
+def within(seconds: float, work: Callable[[Transfer], T], transfer: Transfer | None = None) -> T:
     """`work`'s result. Raises TimeoutError after so many seconds, or what `work` raises.
 
     A read's own timeout starts anew with each byte, so a server could send headers, a certificate or an answer for ever. Hence
     another thread reads, and loses its connections when the time is over.
     """
-    transfer, answers = Transfer(), queue.Queue[tuple[list[T], Exception | None]](1)
+    transfer, answers = transfer or Transfer(), queue.Queue[tuple[list[T], Exception | None]](1)
 
     def run() -> None:
         try:

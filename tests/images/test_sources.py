@@ -281,7 +281,7 @@ def test_addresses_without_an_image(page, words, site):
 def test_a_download_is_bounded(site, monkeypatch):
     monkeypatch.setattr(limits, "_in_force", [limits.Limits(max_image_bytes=1000, max_url_seconds=1, max_url_redirects=1)])
     assert "max_image_bytes" in refusal(f"{site}/large")
-    monkeypatch.setattr(address, "within", lambda seconds, work: within(0.2, work))
+    monkeypatch.setattr(address, "within", lambda seconds, work, transfer: within(0.2, work, transfer))
     for page in ("slow", "headers", "continue"):
         assert "seconds: over 1 is past the limit max_url_seconds of 1; if you trust" in refusal(f"{site}/{page}")
     for thread in threading.enumerate():

@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
     "quantize": Entry("quantize", "Make an integer model of a float model: int8 weights, uint8 activations."),
     "recipes": Entry("recipes", "List the training recipes: what each needs, takes and reached."),
+    "serve": Entry("serve", "Serve models over HTTP, with a page to try them."),
     "train": Entry("train", "Train a network by a recipe."),
 }
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ..errors import short_repr
 from ..limits import check_limit, limits, over_limit
-from ..transfer import Transfer, within
+from ..transfer import PublicTransfer, Transfer, within
 from .open import ImageError
 
 CHUNK = 2**16
@@ -24,18 +24,38 @@ def download(url: str) -> bytes:
     Raises:
         ImageError: no answer, an error status, or one of the limits is passed.
     """
+    return _downloaded(url, Transfer(), request.ProxyHandler(), None)
+
+
+def download_public(url: str, max_bytes: int) -> bytes:
+    """As `download`, for an address that a stranger gave: at most `max_bytes`, and only from hosts of the public internet.
+
+    Every connection, also after a redirect, goes to an address that was checked (see `transfer.PublicTransfer`). No proxy is
+    used, since it would connect in this function's place.
+
+    Raises:
+        ImageError: as `download`; the scheme is not http or https; a host has an address that is not public.
+    """
+    if not url.lower().startswith(("http://", "https://")):
+        raise ImageError(f"{short_repr(url)}: only http and https addresses are fetched")
+    return _downloaded(url, PublicTransfer(), request.ProxyHandler({}), max_bytes)
+
+
+def _downloaded(url: str, transfer: Transfer, proxy: request.ProxyHandler, max_bytes: int | None) -> bytes:
     name, max_seconds = short_repr(url), limits().max_url_seconds
 
     def read(transfer: Transfer) -> bytes:
         content = bytearray()
-        with opener(transfer, limits().max_url_redirects).open(url, timeout=max_seconds) as response:
+        with opener(transfer, limits().max_url_redirects, proxy).open(url, timeout=max_seconds) as response:
             while block := response.read1(CHUNK):
                 content += block
                 check_limit("max_image_bytes", len(content), f"{name}, bytes", ImageError)
+                if max_bytes is not None and len(content) > max_bytes:
+                    raise ImageError(f"{name}: over {max_bytes} bytes, which is the most that is fetched here")
         return bytes(content)
 
     try:
-        content = within(max_seconds, read)
+        content = within(max_seconds, read, transfer)
     except HTTPError as error:
         error.close()
         raise ImageError(f"{name}: {reason(error)}; check the address") from error
@@ -56,11 +76,11 @@ def reason(error: Exception) -> str:
     return " ".join(str(getattr(error, "reason", "") or error).split())[:200] or type(error).__name__
 
 
-def opener(transfer: Transfer, max_redirects: int) -> request.OpenerDirector:
+def opener(transfer: Transfer, max_redirects: int, proxy: request.ProxyHandler | None = None) -> request.OpenerDirector:
     """What opens http and https, and no other scheme that a redirect may name."""
     director = request.OpenerDirector()
     for handler in (
-        request.ProxyHandler(),
+        proxy or request.ProxyHandler(),
         *transfer.handlers(max_redirects=max_redirects),
         request.HTTPDefaultErrorHandler(),
         request.HTTPErrorProcessor(),

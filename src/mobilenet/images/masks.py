@@ -55,6 +55,11 @@ def write_mask(mask: NDArray[np.uint8], path: str | os.PathLike[str], background
     Args:
         background: the class that is black, if any.
     """
+    write_image(mask_image(mask, background), path)
+
+
+def mask_image(mask: NDArray[np.uint8], background: int | None = None) -> Image.Image:
+    """(H, W) class indices as an image with that palette."""
     image = Image.fromarray(mask).convert("P")
     image.putpalette(file_colors(background))
-    write_image(image, path)
+    return image

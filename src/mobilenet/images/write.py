@@ -21,10 +21,15 @@ def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     kind = Image.registered_extensions().get(path.suffix.lower(), "PNG")
     kind = kind if kind in Image.SAVE else "PNG"
-    content = io.BytesIO()
     try:
-        image.save(content, kind, **({"quality": 92} if kind == "JPEG" else {}))
-        write_atomically(path, content.getvalue())
+        write_atomically(path, encoded(image, kind))
     except Exception as error:  # encoders raise almost any type on modes and sizes that they cannot write
         reason = " ".join(str(error).split())[:200]
         raise ImageError(f"{str(path)!r}: no {kind} written ({reason}); choose another folder or suffix") from error
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
+    """The bytes of an image file of one of Pillow's formats, JPEG at quality 92. Raises whatever the encoder raises."""
+    content = io.BytesIO()
+    image.save(content, kind, **({"quality": 92} if kind == "JPEG" else {}))
+    return content.getvalue()
