@@ -32,6 +32,12 @@ CONTENTS = (
         "Every table of costs in the two papers, counted again from the networks' own description.",
         ("table-4",),
     ),
+    Chapter(
+        "bottlenecks",
+        "Why a bottleneck is linear",
+        "A ReLU sets what is negative to zero. The paper asks what that destroys, and draws its block from the answer.",
+        ("figure-1", "appendix-a"),
+    ),
 )
 
 
