@@ -38,6 +38,12 @@ CONTENTS = (
         "A ReLU sets what is negative to zero. The paper asks what that destroys, and draws its block from the answer.",
         ("figure-1", "appendix-a"),
     ),
+    Chapter(
+        "trainings",
+        "What trainings say",
+        "Comparisons of networks, trained again at a size that two processor cores can do, with several seeds each.",
+        ("figure-6", "expansion", "depth"),
+    ),
 )
 
 
