@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import TypedDict
 
+    from ..images.preprocessing import Preprocessing
     from ..modelfile import ModelFile
     from ..network.layers import Network, Resolution
     from ..tensors import Floats, Plain
@@ -42,7 +43,8 @@ class Content(Value):
     """What a file of any format holds.
 
     Attributes:
-        model: with float32 tensors, or with integers of our own if the precision is int8.
+        model: with float32 tensors, or with integers if the precision is int8: our own, or a published TensorFlow model's if
+            the format says that it takes them.
         precision: of weights and arithmetic.
         whole: whether preprocessing and decoding are inside: an image in, an answer out.
     """
@@ -97,10 +99,18 @@ class WholeFile:
     Args:
         name: of the runtime, for reports.
         run: an image, (H, W, 3) uint8, RGB -> the answer.
+        prepared: how the caller of the file brings an image to the only size that the file takes; None if it takes any. `run`
+            does so too, but takes an image of that size as it is.
     """
 
-    def __init__(self, name: str, precision: str, run: Callable[[NDArray[np.uint8]], WholeAnswer]) -> None:
-        self.name, self.precision, self.run = name, precision, run
+    def __init__(
+        self,
+        name: str,
+        precision: str,
+        run: Callable[[NDArray[np.uint8]], WholeAnswer],
+        prepared: Preprocessing | None = None,
+    ) -> None:
+        self.name, self.precision, self.run, self.prepared = name, precision, run, prepared
 
     def __call__(self, image: NDArray[np.uint8]) -> WholeAnswer:
         return self.run(image)

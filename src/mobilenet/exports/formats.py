@@ -15,7 +15,7 @@ from ..values import Value
 if TYPE_CHECKING:
     from .exporter import Exporter
 
-FormatName = Literal["onnx", "openvino", "torch"]
+FormatName = Literal["onnx", "openvino", "torch", "litert"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -33,6 +33,7 @@ class Format(Value):
         whole: whether preprocessing and decoding can be inside.
         systems: names of `sys.platform` on which its runtime exists; empty for all.
         winograd: whether its runtime may compute 3x3 convolutions by Winograd's algorithm, which loses a digit.
+        published_integers: whether it takes the integers of TensorFlow's models beside our own.
     """
 
     name: FormatName
@@ -46,6 +47,7 @@ class Format(Value):
     parts: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
     winograd: bool = False
+    published_integers: bool = False
 
     def missing(self, packages: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the packages that are not installed."""
@@ -58,6 +60,10 @@ FORMATS: dict[FormatName, Format] = {
         Format(
             "onnx", "ONNX", ".onnx", ("onnx",), ("onnxruntime",), "onnxruntime",
             precisions=("fp32", "fp16", "int8"), whole=True, winograd=True,
+        ),
+        Format(
+            "litert", "LiteRT", ".tflite", ("flatbuffers",), ("ai_edge_litert",), "litert",
+            precisions=("fp32", "fp16", "int8"), whole=True, winograd=True, published_integers=True,
         ),
     )
 }  # fmt: skip
@@ -86,6 +92,10 @@ def exporter(kind: Format) -> Exporter:
             from .onnx_file import OnnxExporter
 
             return OnnxExporter()
+        case "litert":
+            from .litert_file import LiteRTExporter
+
+            return LiteRTExporter()
         case "openvino" | "torch":
             raise UsageError(f"format {kind.name}: cannot be written yet; choose onnx")
         case _:

@@ -2,7 +2,8 @@
 
 Needs the package `flatbuffers` and nothing else. Tensors are N, H, W, C. Batch normalization is folded into the weights, ReLU
 and ReLU6 are part of their convolution. A convolution pads by SAME where that is the network's own padding, else a PAD stands
-before it. In 16 bits the weights are stored as float16, and a DEQUANTIZE makes float32 of each, as TensorFlow's converter does.
+before it. In 16 bits the weights are stored as float16, and a DEQUANTIZE makes float32 of each, as TensorFlow's converter does;
+depthwise weights and biases stay float32: they are 2 % of the bytes, and rounding them would make most of the error.
 """
 
 from __future__ import annotations
@@ -103,9 +104,12 @@ class FloatWriter:
     def parameters(self, layer: Conv | Linear) -> list[Tensor]:
         """Weight and bias as constants."""
         weight, bias = self.folded[layer.name]
-        store = half if self.weights == "fp16" else Graph.constant
-        parts = {"weight": arranged(layer, weight), "bias": bias}
-        return [store(self.graph, f"{layer.name}/{part}", value) for part, value in parts.items()]
+        weight = arranged(layer, weight)
+        if self.weights == "fp16" and not (isinstance(layer, Conv) and layer.depthwise):
+            stored = half(self.graph, f"{layer.name}/weight", weight)
+        else:
+            stored = self.graph.constant(f"{layer.name}/weight", weight)
+        return [stored, self.graph.constant(f"{layer.name}/bias", bias)]
 
 
 def half(graph: Graph, name: str, value: Floats) -> Tensor:

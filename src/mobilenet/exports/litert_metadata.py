@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..modelfile import metadata_of
+from ..tasks.labels import Labels, without_unused
 from .flatbuffer import Table, int8, int32, serialize, uint8, uint32
 
 if TYPE_CHECKING:
@@ -111,6 +112,12 @@ def boxes_table(name: str) -> Table:
 def own_metadata(model: ModelFile) -> bytes:
     """The model file's texts as one JSON object."""
     return json.dumps(metadata_of(model), ensure_ascii=False, sort_keys=True).encode()
+
+
+def labels_of(model: ModelFile, whole: bool) -> tuple[str, ...]:
+    """A label for each class that the outputs count: of a whole detector only those that have a name."""
+    labels = Labels(model.labels, model.label_ids)
+    return without_unused(labels).names if whole else labels.names
 
 
 def with_labels(content: bytes, labels: Sequence[str]) -> bytes:

@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import UsageError, assert_never
 from ..tasks.boxes import CODE_SCALES, MAX_LOG_SCALE
 from ..tasks.detection import Decoding, default_boxes
+from ..tasks.labels import Labels, classes_in_use
 from .litert_graph import (
     Code,
     Graph,
@@ -84,12 +85,14 @@ class Ends:
         return graph.then("CAST", [indices], graph.tensor("mask", indices.shape, "uint8"), cast_options("int32", "uint8"))
 
     def detections(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Boxes (1, n, 4) as y0, x0, y1, x1 in shares of the image; classes, scores (1, n); their number (1,); all float32."""
+        """Boxes (1, n, 4) as y0, x0, y1, x1 in shares of the image; classes, scores (1, n); their number (1,); all float32.
+
+        Classes that have no name (COCO's gaps) are left out, and the others counted on.
+        """
         network, decoding, graph = self.model.network, self.model.decoding, self.graph
         assert decoding is not None
         named = {network[name].name: tensor for name, tensor in outputs.items()}
-        slots = len(self.model.labels) + 1
-        logits = self.rows("logits", [named[network[name].name] for name in network.heads.classes], slots)
+        scores = self.scores([named[network[name].name] for name in network.heads.classes], decoding)
         codes = self.rows("codes", [named[network[name].name] for name in network.heads.boxes], 4)
         if decoding.codes == "xywh":
             order = graph.constant("codes/order", np.array([1, 0, 3, 2], np.int32))
@@ -98,20 +101,29 @@ class Ends:
         limits = np.array([largest, largest, *(CODE_SCALES[2:] * MAX_LOG_SCALE)], np.float32)
         bounded = graph.tensor("codes/bounded", codes.shape)
         codes = graph.then("MINIMUM", [codes, graph.constant("codes/limits", limits)], bounded)
+        defaults = default_boxes(network, self.model.preprocessing.size)[:, [1, 0, 3, 2]]
+        anchors = graph.constant("anchors", defaults.astype(np.float32))
+        count = decoding.max_detections
+        shapes = ((1, count, 4), (1, count), (1, count), (1,))
+        found = [graph.tensor(name, shape) for name, shape in zip(DETECTIONS, shapes, strict=True)]
+        options = post_process_options(decoding, (scores.shape[2] or 1) - 1)
+        graph.operator("CUSTOM", [codes, scores, anchors], found, custom=POST_PROCESS, custom_options=options)
+        return found
+
+    def scores(self, maps: list[Tensor], decoding: Decoding) -> Tensor:
+        """(1, all boxes, classes + 1): the scores of the background and of the classes that have a name."""
+        graph, labels = self.graph, Labels(self.model.labels, self.model.label_ids)
+        logits = self.rows("logits", maps, len(labels.names) + 1)
         scores = graph.tensor("class_scores", logits.shape)
         if decoding.scores == "sigmoid":
             graph.then("LOGISTIC", [logits], scores)
         else:
             graph.then("SOFTMAX", [logits], scores, softmax_options())
-        anchors = graph.constant(
-            "anchors", default_boxes(network, self.model.preprocessing.size)[:, [1, 0, 3, 2]].astype(np.float32)
-        )
-        count = decoding.max_detections
-        shapes = ((1, count, 4), (1, count), (1, count), (1,))
-        found = [graph.tensor(name, shape) for name, shape in zip(DETECTIONS, shapes, strict=True)]
-        options = post_process_options(decoding, slots - 1)
-        graph.operator("CUSTOM", [codes, scores, anchors], found, custom=POST_PROCESS, custom_options=options)
-        return found
+        if (used := classes_in_use(labels)) is None:
+            return scores
+        columns = graph.constant("class_scores/used", np.array([0, *(index + 1 for index in used)], np.int32))
+        named = graph.tensor("class_scores/named", (*logits.shape[:2], len(used) + 1))
+        return graph.then("GATHER", [scores, columns], named, gather_options(2))
 
     def rows(self, name: str, maps: list[Tensor], length: int) -> Tensor:
         """Maps (1, H, W, boxes * length) as one tensor (1, all boxes, length)."""

@@ -100,6 +100,11 @@ class Preprocessing(Settings):
             return resized
         return replace(resized, resize=max(round(self.resize * max(size) / max(self.size)), 1))
 
+    @property
+    def as_it_is(self) -> Preprocessing:
+        """The same normalization of an image that has the input's size already."""
+        return replace(self, fit="squash", resize=None, fraction=None, fill=None, enlarge=None)
+
     def content(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) that an image of `size` (width, height) fills in the input: all of it, except for ``pad``."""
         rows, columns = self.size

@@ -22,7 +22,7 @@ from ..values import replace
 from ..zoo.load import load_model
 from .compare import Comparison, compared
 from .gate import ParityError, check_plain, check_whole
-from .looks import Look, Looks, looks_at
+from .looks import Look, Looks, looks_at, prepared
 from .sides import ModelSide, WholeSide, bytes_of
 
 if TYPE_CHECKING:
@@ -150,7 +150,11 @@ def proved(
     plain = ModelSide(title, model, network, file_bytes(alone))
     check_plain(compared(engine, plain, looks, watch), limit, path)
     whole = WholeSide(f"{title}, whole", model, opened, size, engine.predictor)
-    check_whole(compared(plain, whole, looks, watch), path)
+    shown = looks
+    if opened.prepared is not None:  # the file takes images of one size, so what brings them to it is no part of the proof
+        still = replace(model, preprocessing=opened.prepared.as_it_is)
+        plain, shown = ModelSide(title, still, network, file_bytes(alone)), prepared(looks, opened.prepared)
+    check_whole(compared(plain, whole, shown, watch), path)
     (shutil.rmtree if kind.parts else os.unlink)(alone)
     return compared(engine, whole, looks, watch)
 
@@ -159,19 +163,20 @@ def precision_for(kind: Format, model: ModelFile, precision: str | None) -> Prec
     """What the file is written in. Raises UsageError for a precision that the format or the model does not have."""
     from ..network.grid import GridQuantization
 
-    integers = model.quantization is not None
+    integers = isinstance(model.quantization, GridQuantization) or (kind.published_integers and model.quantization is not None)
     chosen = next((each for each in PRECISIONS if each == precision), None)
     if precision is None:
-        own = isinstance(model.quantization, GridQuantization) and "int8" in kind.precisions
-        return "int8" if own else "fp32"
+        return "int8" if integers and "int8" in kind.precisions else "fp32"
     if chosen is None:
         raise UsageError(unknown_name("precision", precision, PRECISIONS))
     if chosen not in kind.precisions:
         raise UsageError(f"precision {chosen}: {kind.title} has {' and '.join(kind.precisions)} here; choose one of them")
-    if chosen == "int8" and not integers:
+    if chosen == "int8" and model.quantization is None:
         raise UsageError("precision int8: this model has floats; quantize it first (mobilenet quantize), or leave it out")
-    if chosen == "int8" and not isinstance(model.quantization, GridQuantization):
-        raise UsageError("precision int8: TensorFlow's integer models are exported in fp32 or fp16 alone; choose one of them")
+    if chosen == "int8" and not integers:
+        raise UsageError(
+            f"precision int8: TensorFlow's integer models go to {kind.title} in fp32 or fp16 alone; choose one of them"
+        )
     return chosen
 
 

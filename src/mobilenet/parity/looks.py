@@ -16,6 +16,7 @@ from ..predict.evaluate import records_for, score_of, scored_truth
 
 if TYPE_CHECKING:
     from ..data import Records, Truth
+    from ..images.preprocessing import Preprocessing
     from ..modelfile import ModelFile
     from ..tasks.metrics import Metrics
     from ..tasks.results import Result
@@ -104,6 +105,12 @@ def images_in(data: Path) -> bool:
         return bool(find_inputs(data))
     except ImageError:
         return False
+
+
+def prepared(looks: Looks, preprocessing: Preprocessing) -> Looks:
+    """The same images at the size of a network's input, without labels, whose places would be others there."""
+    items = [Look(each.name, lambda each=each: preprocessing.resize_and_crop(each.open())) for each in looks]  # type: ignore[misc]
+    return Looks(items, looks.source)
 
 
 def packaged() -> Iterator[Look]:

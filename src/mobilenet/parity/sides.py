@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..network.grid import GridQuantization
 from ..predict.predictor import Predictor
 from ..values import replace
 
@@ -112,5 +113,7 @@ def bytes_of(model: ModelFile) -> int:
     """Bytes of the model's weights, biases and factors."""
     factors: list[np.generic | np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = []
     if model.quantization is not None:
-        factors += [*model.quantization.scales.values(), *getattr(model.quantization, "multipliers", {}).values()]
+        factors += model.quantization.scales.values()
+        if isinstance(model.quantization, GridQuantization):
+            factors += model.quantization.multipliers.values()
     return sum(int(each.nbytes) for each in [*model.tensors.values(), *factors])
