@@ -23,6 +23,7 @@ MEDIA_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "json": "application/json",
+    "jpg": "image/jpeg",
 }
 POLICY = "; ".join([
     "default-src 'none'",
