@@ -19,7 +19,7 @@ START, END = "<!-- rooms -->", "<!-- end -->"
 TOWER = [
     "__main__",
     "cli",
-    "paper", "paper/sections", "paper/studies",
+    "paper", "paper/sections", "paper/studies", "paper/systems",
     "training/run", "training", "training/recipes", "training/input", "training/optim",
     "bench",
     "parity",

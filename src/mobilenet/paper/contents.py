@@ -27,10 +27,34 @@ class Chapter(Value):
 
 CONTENTS = (
     Chapter(
-        "costs",
-        "What the networks cost",
-        "Every table of costs in the two papers, counted again from the networks' own description.",
-        ("table-4",),
+        "ideas",
+        "The ideas",
+        "What makes these networks cheap, worked out on small examples and checked against the ledger.",
+        ("separable", "pointwise", "bottleneck", "identity"),
+    ),
+    Chapter(
+        "v1",
+        "What MobileNetV1 costs",
+        "The tables of costs in arXiv 1704.04861, counted again from the network's own description.",
+        ("v1-table-1", "v1-table-3", "v1-table-4", "v1-table-6", "v1-table-8"),
+    ),
+    Chapter(
+        "v2",
+        "What MobileNetV2 costs",
+        "Every table of arXiv 1801.04381, counted again; Table 1 is the section on the bottleneck.",
+        ("table-2", "table-3", "table-4", "table-5", "table-6", "table-7"),
+    ),
+    Chapter(
+        "others",
+        "What the others cost",
+        "The systems that the papers compare with.",
+        ("systems",),
+    ),
+    Chapter(
+        "accuracy",
+        "What accuracy costs",
+        "The published checkpoints of both families.",
+        ("log-linear",),
     ),
     Chapter(
         "bottlenecks",

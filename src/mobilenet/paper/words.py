@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..pages.markup import DASH
 from .sections.section import Cell, Compared, Table
 
+FEW = 30  # a count below it differs by so many, not by so many percent
 PAIR = ("paper", "ours", "difference")
 
 
@@ -44,6 +45,8 @@ def change(cell: Compared) -> str:
         return DASH
     if cell.agrees:
         return "same"
+    if isinstance(cell.ours, int) and cell.published.isdecimal() and int(cell.published) < FEW:
+        return f"{cell.ours - int(cell.published):+}"
     digits = 1 if abs(cell.difference) >= 0.0095 else 2
     return f"{cell.difference * 100:+.{digits}f} %"
 

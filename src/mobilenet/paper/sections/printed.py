@@ -21,9 +21,10 @@ def value(printed: str) -> float:
     return parts(printed)[0]
 
 
-def agree(printed: str, ours: float) -> bool:
-    """Whether `ours`, rounded or cut off after as many digits, is what is printed."""
-    number, last = parts(printed)
+def agree(printed: str, ours: float, last: float | None = None) -> bool:
+    """Whether `ours`, rounded or cut off after as many digits, is what is printed; `last` is the worth of the last one."""
+    number, smallest = parts(printed)
+    last = last or smallest
     digits = round(number / last)
     return digits in (math.floor(ours / last + 1e-9), math.floor(ours / last + 0.5))
 

@@ -41,16 +41,18 @@ class Compared:
         published: as the paper prints it: ``3.4M``, ``0.35B``, ``94.86 %``; "" if it prints none.
         ours: the same in whole units: 3_504_872 for ``3.4M``, 94.857 for ``94.86 %``; None if it cannot be derived.
         why: what explains the difference; shown only if there is one.
+        last: what the last digit that counts is worth, for a number that was printed with zeros at its end: 1e8 for ``15300M``.
     """
 
     published: str
     ours: float | None
     why: str = ""
+    last: float | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether our number, rounded or cut off, is what the paper prints."""
-        return self.ours is not None and agree(self.published, self.ours)
+        return bool(self.published) and self.ours is not None and agree(self.published, self.ours, self.last)
 
     @property
     def difference(self) -> float | None:
@@ -198,10 +200,14 @@ def counted(*tables: Table) -> Verdict:
         words += f" {missing} cannot be derived; the notes say what is missing."
     if found + missing < len(cells):
         explained = len(cells) - found - missing - unexplained
-        words += f" {explained} differ for a reason that the notes give." if explained else ""
-        words += f" {unexplained} differ without a known reason." if unexplained else ""
+        words += f" {explained} {verb(explained)} for a reason that the notes give." if explained else ""
+        words += f" {unexplained} {verb(unexplained)} without a known reason." if unexplained else ""
     outcome: Outcome = "holds" if found == len(cells) else "holds in part" if found else "does not hold"
     return Verdict(outcome, words)
+
+
+def verb(count: int) -> str:
+    return "differs" if count == 1 else "differ"
 
 
 def because(words: str, holds: bool) -> str:
