@@ -33,6 +33,12 @@ CONTENTS = (
         ("separable", "pointwise", "bottleneck", "identity"),
     ),
     Chapter(
+        "bottlenecks",
+        "Why a bottleneck is linear",
+        "A ReLU sets what is negative to zero. The paper asks what that destroys, and draws its block from the answer.",
+        ("figure-1", "appendix-a"),
+    ),
+    Chapter(
         "v1",
         "What MobileNetV1 costs",
         "The tables of costs in arXiv 1704.04861, counted again from the network's own description.",
@@ -55,12 +61,6 @@ CONTENTS = (
         "What accuracy costs",
         "The published checkpoints of both families.",
         ("log-linear",),
-    ),
-    Chapter(
-        "bottlenecks",
-        "Why a bottleneck is linear",
-        "A ReLU sets what is negative to zero. The paper asks what that destroys, and draws its block from the answer.",
-        ("figure-1", "appendix-a"),
     ),
     Chapter(
         "trainings",

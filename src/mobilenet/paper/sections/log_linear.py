@@ -11,7 +11,7 @@ from ...network.cost import cost
 from ...network.mobilenet import mobilenet_v1, mobilenet_v2
 from .checkpoints import V1, V1_SOURCE, V2, V2_SOURCE, Checkpoint
 from .colors import QUIET, SERIES
-from .section import Figure, Material, Prose, Section, Table, Verdict
+from .section import Cell, Figure, Material, Prose, Section, Table, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -64,98 +64,85 @@ def points_of(version: int) -> list[Point]:
 def make(material: Material) -> Section:
     families = {"MobileNetV1": points_of(1), "MobileNetV2": points_of(2)}
     fits = {name: fitted(points) for name, points in families.items()}
-    rows = []
-    for name, points in families.items():
-        fit = fits[name]
-        small, large = (fitted([p for p in points if (p.madds < BELOW) == below]) for below in (True, False))
-        rows.append(
-            (
-                name,
-                len(points),
-                fit.r2,
-                f"{fit.slope:.2f}",
-                f"{small.slope:.2f}",
-                f"{large.slope:.2f}",
-                f"{math.sqrt(sum(r * r for r in fit.residuals) / len(points)):.2f}",
-                f"{max(map(abs, fit.residuals)):.2f}",
-            )
-        )
-    table = Table(
-        "Straight lines through published checkpoints",
-        (
-            "family",
-            "networks",
-            "R²",
-            "top-1 per doubling",
-            f"below {BELOW / 1e6:.0f}M",
-            "above",
-            "residual, rms",
-            "residual, largest",
-        ),
-        tuple(rows),
-        "Slopes and residuals in percent points of ImageNet top-1; x is the logarithm of our exact MAdds.",
-    )
-    v2, points = fits["MobileNetV2"], families["MobileNetV2"]
-    residuals = Table(
-        "MobileNetV2: each checkpoint and its distance from the line",
-        ("width and resolution", "MAdds", "top-1, %", "the line, %", "residual"),
-        tuple(
-            (
-                f"{p.checkpoint.width:g} at {p.checkpoint.resolution}",
-                p.madds,
-                f"{p.checkpoint.top1:.1f}",
-                f"{v2.at(p.madds):.1f}",
-                f"{r:+.1f}",
-            )
-            for p, r in sorted(zip(points, v2.residuals, strict=True), key=lambda pair: pair[0].madds)
-        ),
-        f"Source: {V2_SOURCE}; for MobileNetV1 {V1_SOURCE}.",
-    )
+    first, second = fits.values()
     figure = Figure(
         "log-linear",
         "Accuracy and the logarithm of work",
         "Above, the published checkpoints of both families with a straight line through each; below, how far each lies from "
-        "its line: in the "
-        "middle above it, at both ends below.",
+        "its line.",
         lambda canvas: draw(canvas, families, fits),
         5.6,
         5.0,
     )
     bent = all(fit.bend < 0 for fit in fits.values())
-    text = Prose(
-        f"""The claim is easy to remember: every doubling of the work buys the same number of points. Over the {
-            len(points)
-        } published
-        checkpoints of MobileNetV2 a straight line explains {100 * v2.r2:.1f} % of the spread, with {
-            v2.slope:.1f} points for each doubling.
-
-        The residuals tell more than R² does. If the law were exact they would scatter. {
-            "They do not: they are positive in the middle and negative at both ends, in both families. The curve bends. "
-            "Each doubling buys "
-            f"{abs(v2.bend):.1f} points less than the doubling before it; from the smallest networks to the largest the gain "
-            "falls from "
-            f"{rows[1][4]} to {rows[1][5]} points (fitted below and above {BELOW / 1e6:.0f} million)."
-            if bent
-            else ""
-        }"""
+    bend = (
+        "The residuals bend the same way in both families: large networks gain less from a doubling than small ones."
+        if bent
+        else "The residuals do not bend the same way in both families."
     )
+    points = families["MobileNetV2"]
     return Section(
         "log-linear",
         "Accuracy is linear in the logarithm of work, nearly",
         "MobileNetV1, section 4.3, Figure 4",
         "The relation between accuracy and the logarithm of computation is log-linear.",
-        (text, figure, table, residuals),
+        (explained(points, second, bent), figure, lines(families, fits), distances(points, second)),
         Verdict(
             "holds in part" if bent else "holds",
-            f"R² is {fits['MobileNetV1'].r2:.3f} for MobileNetV1 and {v2.r2:.3f} for MobileNetV2, so a line is a good "
-            "rule of thumb. "
-            + (
-                "The residuals bend the same way in both families: large networks gain less from a doubling than small ones."
-                if bent
-                else ""
-            ),
+            f"R² is {first.r2:.3f} for MobileNetV1 and {second.r2:.3f} for MobileNetV2, so a line is a good rule of thumb. "
+            f"{bend}",
         ),
         (f"accuracies: {V1_SOURCE}; {V2_SOURCE}",),
+    )
+
+
+def halves(points: list[Point]) -> tuple[Fit, Fit]:
+    """Lines through the networks below `BELOW` and through those above."""
+    small, large = (fitted([point for point in points if (point.madds < BELOW) == below]) for below in (True, False))
+    return small, large
+
+
+def explained(points: list[Point], fit: Fit, bent: bool) -> Prose:
+    small, large = halves(points)
+    bend = (
+        "They do not: in the middle they are above zero, at both ends below, in both families. The curve bends. Each doubling "
+        f"buys {abs(fit.bend):.1f} points less than the one before it: {small.slope:.1f} points among the networks below "
+        f"{BELOW / 1e6:.0f} million, {large.slope:.1f} among those above."
+    )
+    return Prose(
+        f"""The claim is easy to remember: every doubling of the work buys the same number of points. Over the {len(points)}
+        published checkpoints of MobileNetV2 a straight line explains {100 * fit.r2:.1f} % of the spread, with {fit.slope:.1f}
+        points for each doubling.
+
+        The residuals tell more than R² does. If the law were exact they would scatter. {bend if bent else ""}"""
+    )
+
+
+def lines(families: dict[str, list[Point]], fits: dict[str, Fit]) -> Table:
+    rows = list[tuple[Cell, ...]]()
+    for name, points in families.items():
+        fit, parts = fits[name], halves(points)
+        slopes = [f"{each.slope:.2f}" for each in (fit, *parts)]
+        rms = math.sqrt(sum(residual**2 for residual in fit.residuals) / len(points))
+        rows.append((name, len(points), fit.r2, *slopes, f"{rms:.2f}", f"{max(map(abs, fit.residuals)):.2f}"))
+    spread = ("residual, rms", "largest")
+    part = f"{BELOW / 1e6:.0f}M"
+    names = ("family", "networks", "R²", "points per doubling", f"below {part}", f"above {part}", *spread)
+    words = "Slopes and residuals in points of ImageNet top-1; x is the logarithm of our exact MAdds."
+    return Table("Straight lines through published checkpoints", names, tuple(rows), words)
+
+
+def distances(points: list[Point], fit: Fit) -> Table:
+    rows = []
+    for point, residual in sorted(zip(points, fit.residuals, strict=True), key=lambda pair: pair[0].madds):
+        row = point.checkpoint
+        numbers = (f"{row.top1:.1f}", f"{fit.at(point.madds):.1f}", f"{residual:+.1f}")
+        rows.append((f"{row.width:g} at {row.resolution}", point.madds, *numbers))
+    return Table(
+        "MobileNetV2: each checkpoint and its distance from the line",
+        ("width and resolution", "MAdds", "top-1, %", "the line, %", "residual"),
+        tuple(rows),
+        f"Source of the accuracies: {V2_SOURCE}.",
     )
 
 

@@ -125,4 +125,4 @@ def draw(canvas: Canvas, blocks: list[tuple[int, float]]) -> None:
     axes.set_ylim(0, 27)
     axes.set_xlabel("output channels N")
     axes.set_ylabel("full / separable, MAdds")
-    axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.9))
+    canvas.legend(loc="outside lower center", ncols=2)

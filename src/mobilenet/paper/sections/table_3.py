@@ -77,8 +77,7 @@ def make(material: Material) -> Section:
         time and thrown away (section 5.1). The first convolution is computed inside the first block in the same way, and the
         last one inside the mean behind it. ShuffleNet's blocks are thin inside and thick outside, so its thick tensors stay.
 
-        By our count MobileNetV2 needs {most["MobileNetV1"] / most["MobileNetV2"]:.1f} times less than MobileNetV1 at its
-        peak."""
+        By our count MobileNetV2 needs {most["MobileNetV1"] / most["MobileNetV2"]:.1f} times less than MobileNetV1."""
     )
     return Section(
         "table-3",
