@@ -85,7 +85,7 @@ def test_whole_networks_in_onnx_runtime(name, batch):
 @pytest.mark.parametrize("name", ["v1", "ssdlite", "deeplab"])
 def test_whole_networks_in_openvino(name):
     pytest.importorskip("openvino")
-    from mobilenet.runtimes.openvino_runtime import core
+    from mobilenet.exports.openvino_file import core
 
     network, tensors, quantization, x, expected, _ = case(name)
     compiled = core().compile_model(core().read_model(to_qdq(network, tensors, quantization).SerializeToString(), b""), "CPU")
@@ -101,7 +101,7 @@ def noise(found, expected) -> float:
 def test_a_real_model(imagenet, shared):
     """Two computations in integers that round a few bytes otherwise are as far apart as each is from the floats: some 20 dB."""
     pytest.importorskip("openvino")
-    from mobilenet.runtimes.openvino_runtime import core
+    from mobilenet.exports.openvino_file import core
 
     photos = sorted((shared / "data" / "imagenet100").glob("*/*"))
     model = mobilenet.quantize(imagenet, photos[1::12]).model

@@ -127,7 +127,7 @@ def quantized_by_nncf(graph: Path, inputs: list[Floats]) -> Path:
     import nncf
     import openvino as ov
 
-    from ..runtimes.openvino_runtime import core
+    from ..exports.openvino_file import core
 
     path = graph.with_name("openvino.xml")
     model = nncf.quantize(core().read_model(str(graph)), nncf.Dataset(inputs), subset_size=len(inputs))
@@ -210,7 +210,7 @@ def load_openvino(path: str, threads: int, output: str) -> Run:
     OpenVINO asks the processor alone and would choose bfloat16, for which they have no kernels."""
     import openvino as ov
 
-    from ..runtimes.openvino_runtime import core
+    from ..exports.openvino_file import core
 
     settings: dict[str, object] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
     if os.environ.get("ONEDNN_MAX_CPU_ISA"):

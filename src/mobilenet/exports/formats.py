@@ -65,6 +65,10 @@ FORMATS: dict[FormatName, Format] = {
             "litert", "LiteRT", ".tflite", ("flatbuffers",), ("ai_edge_litert",), "litert",
             precisions=("fp32", "fp16", "int8"), whole=True, winograd=True, published_integers=True,
         ),
+            "openvino", "OpenVINO", "-openvino", ("onnx", "openvino"), (), "openvino",
+            precisions=("fp32", "fp16", "int8"), whole=True, winograd=True, parts=("model.xml", "model.bin"),
+        ),
+        Format("torch", "torch.export", ".pt2", ("torch",), (), "train", winograd=True),
     )
 }  # fmt: skip
 """Every format that can be written, by name."""
@@ -96,7 +100,13 @@ def exporter(kind: Format) -> Exporter:
             from .litert_file import LiteRTExporter
 
             return LiteRTExporter()
-        case "openvino" | "torch":
-            raise UsageError(f"format {kind.name}: cannot be written yet; choose onnx")
+        case "openvino":
+            from .openvino_file import OpenVinoExporter
+
+            return OpenVinoExporter()
+        case "torch":
+            from .torch_file import TorchExporter
+
+            return TorchExporter()
         case _:
             assert_never(kind.name)

@@ -15,6 +15,8 @@ from ..errors import assert_never
 from ..network.layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_amounts
 
 if TYPE_CHECKING:
+    import onnx
+
     from ..tensors import Floats
 
 OPSET = 18
@@ -22,7 +24,7 @@ OPSET = 18
 
 def to_onnx(
     network: Network, tensors: Mapping[str, Floats], resolution: Resolution | None = None, batch: int | None = 1
-) -> Any:
+) -> onnx.ModelProto:
     """An `onnx.ModelProto` from ``input`` (batch, 3, H, W) float32 to the network's outputs by name.
 
     Args:
@@ -66,17 +68,12 @@ def parameters_of(name: str, folded: Mapping[str, Folded], graph: Graph) -> list
     return [graph.constant(f"{name}.weight", weight), graph.constant(f"{name}.bias", bias)]
 
 
-class Graph:
-    """An ONNX graph that grows node by node. A tensor is its name, and a method returns that of what it makes.
+class Nodes:
+    """ONNX nodes and constants that grow one by one. A tensor is its name, and a method returns that of what it makes."""
 
-    Args:
-        resolution, batch: as for `to_onnx`.
-    """
-
-    def __init__(self, network: Network, resolution: Resolution | None, batch: int | None) -> None:
-        self.network, self.batch, self.shapes = network, batch, network.shapes(resolution)
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
 
     def constant(self, name: str, value: Any) -> str:
         from onnx import numpy_helper
@@ -89,6 +86,18 @@ class Graph:
 
         self.nodes.append(helper.make_node(operation, inputs, [output], name=output, **attributes))
         return output
+
+
+class Graph(Nodes):
+    """A network's graph.
+
+    Args:
+        resolution, batch: as for `to_onnx`.
+    """
+
+    def __init__(self, network: Network, resolution: Resolution | None, batch: int | None) -> None:
+        super().__init__()
+        self.network, self.batch, self.shapes = network, batch, network.shapes(resolution)
 
     def pads(self, layer: Conv) -> list[int]:
         """Zeros before rows and columns, then behind them."""
@@ -135,7 +144,7 @@ class Graph:
             inputs = [self.constant(f"{layer.name}.factors", np.array([1, 1, *factors], np.float32))]
         return self.node("Resize", [layer.inputs[0], "", *inputs], output, mode="linear", coordinate_transformation_mode=mode)
 
-    def model(self) -> Any:
+    def model(self) -> onnx.ModelProto:
         """The graph with the network's outputs by name, checked."""
         from onnx import checker, helper
 
@@ -155,7 +164,7 @@ class Graph:
         checker.check_model(model)
         return model
 
-    def value(self, name: str, tensor: str) -> Any:
+    def value(self, name: str, tensor: str) -> onnx.ValueInfoProto:
         """The name, type and shape of an input or output."""
         from onnx import TensorProto, helper
 

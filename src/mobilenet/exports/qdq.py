@@ -9,7 +9,7 @@ of a half. How a runtime then computes it is its own choice. Needs the `onnx` pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ..network.quantization import Affine, weighted
 from .onnx import Graph
 
 if TYPE_CHECKING:
+    import onnx
     from numpy.typing import NDArray
 
     from ..tensors import Array
@@ -32,7 +33,7 @@ def to_qdq(
     resolution: Resolution | None = None,
     batch: int | None = 1,
     round_shortcuts: bool = False,
-) -> Any:
+) -> onnx.ModelProto:
     """An `onnx.ModelProto` from ``input`` (batch, 3, H, W) float32 to the network's outputs by name, float32.
 
     Args:

@@ -8,7 +8,6 @@ from .layers import Conv, Linear, Network
 
 FLOAT32 = 2.0**-24
 """The unit roundoff of float32: half of the distance from 1 to the next number."""
-FLOAT16 = 2.0**-11
 
 
 def tolerance(network: Network, scale: float, unit: float = FLOAT32) -> float:
@@ -25,13 +24,3 @@ def tolerance(network: Network, scale: float, unit: float = FLOAT32) -> float:
         if isinstance(layer, (Conv, Linear))
     )
     return 8 * math.sqrt(terms) * unit * scale
-
-
-def rounded_products(network: Network, unit: float) -> float:
-    """The deviation of outputs, relative, in root mean square, if every product reads two factors rounded to `unit`.
-
-    A rounding moves a value by at most `unit` of it, evenly spread: by unit / sqrt(3) in root mean square. A sum keeps the
-    relative error of its terms, and layers in sequence add their squares.
-    """
-    products = sum(isinstance(layer, (Conv, Linear)) for layer in network.layers)
-    return unit * math.sqrt(2 * products / 3)

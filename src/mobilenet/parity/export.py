@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, unknown_name
-from ..exports.bounds import Bound, bound
+from ..exports.bounds import Bound, bound, half_weights
 from ..exports.exporter import Content, Exporter, PlainFile
 from ..exports.formats import PRECISIONS, Format, Precision, exporter, format_of
 from ..files import Staged, remove_leftovers
@@ -115,7 +116,7 @@ def export(
         writer.write(content, written)
         seconds, size = time.perf_counter() - before, file_bytes(written)
         reason = unverifiable(kind)
-        limit = bound(kind, content.network, chosen)
+        limit = bound(kind, content.network, chosen, half_noise(model, looks) if chosen == "fp16" else 0.0)
         comparison = None if reason else proved(writer, kind, content, written, limit, looks, watch, path)
         script = None if reason is None else checks(writer, content, path, looks)
         staged.publish()
@@ -148,7 +149,8 @@ def proved(
     if not isinstance(network, PlainFile):
         raise ParityError(f"{path}: not written: its network alone takes an image")
     plain = ModelSide(title, model, network, file_bytes(alone))
-    check_plain(compared(engine, plain, looks, watch), limit, path)
+    network_alone = compared(engine, plain, looks, watch)
+    check_plain(network_alone, limit, path)
     whole = WholeSide(f"{title}, whole", model, opened, size, engine.predictor)
     shown = looks
     if opened.prepared is not None:  # the file takes images of one size, so what brings them to it is no part of the proof
@@ -156,7 +158,16 @@ def proved(
         plain, shown = ModelSide(title, still, network, file_bytes(alone)), prepared(looks, opened.prepared)
     check_whole(compared(plain, whole, shown, watch), path)
     (shutil.rmtree if kind.parts else os.unlink)(alone)
-    return compared(engine, whole, looks, watch)
+    return dataclasses.replace(compared(engine, whole, looks, watch), outputs=network_alone.outputs)
+
+
+def half_noise(model: ModelFile, looks: Looks) -> float:
+    """What `bound` needs for fp16."""
+    model = model.dequantized()
+    tensors = half_weights(model.network, model.tensors)
+    exact, rounded = (ModelSide("", each, choose(each, threads=1), 0) for each in (model, replace(model, tensors=tensors)))
+    noisiest = compared(exact, rounded, looks).noisiest
+    return 0.0 if noisiest is None else noisiest.noise_ratio
 
 
 def precision_for(kind: Format, model: ModelFile, precision: str | None) -> Precision:

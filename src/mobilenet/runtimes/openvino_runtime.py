@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import numpy as np
 import openvino as ov
 
 from ..errors import UsageError
+from ..exports.openvino_file import core
 from ..network.cost import cost
 from .graphs import Graphs
 
@@ -79,21 +78,6 @@ class OpenVino:
 
     def __reduce__(self) -> tuple[object, ...]:
         return OpenVino, (self.network, self.tensors, self.threads, self.device, self.num_callers, self.precision)
-
-
-def core() -> ov.Core:
-    """OpenVINO's core: one for the whole process, never freed.
-
-    Where the processor has AMX, a core replaces the signal stack of its thread and restores the old one when it is
-    freed. Two cores freed in the order they were made leave a stack that is gone; the next signal (Ctrl-C, the end of a
-    child) then ends the process.
-    """
-    return core_of(os.getpid())  # the threads of a core do not cross a fork
-
-
-@functools.cache
-def core_of(process: int) -> ov.Core:
-    return ov.Core()
 
 
 def check_device(device: str) -> None:
