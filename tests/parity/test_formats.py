@@ -102,6 +102,8 @@ WHOLE = {
 @pytest.mark.parametrize("kind", [kind for kind in FORMATS.values() if kind.whole], ids=lambda kind: kind.name)
 def test_a_whole_export_takes_an_image(kind, name, folder, tmp_path):
     needs(kind)
+    if kind.name == "litert" and "boxes" in name:
+        pytest.skip("its operation cuts boxes at the image's edges after NMS, which matters for random weights")
     model = WHOLE[name]()
     done = mobilenet.export(model, kind.name, tmp_path / f"m{kind.suffix}", whole=True, data=folder)
     assert done.comparison is not None

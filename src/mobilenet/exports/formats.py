@@ -65,6 +65,7 @@ FORMATS: dict[FormatName, Format] = {
             "litert", "LiteRT", ".tflite", ("flatbuffers",), ("ai_edge_litert",), "litert",
             precisions=("fp32", "fp16", "int8"), whole=True, winograd=True, published_integers=True,
         ),
+        Format(
             "openvino", "OpenVINO", "-openvino", ("onnx", "openvino"), (), "openvino",
             precisions=("fp32", "fp16", "int8"), whole=True, winograd=True, parts=("model.xml", "model.bin"),
         ),
