@@ -15,8 +15,9 @@ from .plan.budget import best_plan
 from .plan.fuse import StemUnit, weighted
 from .plan.geometry import panel_blocks
 from .plan.layout import BF16, F32
+from .plan.plan import make_plan
 from .plan.program import pack_program
-from .plan.steps import Plan
+from .plan.steps import Plan, Style
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +46,7 @@ class Native:
         quantization: of an integer network, our own or a published one; or None: then tensors are float32.
         precision: "bf16": products of a float network read bfloat16 and add in float32 (docs/numerics.md). It needs a
             processor with AMX.
+        style: how plans are made, for measurements; None for the fastest style within the budget.
 
     Raises:
         UsageError: an argument outside its range, a network that the engine cannot run, a budget that no plan fits (on the
@@ -62,12 +64,15 @@ class Native:
         memory_budget: int | None = None,
         quantization: GridQuantization | Quantization | None = None,
         precision: Precision = "fp32",
+        style: Style | None = None,
     ) -> None:
         if not isinstance(threads, int) or not 1 <= threads <= 256:
             raise UsageError(f"threads {threads!r}: must be 1 to 256; for example {os.cpu_count() or 1}")
         if memory_budget is not None and memory_budget < 1:
             raise UsageError(f"memory_budget {memory_budget!r}: must be a number of bytes, or None; for example 2_000_000")
-        self.network, self.threads, self.memory_budget = network, threads, memory_budget
+        if memory_budget is not None and style is not None:
+            raise UsageError("memory_budget with a style: a budget chooses the style; leave one of the two out")
+        self.network, self.threads, self.memory_budget, self.style = network, threads, memory_budget, style
         try:
             self.isa: str = _core.isa(os.environ.get("MOBILENET_ISA", ""))
         except ValueError as error:
@@ -164,7 +169,10 @@ class Native:
         program = self._programs.get(resolution)
         if program is None:
             size = checked_resolution(resolution)
-            plan = best_plan(self.network, size, self.threads, self.memory_budget, self._layout, self._integers)
+            if self.style is None:
+                plan = best_plan(self.network, size, self.threads, self.memory_budget, self._layout, self._integers)
+            else:
+                plan = make_plan(self.network, size, self.threads, self.style, self._layout, self._integers)
             native = compile_plan(plan, self._weights, self.isa)
             program = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
             if len(self._programs) >= MAX_PLANS:

@@ -36,7 +36,7 @@ CONTENTS = (
         "bottlenecks",
         "Why a bottleneck is linear",
         "A ReLU sets what is negative to zero. The paper asks what that destroys, and draws its block from the answer.",
-        ("figure-1", "appendix-a"),
+        ("figure-1", "appendix-a", "figure-2", "figure-3", "figure-4"),
     ),
     Chapter(
         "v1",
@@ -66,7 +66,13 @@ CONTENTS = (
         "trainings",
         "What trainings say",
         "Comparisons of networks, trained again at a size that two processor cores can do, with several seeds each.",
-        ("figure-6", "expansion", "depth"),
+        ("figure-6", "expansion", "depth", "figure-7"),
+    ),
+    Chapter(
+        "memory",
+        "How little memory a block needs",
+        "Activations, not weights, fill a small device's memory. The paper says how a block gets by with little.",
+        ("splits",),
     ),
 )
 

@@ -191,9 +191,12 @@ def rows_of(results: Path) -> list[Row]:
     return found
 
 
-def append(results: Path, row: Row) -> None:
-    """Appends the row to the file, after a line break if a kill cut off the last line. WriteError if it cannot be written."""
-    path = results / f"{ROWS}.jsonl"
+def append(results: Path, row: Row, name: str = ROWS) -> None:
+    """Appends the row to ``NAME.jsonl``, after a line break if a kill cut off the last line.
+
+    Raises WriteError if the file cannot be written.
+    """
+    path = results / f"{name}.jsonl"
     try:
         cut = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
         with path.open("a", encoding="utf-8") as file:
