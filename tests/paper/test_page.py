@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
 from support.paths import ROOT
 
+from mobilenet.charts import rendered
 from mobilenet.cli.main import main
 from mobilenet.errors import UsageError
 from mobilenet.paper.contents import chosen, section_names
-from mobilenet.paper.drawings import drawn, inlined
+from mobilenet.paper.drawings import STYLE, drawn, inlined
 from mobilenet.paper.html import paper_page
 from mobilenet.paper.markdown import paper_markdown
 from mobilenet.paper.sections.colors import INK, SERIES
@@ -88,15 +91,50 @@ def test_every_section_is_whole(every):
             assert {name for _, _, cell in table.compared() for name in [cell.published]}.isdisjoint({""})
 
 
-def test_every_figure_has_named_axes_and_colors_of_the_page(every):
+def test_figures_name_their_axes_and_no_text_covers_another(every):
     for figure in (figure for section in every for figure in section.figures()):
-        canvas = Canvas(figsize=(figure.width, figure.height))
-        figure.draw(canvas)
+        canvases = list[Canvas]()
+
+        def draw(canvas: Canvas, figure=figure, canvases=canvases) -> None:
+            figure.draw(canvas)
+            canvases.append(canvas)
+
+        rendered(draw, figure.width, figure.height, ("png",), STYLE)
+        (canvas,) = canvases
+        canvas.draw_without_rendering()  # places what was saved at another resolution
         for axes in canvas.axes:
             if axes.axison and axes.get_label() != "<colorbar>":
                 assert axes.get_xlabel() or axes.get_shared_x_axes().get_siblings(axes) != [axes], figure.name
                 assert axes.get_ylabel() or axes.get_shared_y_axes().get_siblings(axes) != [axes], figure.name
         assert figure.words.endswith("."), figure.name
+        assert covered(canvas) == [], figure.name
+
+
+def covered(canvas: Canvas) -> list[str]:
+    """Texts that cover each other by more than a sliver or leave the figure."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in shown(canvas)]
+    found = [name for name, box in boxes if not canvas.bbox.padded(1).fully_containsx(box.x0)]
+    for number, (name, box) in enumerate(boxes):
+        for other, with_box in boxes[number + 1 :]:
+            both = box.intersection(box, with_box)
+            if both is not None and both.width > 2 and both.height > 3:
+                found.append(f"{name} / {other}")
+    return found
+
+
+def shown(canvas: Canvas) -> Iterator[Text]:
+    """The texts of a figure that is drawn: titles, names, annotations, and the tick labels inside the axes."""
+    yield from canvas.texts
+    for legend in (*canvas.legends, *(axes.get_legend() for axes in canvas.axes if axes.get_legend())):
+        yield from legend.get_texts()
+    for axes in canvas.axes:
+        yield from (text for text in (*axes.texts, axes.title) if text.get_text().strip() and text.get_visible())
+        if axes.axison:
+            for axis in (axes.xaxis, axes.yaxis):
+                yield axis.label
+                low, high = sorted(axis.get_view_interval())
+                ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+                yield from (tick.label1 for tick in ticks if tick.label1.get_visible() and tick.label1.get_text())
 
 
 def test_the_page_stands_alone(chapters, every):

@@ -27,6 +27,7 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "savefig.dpi": 160,
+    "text.parse_math": True,  # the powers of ten at logarithmic axes
     "svg.fonttype": "none",  # letters stay letters: they can be searched, and take the page's font
 }
 COLOR = re.compile("|".join(VARIABLES), re.IGNORECASE)

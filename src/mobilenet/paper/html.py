@@ -10,6 +10,7 @@ from ..pages.markup import page, scrolled, text
 from .sections.section import Cell, Compared, Figure, Part, Prose, Section, Table
 from .words import Notes, compared_cells, headings, plain_cell
 
+TIMES, UNIT = re.compile(r"(?<=\d) x (?=\d)"), re.compile(r"(?<=\d) %")
 CODE = re.compile(r"`([^`]+)`")
 PIXELS_MIN, PIXELS_MAX = 60, 112  # of an inch of a figure on a narrow and on a wide screen
 
@@ -33,7 +34,7 @@ def contents(chapters: Sequence[tuple[str, str, Sequence[Section]]]) -> str:
     """Links to all sections, each with its verdict."""
     lists = []
     for name, _, sections in chapters:
-        items = "".join(f"<li><a href='#{text(s.name)}'>{text(s.title)}</a> {badge(s)}</li>" for s in sections)
+        items = "".join(f"<li><a href='#{text(s.name)}'>{spaced(s.title)}</a> {badge(s)}</li>" for s in sections)
         lists.append(f"<div><h3>{text(name)}</h3><ul>{items}</ul></div>")
     return f"<nav class='contents' aria-label='Contents'>{''.join(lists)}</nav>"
 
@@ -47,7 +48,7 @@ def section_html(section: Section, drawings: Mapping[str, str]) -> str:
     parts = "\n".join(part_html(part, drawings) for part in section.parts)
     rows = f"<br>Made of {text('; '.join(section.rows))}." if section.rows else ""
     return (
-        f"<section id='{text(section.name)}'>\n<h2>{text(section.title)}</h2>\n"
+        f"<section id='{text(section.name)}'>\n<h2>{spaced(section.title)}</h2>\n"
         f"<p class='quiet'>{text(section.source)}</p>\n<p><b>Claim.</b> {inline(section.claim)}</p>\n{parts}\n"
         f"<p class='verdict'>{badge(section)} {inline(section.verdict.words)}</p>\n"
         f"<p class='quiet made'><code>{text(section.command)}</code>{rows}</p>\n</section>"
@@ -68,13 +69,18 @@ def part_html(part: Part, drawings: Mapping[str, str]) -> str:
 
 def inline(words: str) -> str:
     """Text of a paragraph; what stands between backticks is code."""
-    return CODE.sub(r"<code>\1</code>", text(" ".join(words.split())))
+    return CODE.sub(r"<code>\1</code>", spaced(" ".join(words.split())))
+
+
+def spaced(words: str) -> str:
+    """Text in which 3 x 3 and 95 % are not broken over two lines."""
+    return UNIT.sub("&nbsp;%", TIMES.sub("&nbsp;\u00d7&nbsp;", text(words)))
 
 
 def table_html(table: Table) -> str:
     upper, lower = list[str](), list[str]()
-    for name, below in headings(table):
-        kind = "" if upper else " class='name'"
+    for column, (name, below) in enumerate(headings(table)):
+        kind = " class='name'" if table.textual(column) else ""
         if below:
             upper.append(f"<th scope='colgroup' colspan='{len(below)}' class='group'>{text(name)}</th>")
             lower += (f"<th scope='col'{first(i)}>{text(each)}</th>" for i, each in enumerate(below))
@@ -88,7 +94,7 @@ def table_html(table: Table) -> str:
     words = f"<p class='quiet'>{inline(table.words)}</p>" if table.words else ""
     items = "".join(f"<li>{inline(note)}</li>" for note in notes.texts)
     listed = f"<ol class='notes'>{items}</ol>" if items else ""
-    return f"<div class='titled'><h3>{text(table.title)}</h3>{words}{scrolled(body, table.title)}{listed}</div>"
+    return f"<div class='titled'><h3>{spaced(table.title)}</h3>{words}{scrolled(body, table.title)}{listed}</div>"
 
 
 def first(index: int) -> str:
@@ -106,10 +112,10 @@ def cells(row: Sequence[Cell], table: Table, notes: Notes) -> list[str]:
                 f"<td class='first'>{text(published)}</td><td>{text(ours)}</td><td class='{kind}'>{text(change)}{sup}</td>"
             )
         elif table.wide(column):
-            found.append(f"<td class='first'>{text(plain_cell(cell))}</td><td></td><td></td>")
+            found.append(f"<td class='first'>{spaced(plain_cell(cell))}</td><td></td><td></td>")
         else:
-            kind = " class='name'" if column == 0 else ""
-            found.append(f"<td{kind}>{text(plain_cell(cell))}</td>")
+            kind = " class='name'" if table.textual(column) else ""
+            found.append(f"<td{kind}>{spaced(plain_cell(cell))}</td>")
     return found
 
 

@@ -63,7 +63,8 @@ def table_lines(table: Table) -> Iterator[str]:
                 cells += (plain_cell(cell), "", "") if table.wide(column) else (plain_cell(cell),)
         rows.append(cells)
     yield line(names)
-    yield line(["---", *["---:"] * (len(names) - 1)])
+    columns = [column for column in range(len(table.columns)) for _ in range(3 if table.wide(column) else 1)]
+    yield line(["---" if table.textual(column) else "---:" for column in columns])
     yield from map(line, rows)
     if notes.texts:
         yield ""

@@ -6,6 +6,7 @@ How it looks is not decided here: `paper.html` and `paper.markdown` show the sam
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from .printed import agree, difference, value
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+WORD = re.compile(r"[A-Za-z]{3}")
 Outcome = Literal["holds", "holds in part", "does not hold", "open"]
 Row = Mapping[str, object]
 """One measurement of results/, as JSON."""
@@ -87,6 +89,10 @@ class Table:
             for column, cell in zip(self.columns, row, strict=True):
                 if isinstance(cell, Compared) and cell.published:
                     yield str(row[0]), column, cell
+
+    def textual(self, column: int) -> bool:
+        """Whether a column holds words; sizes such as 7 x 7 x 320 are numbers."""
+        return column == 0 or any(isinstance(row[column], str) and WORD.search(str(row[column])) for row in self.rows)
 
     def wide(self, column: int) -> bool:
         """Whether a column holds pairs."""

@@ -78,14 +78,13 @@ def make(material: Material) -> Section:
 
 
 PLACES = {
-    "ShuffleNet 2x, g = 3": (8, -3),
-    "NASNet-A (4 @ 1056)": (8, 6),
-    "MobileNetV1": (-7, 7),
-    "MobileNetV2": (-7, 6),
+    "ShuffleNet 2x, g = 3": (8, -7),
+    "NASNet-A (4 @ 1056)": (8, 4),
+    "MobileNetV1": (-8, -4),
+    "MobileNetV2": (-8, 2),
     "ShuffleNet 1.5x, g = 3": (-5, -14),
     "GoogLeNet": (8, 4),
     "VGG-16": (-9, -3),
-    "AlexNet": (-4, -15),
 }
 """Where names stand beside crowded points, in points of print."""
 
@@ -106,7 +105,10 @@ def draw(canvas: Canvas, points: dict[str, tuple[float, float]]) -> None:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(0.8, 300)
+    axes.set_xlim(0.8, 400)
+    axes.set_xticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
+    axes.set_yticks([300, 1000, 3000, 10000], ["300", "1,000", "3,000", "10,000"])
+    axes.minorticks_off()
     axes.set_ylim(150, 30000)
     axes.set_xlabel("parameters, millions, logarithmic")
     axes.set_ylabel("MAdds, millions, logarithmic")

@@ -110,7 +110,9 @@ def draw(canvas: Canvas, ours: dict[str, Totals]) -> None:
         below = "V2 +" in name
         axes.annotate(name, (x, y), (0, -14 if below else 7), textcoords="offset points", ha="center", fontsize=9)
     axes.set_xscale("log")
-    axes.set_xlim(0.4, 250)
+    axes.set_xlim(0.2, 250)
+    axes.set_xticks([0.3, 1, 3, 10, 30, 100], ["0.3", "1", "3", "10", "30", "100"])
+    axes.minorticks_off()
     axes.set_ylim(20, 28)
     axes.set_xlabel("MAdds, thousand millions, logarithmic (ours)")
     axes.set_ylabel("COCO mAP, % (the paper's)")
