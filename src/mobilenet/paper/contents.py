@@ -60,13 +60,13 @@ CONTENTS = (
         "accuracy",
         "What accuracy costs",
         "The published checkpoints of both families.",
-        ("log-linear",),
+        ("log-linear", "figure-5"),
     ),
     Chapter(
         "trainings",
         "What trainings say",
         "Comparisons of networks, trained again at a size that two processor cores can do, with several seeds each.",
-        ("figure-6", "expansion", "depth", "figure-7"),
+        ("figure-6", "expansion", "depth", "figure-7", "figure-8"),
     ),
     Chapter(
         "memory",

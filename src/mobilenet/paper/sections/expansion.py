@@ -10,7 +10,7 @@ from ..studies.comparison import Sample, fitted
 from ..studies.grid import EXPANDED, EXPANSION_WIDTHS, EXPANSIONS
 from .colors import BLUE, ORANGE, QUIET
 from .section import Figure, Material, Prose, Section, Verdict
-from .trained import compared, open_section, record_runs, row_names, samples, setting, table_of
+from .trained import compared, log_scale, open_section, record_runs, row_names, samples, setting, table_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -52,7 +52,7 @@ def make(material: Material) -> Section:
                 right.annotate(t, (each.madds / 1e6, each.mean), (3, -9), textcoords="offset points", fontsize=7, color=QUIET)
         left.set_xlabel("expansion factor t")
         left.set_ylabel("top-1 on Imagenette, %")
-        right.set_xscale("log")
+        log_scale(right)
         right.set_xlabel("MAdds, millions")
         left.legend(loc="lower right")
 

@@ -11,6 +11,7 @@ from .colors import SERIES
 from .section import Figure, Material, Outcome, Prose, Section, Table, Verdict
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 WORK = ("out", "paper_runs")
@@ -98,6 +99,16 @@ def draw_curves(found: Sequence[Sample], names: Mapping[str, str]) -> Callable[[
         axes.legend(loc="lower right", title="runs in brackets")
 
     return draw
+
+
+def log_scale(axes: Axes) -> None:
+    """Makes the horizontal axis logarithmic, with plain numbers: 1, 2, 5, 10, 20, 50 and so on."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def compared(first: Sample, second: Sample) -> Comparison:
