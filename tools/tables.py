@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +10,10 @@ from typing import Any
 
 import cluster_tables
 import integer_tables
+import training_tables
 import trust_tables
 from markdown_table import markdown
+from training_tables import processor
 
 from mobilenet.bench import history
 from mobilenet.network.cost import cost
@@ -21,11 +22,6 @@ from mobilenet.network.mobilenet import mobilenet_v1, mobilenet_v2
 
 ROOT = Path(__file__).resolve().parents[1]
 REACHED = ROOT / "src" / "mobilenet" / "training" / "recipes" / "reached.json"
-
-
-def processor(row: dict[str, Any]) -> str:
-    """What a row was measured on; the rows before 2026-11-21 name only the architecture."""
-    return str(row.get("processor", row["machine"]))
 
 
 def install() -> str:
@@ -177,73 +173,6 @@ def speed() -> str:
     )
 
 
-STARTED = dict.fromkeys(("coco_ssdlite", "voc_deeplab"), "`imagenet`'s backbone")
-
-
-def training() -> str:
-    """The last record of every recipe, seed and change of settings."""
-    last = {(row["recipe"], json.dumps(row["set"]), row["seed"]): row for row in history.rows(ROOT, "training")}
-    rows = []
-    for row in last.values():
-        name, first, score = next((name, row["first"][name], row["last"][name]) for name in SCORES if name in row["last"])
-        rows.append(
-            (
-                f"`{row['recipe']}`",
-                STARTED.get(row["recipe"], "random weights"),
-                str(row["seed"]),
-                str(row["epochs"]),
-                f"{row['seconds_per_epoch']:.0f}",
-                f"{row['images_per_second']:.0f}",
-                f"{row['data_share']:.0%}",
-                f"{row['losses'][0]:.2f}",
-                f"{row['losses'][1]:.2f}",
-                f"{first:.3f} ({row['first']['epoch']:.0f})",
-                f"{name} {score:.3f}",
-                str(row["scored"]),
-                row.get("note", ""),
-            )
-        )
-    header = (
-        "recipe",
-        "start",
-        "seed",
-        "epochs",
-        "s / epoch",
-        "images/s",
-        "waiting for data",
-        "first loss",
-        "last loss",
-        "first score (epoch)",
-        "last score",
-        "images",
-        "conditions",
-    )
-    return markdown(header, rows)
-
-
-SCORES = ("top1", "mAP50", "mIoU")
-
-
-def training_speed() -> str:
-    """The last measurement of every precision and accelerator: this loop beside torchvision's."""
-    last = {(row["accelerator"], row["precision"], row["batch"]): row for row in history.rows(ROOT, "training_speed")}
-    rows = []
-    for (accelerator, precision, batch), row in last.items():
-        for side in ("mobilenet", "torchvision"):
-            measured = row[side]
-            rows.append(
-                (
-                    f"{side}, {accelerator}, {precision}, batch {batch}",
-                    f"{measured['images_per_second']:.0f}",
-                    f"{measured['least']:.0f} to {measured['most']:.0f}",
-                    f"{measured['data_share']:.0%}",
-                    f"{measured['peak_rss_bytes'] / 2**20:,.0f}",
-                    f"{measured['last_loss']:.2f}",
-                )
-            )
-    return markdown(("", "images/s", "range", "waiting for data", "peak MiB", "loss at the end"), rows)
-
-
 STARTED = {
     "mobilenet predict": "`mobilenet predict`",
     "import mobilenet": "`import mobilenet` and a call",
@@ -338,9 +267,10 @@ def views() -> str:
 FUNCTIONS = (
     *cluster_tables.FUNCTIONS,
     *integer_tables.FUNCTIONS,
+    *training_tables.FUNCTIONS,
     *trust_tables.FUNCTIONS,
     bench, bench_bf16, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
-    training, training_speed, views, vision, whole,
+    views, vision, whole,
 )  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
 FILES = (
@@ -363,24 +293,10 @@ def filled(text: str) -> str:
     return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
-def reached() -> str:
-    """The last run of every recipe and seed with no other setting changed, for ``mobilenet recipes``."""
-    last = {}
-    for row in history.rows(ROOT, "training"):
-        if not row["set"].keys() - {"seed", "workers"}:
-            metric = next(name for name in SCORES if name in row["last"])
-            last[row["recipe"], row["seed"]] = {
-                "recipe": row["recipe"], "seed": row["seed"], "metric": metric, "value": round(row["last"][metric], 4),
-                "seconds": round(row["training_seconds"] + row["scoring_seconds"]), "machine": processor(row),
-                "note": row.get("note", ""), "date": row["date"], "commit": row["commit"],
-            }  # fmt: skip
-    return json.dumps(list(last.values()), indent=1) + "\n"
-
-
 def main() -> None:
     if "--check" not in sys.argv:
-        REACHED.write_text(reached())
-    elif REACHED.read_text() != reached():
+        REACHED.write_text(training_tables.reached())
+    elif REACHED.read_text() != training_tables.reached():
         sys.exit(f"{REACHED.name}: is not made of results/training.jsonl; run make figures")
     for name in FILES:
         text = (ROOT / name).read_text()

@@ -302,6 +302,7 @@ def test_a_batch_divided_at_even_places_is_mixed_as_if_it_were_whole():
         (lambda: ClassificationAugmentation(flip=True), "flip True: must be a number"),
         (lambda: DetectionAugmentation(zoom=(0.5, 2.0)), r"zoom \(0.5, 2.0\)"),
         (lambda: SegmentationAugmentation(step=-1), "step -1"),
+        (lambda: SegmentationAugmentation(crop=1.5), "crop 1.5"),
         (lambda: SegmentationAugmentation(jitter=(0, 0, 0, 0.6)), "the last at most 0.5"),
         (lambda: training(DetectionAugmentation(), PAD), "fit 'pad' must be 'squash'"),
         (lambda: training(ClassificationAugmentation(), replace(SQUASH, interpolation="lanczos")), "interpolation 'lanczos'"),

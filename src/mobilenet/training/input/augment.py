@@ -123,6 +123,7 @@ class SegmentationAugmentation(Settings):
             as fits the input, as the preprocessing "pad" shows it at evaluation.
         flip: probability of the mirror image.
         jitter: torchvision's ColorJitter: brightness, contrast, saturation, hue.
+        crop: side of the crop over that of the input.
 
     Raises UsageError that names the field if one is out of range.
     """
@@ -132,6 +133,7 @@ class SegmentationAugmentation(Settings):
     scale_of: ScaleOf = "image"
     flip: float = 0.5
     jitter: Jitter = (0.0, 0.0, 0.0, 0.0)
+    crop: float = 1.0
 
     noun = "augmentation"
     task = "segmentation"
@@ -139,6 +141,7 @@ class SegmentationAugmentation(Settings):
     def rules(self) -> Rules:
         yield "scale", _is_range(self.scale, 0.05, 16), "from and to, within 0.05 to 16"
         yield "step", 0 <= self.step <= 16, "from 0 to 16"
+        yield "crop", 0.1 <= self.crop <= 1, "from 0.1 to 1"
         yield "flip", 0 <= self.flip <= 1, "a probability"
         yield _jitter_rule(self.jitter)
 
@@ -250,9 +253,10 @@ class _Segmentation:
     def __init__(self, settings: SegmentationAugmentation, preprocessing: Preprocessing) -> None:
         self.settings, self.preprocessing, self.resample = settings, preprocessing, _mode(preprocessing)
         fill = {tv_tensors.Image: mean_color(preprocessing), tv_tensors.Mask: VOID}
+        size = tuple(max(round(side * settings.crop), 1) for side in preprocessing.size)
         self.finish = v2.Compose(
             [
-                v2.RandomCrop(preprocessing.size, pad_if_needed=True, fill=fill),
+                v2.RandomCrop(size, pad_if_needed=True, fill=fill),
                 v2.RandomHorizontalFlip(settings.flip),
                 *_jitter(settings.jitter),
             ]

@@ -47,6 +47,10 @@ LENGTH, DECAY = 30.0, 0.1
 the loss.
 Of decays from 1e-4 to 1 and six forms of a probe, this was best or near it from 3 to 100 images a class, on CIFAR-10's classes
 and on Imagenette's."""
+PLAIN = 32.0
+"""See `read_directions`. On 500 images of CIFAR-10's classes, 0.591 instead of 0.581 with 3 images a class, 0.716 instead of
+0.708 with 10, and no difference with 30; on objects cut out of VOC, 0.701 instead of 0.697 with 3 and 0.787 instead of 0.788
+with 10. Means of six draws; with 8 for 32, CIFAR-10's classes gain more, and VOC's objects with 10 images lose 0.006."""
 CELL_DECAY = 1e-3
 """The same of a segmenter's probe, whose features are scaled to a mean square of 1."""
 
@@ -88,7 +92,7 @@ def fit_head(
             if isinstance(objective, DetectionObjective):
                 answer = resembling_rows(net, start, few, recipe, objective)
             else:
-                answer = probed_rows(net, few, recipe)
+                answer = probed_rows(net, start, few, recipe)
     rows, said = cast("tuple[Rows, str]", fabric.broadcast(answer))
     net.load_arrays({**net.arrays(), **rows})
     return said
@@ -102,7 +106,7 @@ def batches(data: Dataset, augmentation: Augmentation | None, recipe: Recipe) ->
 # Classifiers and segmenters ----------------------------------------------------------------------------------------------
 
 
-def probed_rows(net: nn.TorchNetwork, data: Dataset, recipe: Recipe) -> tuple[Rows, str]:
+def probed_rows(net: nn.TorchNetwork, start: Start, data: Dataset, recipe: Recipe) -> tuple[Rows, str]:
     """A linear probe on what stands before the last layer."""
     (name,) = net.network.heads.classes
     layer = net.network[name]
@@ -120,7 +124,11 @@ def probed_rows(net: nn.TorchNetwork, data: Dataset, recipe: Recipe) -> tuple[Ro
             features.append(cells)
             targets.append(classes)
     x, y = torch.cat(features), torch.cat(targets)
-    weight, bias = class_probe(x, y, len(data.labels)) if flat else cell_probe(x, y, len(data.labels))
+    if flat:
+        known = torch.from_numpy(np.asarray(start.model.tensors[f"{name}.weight"], np.float32)).flatten(1)
+        weight, bias = class_probe(x, y, len(data.labels), known)
+    else:
+        weight, bias = cell_probe(x, y, len(data.labels))
     parts = dict(zip((part for part, _ in layer.parameters()), (weight, bias), strict=True))
     rows = {part: value.reshape(net.network.tensors()[part]).numpy() for part, value in parts.items()}
     return rows, f"all {len(data.labels)} classes start as a linear probe on {len(data)} images"
@@ -137,15 +145,33 @@ def cells_of(features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([cells for cells, _ in chosen]), torch.cat([classes for _, classes in chosen])
 
 
-def class_probe(features: Tensor, targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """(N, C) float32, (N,) int64 -> weight (K, C) and bias (K,) of a classifier.
+def class_probe(features: Tensor, targets: Tensor, classes: int, known: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C) float32, (N,) int64, the head of the start (M, C) -> weight (K, C) and bias (K,) of a classifier.
 
     The direction of a feature says what an image shows, its length little; so all get the same length for the probe. Without a
     bias the order of its answers is the same for the features as they are.
     """
-    lengths = features.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    weight = logistic(features / lengths * LENGTH, targets, classes, DECAY)
-    return weight * (LENGTH / lengths.mean()), torch.zeros(classes)
+    with torch.autocast(features.device.type, enabled=False):
+        directions = read_directions(known)
+        features = features @ directions
+        lengths = features.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        weight = logistic(features / lengths * LENGTH, targets, classes, DECAY)
+        return weight @ directions.T * (LENGTH / lengths.mean()), torch.zeros(classes)
+
+
+def read_directions(known: Tensor) -> Tensor:
+    """(M, C) -> (C, C): a change of features that stretches the directions which the M rows of a head read.
+
+    They tell the classes of the start apart, and probably new ones too; few images could not show which directions do. What
+    stretches is the rows' mean square in a direction, over that of all directions, plus `PLAIN`. A head of few rows says
+    little, so it stretches little.
+    """
+    rows, length = known.shape
+    squares = known.T @ known
+    squares *= min(rows / length, 1) / squares.diagonal().mean().clamp_min(1e-12)
+    values, vectors = torch.linalg.eigh(squares)
+    stretched: Tensor = vectors * (values.clamp_min(0) + PLAIN).sqrt()
+    return stretched
 
 
 def cell_probe(features: Tensor, targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -11,19 +11,23 @@ from ... import nn
 from ...data import Records, Truth, open_training
 from ...data.open import recognize
 from ...errors import UsageError
+from ...modelfile import ModelFile
 from ...zoo.load import load_model
 from ..input import Dataset, Loader, LoaderSettings
 from ..objectives import objective_of
-from ..recipes.finetune import STARTS, Images, finetune
+from ..recipes.finetune import STARTS, Images, epochs_between_scores, finetune
 from ..recipes.names import current_names
 from ..recipes.recipe import Recipe, with_settings
 from .allocator import keep_freed_memory
+from .start import shared_classes
 
 MEASURED_IMAGES = 64
 """Images whose sizes stand for all."""
 MEASURED_STEPS = 4
 SCORING = 1.25
 """A run takes this much longer than its steps: scoring, checkpoints, the first features."""
+MOST_TIMES_EPOCHS = 4
+"""With `--minutes`, a run has at most so many times the epochs that it has without: more of few images only overfits."""
 
 
 def finetune_recipe(data: str, layout: str | None, model: str | None, minutes: float | None, changes: dict[str, str]) -> Recipe:
@@ -35,20 +39,29 @@ def finetune_recipe(data: str, layout: str | None, model: str | None, minutes: f
     """
     keep_freed_memory()
     task = recognize(data, layout=layout)[1]
-    records, _ = open_training(data, task, layout=layout)
+    records, validation = open_training(data, task, layout=layout)
     source = model or STARTS[task]
+    start = load_model(source)
     side = typical_side(records) if task == "segmentation" else 0
-    plain = finetune(Images(task, len(records), side), source, load_model(source))
+    images = Images(task, len(records), side, len(validation), known_share(records, start))
+    plain = finetune(images, source, start)
     recipe = with_settings(plain, changes)
     if minutes is None or "epochs" in current_names(changes, plain.to_json()):
         return recipe
     epoch = seconds_of_a_step(recipe, Dataset(records)) * (len(records) // recipe.batch) * SCORING
-    epochs = int(minutes * 60 / epoch)
+    epochs = min(int(minutes * 60 / epoch), MOST_TIMES_EPOCHS * plain.epochs)
     if epochs < 1:
         raise UsageError(
             f"--minutes {minutes:g}: one epoch takes about {epoch / 60:.1f} minutes here; give more, or fewer images"
         )
-    return with_settings(recipe, {"epochs": str(epochs), "score_epochs": str(max(round(epochs / 5), 1))})
+    return with_settings(recipe, {"epochs": str(epochs), "score_epochs": str(epochs_between_scores(images, epochs))})
+
+
+def known_share(records: Records[Truth], start: ModelFile) -> float:
+    """The share of the classes that the start knows by name; 0 of a start for another task."""
+    if start.network.task != records.task:
+        return 0.0
+    return len(shared_classes(records.labels, records.label_ids, start)) / len(records.labels)
 
 
 def typical_side(records: Records[Truth]) -> int:
