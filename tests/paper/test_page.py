@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
+import reproduce
 from click.testing import CliRunner
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
@@ -135,6 +136,11 @@ def shown(canvas: Canvas) -> Iterator[Text]:
                 low, high = sorted(axis.get_view_interval())
                 ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
                 yield from (tick.label1 for tick in ticks if tick.label1.get_visible() and tick.label1.get_text())
+
+
+def test_the_document_is_current(chapters):
+    shown = reproduce.PAGE.read_text("utf-8")
+    assert reproduce.document(chapters) == shown, "docs/reproduce.md is old: run python tools/reproduce.py"
 
 
 def test_the_page_stands_alone(chapters, every):
