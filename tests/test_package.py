@@ -230,6 +230,7 @@ def test_the_declared_dependencies_are_those_imported():
         "nncf",
         "h11",
         "h5py",
+        "huggingface_hub",
         "matplotlib",
         "faster_coco_eval",
         "onnx",

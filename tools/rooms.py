@@ -21,6 +21,7 @@ TOWER = [
     "cli",
     "paper", "paper/sections", "paper/studies", "paper/systems",
     "training/run", "training", "training/recipes", "training/input", "training/optim",
+    "hub",
     "bench",
     "parity",
     "quantizing",

@@ -21,6 +21,7 @@ class Entry(Value):
 
 COMMANDS = {
     "bench": Entry("bench", "Time the engine and other runtimes on the same weights and image."),
+    "card": Entry("hub", "Write a model's card: what it does, how good and fast it is, what it cannot do."),
     "check": Entry("check", "Tell what labeled images hold, and what is wrong with them."),
     "convert": Entry("convert", "Convert weights of other libraries to a model file."),
     "cost": Entry("network", "Count parameters, multiply-adds and activation memory, layer by layer."),
@@ -31,6 +32,7 @@ COMMANDS = {
     "models": Entry("models", "List the known models."),
     "paper": Entry("paper", "Make the papers' claims, tables and figures again, as a page."),
     "predict": Entry("predict", "Name what images show: labels, boxes or masks."),
+    "push": Entry("hub", "Upload a model to the Hugging Face hub, with its card."),
     "quantize": Entry("quantize", "Make an integer model of a float model: int8 weights, uint8 activations."),
     "recipes": Entry("recipes", "List the training recipes: what each needs, takes and reached."),
     "serve": Entry("serve", "Serve models over HTTP, with a page to try them."),

@@ -11,7 +11,7 @@ from ..errors import UsageError, short_repr
 from ..modelfile import ModelFile, ModelFileError
 from ..tensorfile import mark_of
 from ..zoo import published
-from ..zoo.load import cached_file, is_file, load_model
+from ..zoo.load import cached_file, is_file, is_on_hub, load_model
 
 if TYPE_CHECKING:
     from typing_extensions import TypedDict
@@ -66,7 +66,11 @@ class Loaded(NamedTuple):
 
 
 def file_of(source: str) -> str:
-    """The path of a model file; of a known model's name, its place in the cache."""
+    """The path of a model file; of a known model's name or an address of the hub, its place in the cache."""
+    if is_on_hub(source):
+        from ..zoo.hub import hub_file
+
+        return os.fspath(hub_file(source))
     return source if is_file(source) else cached_file(published.find(source))
 
 

@@ -198,7 +198,8 @@ def named_sources(arguments: Sequence[str]) -> dict[str, str]:
         name, equals, source = argument.partition("=")
         if not equals or os.path.exists(argument):
             source = argument
-            name = os.path.splitext(os.path.basename(source))[0] if is_file(source) else source.rpartition("/")[2]
+            last = os.path.splitext(os.path.basename(source))[0] if is_file(source) else source.rpartition("/")[2]
+            name = last.partition("@")[0]
         if not NAME.fullmatch(name):
             raise UsageError(f"model name {short_repr(name)}: must be letters, digits, '.', '_' or '-'; give NAME={source}")
         if name in sources:

@@ -53,20 +53,31 @@ class Answer(NamedTuple):
 
 
 def download(
-    url: str, max_bytes: int, headers: Mapping[str, str] | None = None, connection: Connection | None = None
+    url: str,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+    connection: Connection | None = None,
+    secret: str = "",
 ) -> Answer:
     """The content at `url` within `TOTAL_TIMEOUT` seconds; user and password in the address are sent as basic authorization.
+
+    Args:
+        secret: the header Authorization, which is sent to this address and not to where it redirects.
 
     Raises:
         DownloadError: no answer, an error, too late or over `max_bytes`.
     """
     try:
-        return within(TOTAL_TIMEOUT, lambda transfer: read(url, max_bytes, headers or {}, connection or Connection(), transfer))
+        return within(
+            TOTAL_TIMEOUT, lambda transfer: read(url, max_bytes, headers or {}, connection or Connection(), transfer, secret)
+        )
     except TimeoutError as error:
         raise DownloadError(str(error)) from error
 
 
-def read(url: str, max_bytes: int, headers: Mapping[str, str], connection: Connection, transfer: Transfer) -> Answer:
+def read(
+    url: str, max_bytes: int, headers: Mapping[str, str], connection: Connection, transfer: Transfer, secret: str = ""
+) -> Answer:
     try:
         parts = urlsplit(url)
         address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -74,6 +85,8 @@ def read(url: str, max_bytes: int, headers: Mapping[str, str], connection: Conne
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
+        if secret:
+            request.add_unredirected_header("Authorization", secret)
         with connection.opener(transfer, parts.hostname or "").open(request, timeout=PAUSE_TIMEOUT) as answer:
             content = bytearray()
             while block := answer.read1(CHUNK):

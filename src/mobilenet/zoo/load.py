@@ -24,9 +24,11 @@ def is_file(source: str | Path) -> bool:
     """Whether `source` is a model file's path. A text is one only if it looks like one, whatever lies in the working folder:
     it ends in .safetensors, or it has a separator and is not the name of a hub's model.
 
-    >>> is_file("imagenet"), is_file("./imagenet"), is_file("imagenet.safetensors")
-    (False, True, True)
+    >>> is_file("imagenet"), is_file("./imagenet"), is_file("imagenet.safetensors"), is_file("hf://user/name")
+    (False, True, True, False)
     """
+    if is_on_hub(source):
+        return False
     if not isinstance(source, str) or source.endswith((SUFFIX, *FOREIGN)):
         return True
     if os.sep not in source and (os.altsep is None or os.altsep not in source):
@@ -36,8 +38,14 @@ def is_file(source: str | Path) -> bool:
     return source not in models() and (source.startswith((".", "~")) or os.path.isabs(source) or os.path.exists(source))
 
 
+def is_on_hub(source: str | Path) -> bool:
+    """Whether `source` is an address of the Hugging Face hub, ``hf://user/name``."""
+    return isinstance(source, str) and source.startswith("hf://")
+
+
 def load_model(source: str | Path, report: Report = lambda line: None) -> ModelFile:
-    """The content of a model file, or of a known model: fetched, verified and converted on first use, then cached.
+    """The content of a model file, of a known model, or of one of the hub (``hf://user/name``, see `hub`): fetched, verified
+    and converted on first use, then cached.
 
     A name always means the known model, and a file in the working folder is given as ``./file`` (see `is_file`).
 
@@ -49,6 +57,10 @@ def load_model(source: str | Path, report: Report = lambda line: None) -> ModelF
             target = f"{os.path.splitext(source)[0]}{SUFFIX}"
             raise ModelFileError(f"{source}: no model file; make one with 'mobilenet convert {source} --out {target}'")
         return modelfile.read(source)
+    if is_on_hub(source):
+        from .hub import load_from_hub
+
+        return load_from_hub(str(source), report)
     from ..zoo import published
 
     entry = published.find(str(source))
