@@ -174,8 +174,9 @@ def test_unknown_boxes_start_as_what_the_start_sees_in_them(shared):
 def test_what_the_start_knows_stays_and_scoring_costs_a_share():
     """Of a detector as far as the start knows its classes; and many validation images are scored seldom, few more often."""
     start = detector()
-    kept = [finetune(Images("detection", 100, 400, 20, known), "x.safetensors", start).averaging for known in (0.0, 0.5, 1.0)]
-    assert [each.start for each in kept] == [0.0, 0.2, 0.4]
+    recipes = [finetune(Images("detection", 100, 400, 20, known), "x.safetensors", start) for known in (0.0, 0.5, 1.0)]
+    assert [recipe.averaging.start for recipe in recipes] == [0.0, 0.2, 0.4]
+    assert [recipe.lr for recipe in recipes] == [3e-4, 1.7e-4, 1e-4]
     scores = []
     for scored in (1, 100, 1000, 10_000):
         recipe = finetune(Images("detection", 1000, 400, scored), "x.safetensors", start)

@@ -71,7 +71,7 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
         loss=loss(images.task, start),
         epochs=epochs,
         batch=batch(images.task, images.count),
-        lr=LEARNING_RATES[images.task],
+        lr=learning_rate(images),
         optimizer=AdamW(),
         schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
         weight_decay=0.02,
@@ -83,7 +83,19 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
     )
 
 
-LEARNING_RATES: dict[Task, float] = {"classification": 1e-4, "detection": 5e-4, "segmentation": 5e-4}
+KNOWN_RATE = 1e-4
+UNKNOWN_RATES: dict[Task, float] = {"classification": 5e-4, "detection": 3e-4, "segmentation": 5e-4}
+"""The learning rates with a start that knows all classes by name, and with one that knows none.
+
+Large steps make a detector forget: three epochs of VOC's objects, all known, at 5e-4 took mAP50 from 0.698 to 0.620; ten epochs
+of 200 images of shapes, unknown, took it to 0.946. A classifier of CIFAR-10's classes, one of ten known by name, went in six
+epochs of 1,000 images from 0.816 to 0.836 at 5e-4.
+"""
+
+
+def learning_rate(images: Images) -> float:
+    rate = KNOWN_RATE**images.known * UNKNOWN_RATES[images.task] ** (1 - images.known)
+    return float(f"{rate:.2g}")
 
 
 def kept_share(images: Images) -> float:
