@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +45,8 @@ def at(model: ModelFile, size: tuple[int, int]) -> ModelFile:
 def needs(kind):
     if lacking := kind.missing((*kind.packages, *kind.runtime)):
         pytest.skip(f"{' and '.join(lacking)} not installed")
+    if kind.systems and sys.platform not in kind.systems:
+        pytest.skip(f"runs on {' and '.join(kind.systems)} alone")
 
 
 SLOW = ("torch",)

@@ -15,7 +15,7 @@ from ..values import Value
 if TYPE_CHECKING:
     from .exporter import Exporter
 
-FormatName = Literal["onnx", "openvino", "torch", "litert"]
+FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -70,6 +70,11 @@ FORMATS: dict[FormatName, Format] = {
             precisions=("fp32", "fp16", "int8"), whole=True, winograd=True, parts=("model.xml", "model.bin"),
         ),
         Format("torch", "torch.export", ".pt2", ("torch",), (), "train", winograd=True),
+        Format(
+            "coreml", "Core ML", ".mlpackage", ("coremltools",), ("coremltools",), "coreml",
+            precisions=("fp32", "fp16", "int8"), whole=True, parts=("Manifest.json", "Data"), systems=("darwin",),
+            winograd=True, published_integers=True,
+        ),
     )
 }  # fmt: skip
 """Every format that can be written, by name."""
@@ -109,5 +114,9 @@ def exporter(kind: Format) -> Exporter:
             from .torch_file import TorchExporter
 
             return TorchExporter()
+        case "coreml":
+            from .coreml_file import CoreMLExporter
+
+            return CoreMLExporter()
         case _:
             assert_never(kind.name)
