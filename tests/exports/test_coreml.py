@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -175,7 +177,28 @@ def test_what_the_format_cannot_hold(tmp_path):
         exported(tmp_path, of_network(network))
 
 
-def test_the_command_says_that_it_is_not_verified(tmp_path):
-    done = mobilenet.export(toy(3), "coreml", tmp_path / "m.mlpackage")
+def test_what_is_not_verified_comes_with_a_check(tmp_path, monkeypatch):
+    """The script, with the evaluator in the place of Core ML: right for its own file, wrong for one with other weights."""
+    import coremltools as ct
+
+    class Evaluated:
+        def __init__(self, path):
+            self.path = path
+            self.user_defined_metadata = dict(mil.opened(path)[1].description.metadata.userDefined)
+
+        def predict(self, data):
+            return mil.run(self.path, data["input"])
+
+    model = toy(3)
+    done = mobilenet.export(model, "coreml", tmp_path / "m.mlpackage")
     assert done.comparison is None
     assert "darwin" in done.unverified
+    negative = {"classifier.weight": -model.tensors["classifier.weight"]}
+    other = exported(tmp_path, replace(model, tensors={**model.tensors, **negative}))
+    real = ct.models.MLModel
+    for path, verdict in ((done.path, 0), (other, 1)):
+        monkeypatch.setattr(sys, "argv", [str(done.script), str(path)])
+        monkeypatch.setattr(ct.models, "MLModel", lambda path, **rest: real(path, **rest) if rest else Evaluated(path))
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(done.script), run_name="__main__")
+        assert ended.value.code == verdict

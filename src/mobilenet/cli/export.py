@@ -13,7 +13,7 @@ from .shell import command, json_option, print_json, progress, say, tell
 
 @command
 @click.argument("model")
-@click.option("--to", required=True, metavar="FORMAT", help="onnx.")
+@click.option("--to", required=True, metavar="FORMAT", help="onnx, openvino, litert, coreml or torch.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write, or to replace; by default MODEL's name here.")
 @click.option("--precision", metavar="NAME", help="fp32, fp16 or int8; by default int8 for a quantized model, else fp32.")
 @click.option("--whole", is_flag=True, help="Put preprocessing and decoding inside: an image in; labels, boxes or a mask out.")

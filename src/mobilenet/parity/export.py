@@ -118,8 +118,8 @@ def export(
         reason = unverifiable(kind)
         limit = bound(kind, content.network, chosen, half_noise(model, looks) if chosen == "fp16" else 0.0)
         comparison = None if reason else proved(writer, kind, content, written, limit, looks, watch, path)
-        script = None if reason is None else checks(writer, content, path, looks)
         staged.publish()
+    script = None if reason is None else checks(writer, content, path, looks, limit)
     return Export(path, kind.name, chosen, whole, size, seconds, limit, comparison, reason, script)
 
 
@@ -219,9 +219,15 @@ def unverifiable(kind: Format) -> str | None:
     return None
 
 
-def checks(writer: Exporter, content: Content, path: Path, looks: Sequence[Look]) -> Path | None:
-    """The check that is to be run elsewhere, or None if the format has none."""
-    return None
+def checks(writer: Exporter, content: Content, path: Path, looks: Sequence[Look], limit: Bound) -> Path | None:
+    """Writes the check that is to be run elsewhere; None if the format has none, or if the file hides the network's outputs."""
+    if not writer.script or content.whole:
+        return None
+    from .script import write_script
+
+    script = path.with_name(f"{path.name.partition('.')[0]}-check.py")
+    write_script(script, path, writer.script, content.model, looks, limit)
+    return script
 
 
 def file_bytes(path: Path) -> int:
