@@ -70,7 +70,7 @@ else:
 worst = max(measured, key=measured.get)
 verdict = "right" if all(value <= DATA["limit"] for value in measured.values()) else "wrong"
 what = "largest difference" if DATA["kind"] == "largest" else "noise"
-print(f"{{verdict}}: {{what}} of output {{worst!r}} is {{measured[worst]:.2g}} of its magnitude; the limit is {{DATA['limit']:.2g}}")
+print(f"{{verdict}}: {{what}} of output {{worst!r}} is {{measured[worst]:.2g}} of its magnitude, limit {{DATA['limit']:.2g}}")
 sys.exit(verdict != "right")
 '''
 
