@@ -18,6 +18,7 @@ from .printed import agree, difference, value
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+LONG = 24  # characters of a cell that may stand on several lines
 WORD = re.compile(r"[A-Za-z]{3}")
 Outcome = Literal["holds", "holds in part", "does not hold", "open"]
 Row = Mapping[str, object]
@@ -91,8 +92,9 @@ class Table:
                     yield str(row[0]), column, cell
 
     def textual(self, column: int) -> bool:
-        """Whether a column holds words; sizes such as 7 x 7 x 320 are numbers."""
-        return column == 0 or any(isinstance(row[column], str) and WORD.search(str(row[column])) for row in self.rows)
+        """Whether a column holds words, or lists; a size such as 7 x 7 x 320 is a number."""
+        cells = [row[column] for row in self.rows]
+        return column == 0 or any(isinstance(cell, str) and (len(cell) > LONG or bool(WORD.search(cell))) for cell in cells)
 
     def wide(self, column: int) -> bool:
         """Whether a column holds pairs."""
