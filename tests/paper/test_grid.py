@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mobilenet.errors import MobilenetError
 from mobilenet.paper.studies import grid
 from mobilenet.paper.studies.grid import Run, append, missing, rows_of, runs, train_missing, whole_grid
 
@@ -64,6 +65,20 @@ def test_a_killed_grid_goes_on_with_what_has_no_row(tmp_path, monkeypatch):
     made = train_missing(wanted, tmp_path, results, tmp_path / "work", lambda _: None)
     assert [row["run"] for row in made] == [run.name for run in wanted[2:]]
     assert missing(rows_of(results), wanted) == []
+
+
+def test_a_training_that_stops_says_how_the_grid_goes_on(tmp_path, monkeypatch):
+    def train_one(*_: object) -> None:
+        error = MobilenetError("stopped by SIGINT after step 7 of 9; the score so far; continue with --resume --out x")
+        error.status = 130
+        raise error
+
+    monkeypatch.setattr(grid, "train_one", train_one)
+    with pytest.raises(
+        MobilenetError, match="seed0: stopped by SIGINT after step 7 of 9; give the same command again"
+    ) as caught:
+        train_missing(runs(grid.DEPTHS), tmp_path, tmp_path, tmp_path / "work", lambda _: None)
+    assert caught.value.status == 130
 
 
 def test_a_row_of_other_settings_is_no_row_of_the_run(tmp_path):

@@ -24,9 +24,8 @@ def block_section(name: str, title: str, source: str, claim: str, diagrams: Sequ
         claim,
         (
             Prose(
-                "Drawn from the layers, all boxes of a figure in one scale. MobileNet's blocks are those of the networks "
-                "of this "
-                "project; the others are written down as their own papers describe them."
+                "Drawn from the layers, all boxes of a figure in one scale. MobileNet's blocks are those of the networks of "
+                "this project; the others are written down as their own papers describe them."
             ),
             *figures,
             Table("The tensors that are drawn", ("block", "rows x columns x channels"), rows, "In the order of the layers."),

@@ -19,8 +19,7 @@ TITLE = "How far a block expands"
 SOURCE = "MobileNetV2, section 4"
 CLAIM = (
     "Expansion factors from 5 to 10 give nearly the same curve of accuracy against cost; smaller networks do better with "
-    "slightly "
-    "smaller factors, larger ones with larger factors."
+    "slightly smaller factors, larger ones with larger factors."
 )
 ALIKE = ("5", "6", "8", "10")
 VARIANTS = tuple({variant.name: variant for variant in EXPANDED.values()}.values())
@@ -67,8 +66,7 @@ def make(material: Material) -> Section:
                 "expansion",
                 "Accuracy by expansion factor, and by cost",
                 "Two curves, of width 0.35 and 0.75, rise steeply from t = 1 and slowly from t = 4 on; error bars are a "
-                "standard "
-                "deviation over the seeds, the small numbers are t.",
+                "standard deviation over the seeds, the small numbers are t.",
                 draw,
                 width=7.0,
                 height=3.6,
@@ -93,15 +91,14 @@ def verdict(found: Found) -> Verdict:
         p = "too few seeds for a test" if test.p is None else f"p = {test.p:.3f}"
         sentences.append(
             f"At width {width} the means of t = 5, 6, 8 and 10 lie within {apart:.2f} points, where t = 1 to 5 gains "
-            f"{gain:.2f}; "
-            f"10 against 5 is {test.difference:+.2f} ({p})."
+            f"{gain:.2f}; 10 against 5 is {test.difference:+.2f} ({p})."
         )
     best = {width: best_for_cost(found, width) for width in EXPANSION_WIDTHS}
     small, large = (int(best[width]) for width in EXPANSION_WIDTHS)
     sentences.append(
         f"Beside one line of accuracy against the logarithm of the cost over all runs, t = {small} stands highest at the "
-        f"smaller "
-        f"width and t = {large} at the larger one, {'as the paper says' if small < large else 'not as the paper says'}."
+        f"smaller width and t = {large} at the larger one, "
+        f"{'as the paper says' if small < large else 'not as the paper says'}."
     )
     words = " ".join(sentences)
     if alike and small < large:

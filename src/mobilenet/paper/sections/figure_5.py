@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 TITLE = "Width and resolution against cost"
 SOURCE = "MobileNetV2, section 6.1, Figure 5"
 CLAIM = (
-    "The width and the resolution make a family of networks from 11 to 582 million MAdds; accuracy rises with cost along "
-    "one curve, "
-    "whichever of the two is changed."
+    "The width and the resolution make a family of networks from 11 to 582 million MAdds; accuracy rises with cost along one "
+    "curve, whichever of the two is changed."
 )
 VARIANTS = tuple(SIZES.values())
 NAMES = {variant.name: f"width {width} at {side} px" for (width, side), variant in SIZES.items()}
@@ -70,8 +69,7 @@ def make(material: Material) -> Section:
     costs = [x for line in theirs.values() for x, *_ in line]
     words = (
         f"{'Left: a' if whole else 'A'} curve for each width through its resolutions, for the {len(V2)} published networks "
-        f"from "
-        f"{min(costs):.0f} to {max(costs):.0f} million MAdds; all lie close to one rising curve."
+        f"from {min(costs):.0f} to {max(costs):.0f} million MAdds; all lie close to one rising curve."
     )
     words += " Right: the same for the networks trained here, with a standard deviation over the seeds." if whole else ""
     figure = Figure("figure-5", "Accuracy against cost", words, draw, width=7.0 if whole else 6.0, height=3.8)
@@ -98,8 +96,7 @@ def verdict(theirs: Points, ours: Points) -> Verdict:
     r2, distance = one_curve(theirs)
     words = (
         f"One parabola over the logarithm of the cost explains {r2 * 100:.1f} % of the published accuracies, {distance:.1f} "
-        f"points "
-        "off on average."
+        "points off on average."
     )
     if not ours:
         return Verdict(

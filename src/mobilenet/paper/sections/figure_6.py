@@ -57,8 +57,7 @@ def make(material: Material) -> Section:
             Prose(
                 setting(list(found.values()), material)
                 + " The network is MobileNetV2 0.5 at 64 pixels; each variant changes one setting of it. Blocks with a "
-                "shortcut "
-                "do not start as the identity here, which would favor them."
+                "shortcut do not start as the identity here, which would favor them."
             ),
             curves_figure("figure-6a", [base, relu6], NAMES, "The bottleneck: linear, or with a ReLU6"),
             curves_figure("figure-6b", [base, expansion, none], NAMES, "Shortcuts: between bottlenecks, expansions, or none"),

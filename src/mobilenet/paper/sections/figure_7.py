@@ -21,8 +21,7 @@ TITLE = "How many channels are positive"
 SOURCE = "MobileNetV2, section 6.4 and Figure 7"
 CLAIM = (
     "Before training about half of the channels behind an expansion are positive everywhere. After training the mean is the "
-    "same "
-    "and the spread much larger, and all but two layers stay above one sixth, which Lemma 2 asks for at t = 6."
+    "same and the spread much larger, and all but two layers stay above one sixth, which Lemma 2 asks for at t = 6."
 )
 ROWS = "paper_positive"
 PUBLISHED, SEED = "imagenet", 0
@@ -83,9 +82,8 @@ def make(material: Material) -> Section:
         Prose(
             f"Counted by the numpy reference at every pixel of {rows[PUBLISHED, 'trained']['images']} validation images of "
             "Imagenette: the share of the channels of each expansion that is above 0 after the ReLU6. Before training, "
-            "weights are "
-            "normal and batch normalization takes the statistics of these images. A pixel whose share is below 1/t cannot be "
-            "undone by Lemma 2: fewer channels are positive than the block's input has."
+            "weights are normal and batch normalization takes the statistics of these images. A pixel whose share is below "
+            "1/t cannot be undone by Lemma 2: fewer channels are positive than the block's input has."
         ),
         figure("figure-7", "The published MobileNetV2 at 224 pixels", start, trained, network),
         table("MobileNetV2, published weights", start, trained),
@@ -123,10 +121,8 @@ def verdict(start: Sequence[Positive], trained: Sequence[Positive], network: Net
     low = [each.layer for each in trained if each.least < limit]
     words = (
         f"Over the layers the mean share is {before:.2f} before and {after:.2f} after training; the standard deviation over "
-        f"pixels "
-        f"goes from {spread:.3f} to {grown:.3f}. The mean of {len(below)} of {len(trained)} layers is below {limit:.3f}"
-        f"{listed(below)}; in {len(low)} at least one pixel in a hundred is below it"
-        f"{listed(low)}."
+        f"pixels goes from {spread:.3f} to {grown:.3f}. The mean of {len(below)} of {len(trained)} layers is below "
+        f"{limit:.3f}{listed(below)}; in {len(low)} at least one pixel in a hundred is below it{listed(low)}."
     )
     half, wider = abs(before - 0.5) < 0.05, grown > 1.5 * spread
     unchanged, above = abs(after - before) < 0.1, len(below) <= NUM_EXCEPTIONS
@@ -166,9 +162,8 @@ def figure(name: str, title: str, start: Sequence[Positive], trained: Sequence[P
 
     words = (
         "For each expansion two dots, the mean share of positive channels before and after training, with thick bars of a "
-        "standard "
-        "deviation and thin ones down to what all but one pixel in a hundred reach; a dashed line at the share that Lemma 2 "
-        "needs."
+        "standard deviation and thin ones down to what all but one pixel in a hundred reach; a dashed line at the share that "
+        "Lemma 2 needs."
     )
     return Figure(name, title, words, draw, width=7.0, height=3.8)
 

@@ -119,10 +119,9 @@ def make(material: Material) -> Section:
         (
             Prose(
                 f"The model is `{MODEL}` (DeepLabv3 on MobileNetV2 0.5, 257 pixels), trained by its publisher at output "
-                f"stride 8. The "
-                "same weights run at both strides, as the atrous rule allows: a stride less, and a dilation more behind it. "
-                "Many "
-                f"views are the scales {VIEWS['many views'].removesuffix(',flip')}, each mirrored too, as in the paper."
+                "stride 8. The same weights run at both strides, as the atrous rule allows: a stride less, and a dilation "
+                f"more behind it. Many views are the scales {VIEWS['many views'].removesuffix(',flip')}, each mirrored too, "
+                "as in the paper."
             ),
             Figure("figure-8", "Masks", words, draw, width=7.0, height=2.7),
             table,

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 TITLE = "A block in parts: memory against time"
 SOURCE = "MobileNetV2, section 5.1"
 CLAIM = (
-    "A block's inner channels can be computed in t parts whose projections are summed. The inner tensors then need a t-th "
-    "of their "
-    "memory, for the same MAdds. More than 2 to 5 parts are slow, because small products use the cache badly."
+    "A block's inner channels can be computed in t parts whose projections are summed. The inner tensors then need a t-th of "
+    "their memory, for the same MAdds. More than 2 to 5 parts are slow, because small products use the cache badly."
 )
 ROWS = "paper_splits"
 PICTURED = 4
@@ -71,11 +70,10 @@ def make(material: Material) -> Section:
     bands = planned(network(), Style())[0].bytes
     explained = Prose(
         "The engine has no switch for parts: a block in t parts is a network of its own, t blocks that read the same tensor "
-        "and add "
-        "their projections to the sum so far, so every runtime can run it. Its bands do more for memory: they compute the "
-        "output in "
-        "a few rows at a time, and keep only the expanded rows that these need, whatever t is. They also let rows stream from "
-        f"block to block, so the plan of the whole network takes {bands / MIB:.2f} MiB, and no result changes by a bit."
+        "and add their projections to the sum so far, so every runtime can run it. Its bands do more for memory: they "
+        "compute the output in a few rows at a time, and keep only the expanded rows that these need, whatever t is. They "
+        f"also let rows stream from block to block, so the plan of the whole network takes {bands / MIB:.2f} MiB, and no "
+        "result changes by a bit."
     )
     if not splits:
         words = "No measurements are recorded yet; `mobilenet paper splits --out out/paper` makes them, with torch installed."
@@ -87,10 +85,9 @@ def make(material: Material) -> Section:
             *((str(t), mib(ledger.split_bytes(t)), *cells(times["torch", t]), *cells(times["engine", t])) for t in splits),
             ("engine with bands", "", "", "", *cells(times["bands", 1])),
         ),
-        "MobileNetV2 1.0 at 224 pixels in float32, one image on one thread; the least time of "
-        f"{rows[0]['rounds']} rounds in turns, on {rows[0]['processor']}. The formula counts each block's input and output "
-        f"and a "
-        "t-th of its inner tensors; torch's bytes are the most that it had allocated, the engine's what its plan allocates.",
+        f"MobileNetV2 1.0 at 224 pixels in float32, one image on one thread; the least time of {rows[0]['rounds']} rounds in "
+        f"turns, on {rows[0]['processor']}. The formula counts each block's input and output and a t-th of its inner tensors; "
+        "torch's bytes are the most that it had allocated, the engine's what its plan allocates.",
     )
     busy = max(float(str(row["load"])) for row in rows) > BUSY
     note = Prose("The machine had other work while this was measured: small differences of time mean nothing." if busy else "")
@@ -98,8 +95,7 @@ def make(material: Material) -> Section:
         "splits",
         "Memory and time by the number of parts",
         "Left: bytes fall with t, by the formula, in torch and on the engine without bands; the engine's bands lie below "
-        "them all. "
-        "Right: time relative to one part rises with t.",
+        "them all. Right: time relative to one part rises with t.",
         lambda canvas: draw_splits(canvas, splits, times, [ledger.split_bytes(t) for t in splits]),
         width=7.0,
         height=3.6,
@@ -137,9 +133,8 @@ def verdict(splits: Sequence[int], times: Mapping[tuple[str, int], Row]) -> Verd
         among = max(milliseconds(times[key, t]) for t in middle) / milliseconds(first)
         smaller, slower = smaller and saved > 1.05, slower and longer > 1.1
         sentences.append(
-            f"{name[0].upper()}{name[1:]}: {most} parts need {saved:.1f} times less memory and {longer:.2f} times the time "
-            f"of one; 2 "
-            f"to 5 parts up to {among:.2f} times."
+            f"{name[0].upper()}{name[1:]}: {most} parts need {saved:.1f} times less memory and {longer:.2f} times the time of "
+            f"one; 2 to 5 parts up to {among:.2f} times."
         )
     bands, whole = times["bands", 1], times["engine", 1]
     ratio = float(str(whole["bytes"])) / float(str(bands["bytes"]))

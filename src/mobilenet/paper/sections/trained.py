@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
+UNEVEN = 1.5
+"""Runs of one network whose seconds differ by more than this factor had other work beside them."""
 WORK = ("out", "paper_runs")
 """Where runs in progress are, beside the folder of results; git ignores it in a checkout."""
 
@@ -44,18 +46,20 @@ def row_names(material: Material, variants: Sequence[Variant]) -> tuple[str, ...
 
 def setting(found: Sequence[Sample], material: Material) -> str:
     """On what the runs were trained, from their rows."""
-    rows = [
-        row for each in found for seed in each.scores if (row := recorded(rows_of(material.results), Run(each.variant, seed)))
-    ]
+    known, wanted = rows_of(material.results), [Run(each.variant, seed) for each in found for seed in each.scores]
+    rows = [row for run in wanted if (row := recorded(known, run)) is not None]
     machines = sorted({f"{row['processor']} ({row['machine']})" for row in rows})
     seconds = [float(str(row["seconds"])) for row in rows]
     epochs = " or ".join(sorted({each.variant.settings["epochs"] for each in found}))
+    by_network: dict[object, list[float]] = {}
+    for row, each in zip(rows, seconds, strict=True):
+        by_network.setdefault(row["madds"], []).append(each)
+    uneven = any(max(each) > UNEVEN * min(each) for each in by_network.values())
     return (
-        f"Trained here from random weights for {epochs} epochs on Imagenette (10 classes of ImageNet, 9,469 training "
-        f"images) and "
-        f"scored on its 3,925 validation images: {len(rows)} runs, {min(seconds):.0f} to {max(seconds):.0f} seconds of "
-        f"training "
-        f"each, on {' and '.join(machines)}. The machine had other work, so the seconds say little about speed."
+        f"Trained here from random weights for {epochs} epochs on Imagenette (10 classes of ImageNet, 9,469 training images), "
+        f"scored on its 3,925 validation images: {len(rows)} runs of {min(seconds):.0f} to {max(seconds):.0f} seconds of "
+        f"training, on {' and '.join(machines)}."
+        + (" Other work ran beside some of them, so their seconds say little about speed." if uneven else "")
     )
 
 
@@ -75,9 +79,8 @@ def table_of(title: str, found: Sequence[Sample], names: Mapping[str, str]) -> T
             )
             for each in found
         ),
-        "Scores are of the last epoch. A seed decides the first weights, the order of the images and their changes; "
-        "variants of "
-        "one seed see the same images in the same order.",
+        "Scores are of the last epoch. A seed decides the first weights, the order of the images and their changes; variants "
+        "of one seed see the same images in the same order.",
     )
 
 
@@ -138,8 +141,7 @@ def words_of(test: Comparison, better: str, worse: str) -> str:
         return f"Against the paper, {better[0].lower()}{better[1:]} is worse than {worse}: {sign} ({p})."
     return (
         f"{better} against {worse}: {sign} ({p}); these seeds cannot decide it, a difference below {test.detectable:.2f} "
-        f"points "
-        f"would not be seen at p < {LEVEL}."
+        f"points would not be seen at p < {LEVEL}."
     )
 
 

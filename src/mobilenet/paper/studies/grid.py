@@ -7,6 +7,7 @@ the variants that have shortcuts.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...bench import history
-from ...errors import UsageError
+from ...errors import MobilenetError, UsageError
 from ...files import WriteError
 from ...network.cost import cost
 from ...network.mobilenet import MOBILENET_V1_SHALLOW
@@ -169,17 +170,30 @@ def train_missing(
 
     Raises:
         UsageError: the extra ``[train]`` is missing, or `data` is no data set.
-        TrainingError: a training was interrupted or its disk is full; called again, it goes on.
+        MobilenetError: a training was interrupted or its disk is full; called again, it goes on.
     """
     made, left = list[Row](), missing(rows_of(results), wanted)
     for number, run in enumerate(left, start=1):
         say(f"{run.name}: training {number} of {len(left)}")
-        row = train_one(run, data, work / run.name, results.parent)
+        try:
+            row = train_one(run, data, work / run.name, results.parent)
+        except UsageError:
+            raise
+        except MobilenetError as error:
+            raise stopped(run, error) from error
         append(results, row)
         shutil.rmtree(work / run.name, ignore_errors=True)
         say(f"{run.name}: top-1 {row['top1']} after {row['seconds']} s of training")
         made.append(row)
     return made
+
+
+def stopped(run: Run, error: MobilenetError) -> MobilenetError:
+    """What to raise when the training of a run stopped: the remedy is the grid's, and the exit status the training's."""
+    reason = str(error).partition(";")[0]
+    told = MobilenetError(f"{run.name}: {reason}; give the same command again, it goes on from there")
+    told.status = error.status
+    return told
 
 
 def rows_of(results: Path) -> list[Row]:
@@ -208,6 +222,7 @@ def append(results: Path, row: Row, name: str = ROWS) -> None:
 def train_one(run: Run, data: Path, folder: Path, checkout: Path) -> Row:
     """The row of one run, after it is trained in `folder`, or trained on. `checkout` is where git knows the commit."""
     recipe = recipe_of(run)
+    gc.set_threshold(700, 10, 10)  # Python's own: the command lets garbage lie, and a run is long
     import torch
 
     from ...training.run.log import LOG, read

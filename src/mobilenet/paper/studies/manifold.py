@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -87,6 +88,7 @@ def interval(hits: int, trials: int, z: float = Z) -> Estimate:
     return Estimate(share, 0.0 if hits == 0 else low, 1.0 if hits == trials else high, trials)
 
 
+@cache
 def simulated_share(n: int, m: int, trials: int = 20_000, seed: int = SEED) -> Estimate:
     """The share that survives, in `trials` pairs of a normal matrix and a point of the unit cube around the origin."""
     random = np.random.default_rng([seed, n, m])
@@ -110,6 +112,7 @@ class Lemma(NamedTuple):
     error: float
 
 
+@cache
 def lemma_2(n: int, m: int, trials: int = 500, seed: int = SEED) -> Lemma:
     """Lemma 2 tried out on normal matrices and points. Each answer is proved by an input, not by the lemma's own condition."""
     random = np.random.default_rng([seed, n, m, 2])
