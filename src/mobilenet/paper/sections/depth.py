@@ -30,7 +30,7 @@ def record(material: Material) -> None:
 def make(material: Material) -> Section:
     found = samples(material, DEPTHS)
     if len(found) < len(DEPTHS):
-        return open_section("depth", TITLE, SOURCE, CLAIM)
+        return open_section("depth", TITLE, SOURCE, CLAIM, material, DEPTHS)
     thin, shallow = found
     test = compared(thin, shallow)
     return Section(

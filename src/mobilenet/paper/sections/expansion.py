@@ -37,7 +37,7 @@ def make(material: Material) -> Section:
     by_name = {each.variant.name: each for each in samples(material, VARIANTS)}
     found: Found = {key: by_name[variant.name] for key, variant in EXPANDED.items() if variant.name in by_name}
     if len(found) < len(EXPANDED):
-        return open_section("expansion", TITLE, SOURCE, CLAIM)
+        return open_section("expansion", TITLE, SOURCE, CLAIM, material, VARIANTS)
 
     def draw(canvas: Canvas) -> None:
         left, right = canvas.subplots(1, 2, sharey=True)

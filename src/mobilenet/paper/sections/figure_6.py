@@ -39,7 +39,7 @@ def record(material: Material) -> None:
 def make(material: Material) -> Section:
     found = {each.variant.name: each for each in samples(material, VARIANTS)}
     if len(found) < len(VARIANTS):
-        return open_section("figure-6", TITLE, SOURCE, CLAIM)
+        return open_section("figure-6", TITLE, SOURCE, CLAIM, material, VARIANTS)
 
     base, relu6, expansion, none = (found[variant.name] for variant in VARIANTS)
     tests = [compared(base, other) for other in (relu6, expansion, none)]

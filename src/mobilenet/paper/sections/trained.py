@@ -145,10 +145,15 @@ def words_of(test: Comparison, better: str, worse: str) -> str:
     )
 
 
-def open_section(name: str, title: str, source: str, claim: str) -> Section:
-    """The section before any run is recorded."""
-    words = f"No runs are recorded yet; `mobilenet paper {name} --data IMAGENETTE --out out/paper` trains them."
-    return Section(name, title, source, claim, (Prose(words),), Verdict("open", words))
+def open_section(name: str, title: str, source: str, claim: str, material: Material, variants: Sequence[Variant]) -> Section:
+    """The section as long as a variant has no run."""
+    wanted, known = runs(variants), rows_of(material.results)
+    trained = len(wanted) - len(missing(known, wanted))
+    words = (
+        f"{trained or 'None'} of {len(wanted)} runs {'is' if trained == 1 else 'are'} recorded yet; "
+        f"`mobilenet paper {name} --data IMAGENETTE --out out/paper` trains the others."
+    )
+    return Section(name, title, source, claim, (Prose(words),), Verdict("open", words), row_names(material, variants))
 
 
 def curves_figure(name: str, found: Sequence[Sample], names: Mapping[str, str], title: str) -> Figure:
