@@ -88,6 +88,8 @@ def draw_curves(found: Sequence[Sample], names: Mapping[str, str]) -> Callable[[
     """Draws the mean score after each epoch, with a band from the least to the largest over the seeds."""
 
     def draw(canvas: Canvas) -> None:
+        from matplotlib.ticker import MultipleLocator
+
         axes = canvas.subplots()
         for each, color in zip(found, SERIES, strict=False):
             epochs = [epoch for epoch, _ in next(iter(each.curves.values()))]
@@ -97,6 +99,7 @@ def draw_curves(found: Sequence[Sample], names: Mapping[str, str]) -> Callable[[
             axes.plot(
                 epochs, mean, color=color, marker="o", markersize=3, label=f"{names[each.variant.name]} ({len(each.scores)})"
             )
+        axes.xaxis.set_major_locator(MultipleLocator(1))
         axes.set_xlabel("epochs")
         axes.set_ylabel("top-1 on Imagenette, %")
         axes.legend(loc="lower right", title="runs in brackets")
