@@ -10,7 +10,7 @@ CHECK = $(TESTS)/bin/ruff check . && $(TESTS)/bin/ruff format --check . && $(TES
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test suite guarded prepared check native sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
+.PHONY: demo test suite guarded prepared check native arm sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -46,6 +46,10 @@ check: $(TESTS)/ready
 # The native core with every compiler that is installed, and its own tests; skips name what is missing.
 native: $(TESTS)/ready
 	$(TESTS)/bin/python -m pytest -rs tests/engine/test_core.py
+
+# The core for AArch64, compiled here, and its tests in an emulator of several processors; skips name what is missing.
+arm:
+	$(PYTHON) native/tests/arm.py
 
 # The native core under the address, undefined-behavior and thread sanitizers.
 sanitize: $(TESTS)/ready

@@ -1,5 +1,6 @@
 #include "isa.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 
@@ -8,6 +9,13 @@
 #ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
+#endif
+#ifdef MOBILENET_NEON
+#ifdef __linux__
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 #endif
 
@@ -21,6 +29,11 @@ void use_avxvnni(Kernels& kernels);
 void use_avx512(Kernels& kernels);
 void use_avx512vnni(Kernels& kernels);
 void use_amx(Kernels& kernels);
+#endif
+#ifdef MOBILENET_NEON
+void use_neon(Kernels& kernels);
+void use_neondot(Kernels& kernels);
+void use_neoni8mm(Kernels& kernels);
 #endif
 
 namespace {
@@ -76,6 +89,32 @@ struct Processor {
 };
 #endif
 
+#ifdef MOBILENET_NEON
+// What the operating system says of the processor. Every AArch64 processor has NEON.
+struct Processor {
+  bool dotprod = false, i8mm = false;
+
+  Processor() {
+#ifdef __linux__
+    constexpr unsigned long kAsimdDotProduct = 1ul << 20, kI8mm = 1ul << 13;  // of the kernel's HWCAP and HWCAP2
+    dotprod = getauxval(AT_HWCAP) & kAsimdDotProduct;
+    i8mm = dotprod && (getauxval(AT_HWCAP2) & kI8mm);
+#elif defined(__APPLE__)
+    dotprod = has("hw.optional.arm.FEAT_DotProd");
+    i8mm = dotprod && has("hw.optional.arm.FEAT_I8MM");
+#endif
+  }
+
+#ifdef __APPLE__
+  static bool has(const char* feature) {
+    int value = 0;
+    std::size_t bytes = sizeof(value);
+    return sysctlbyname(feature, &value, &bytes, nullptr, 0) == 0 && value != 0;
+  }
+#endif
+};
+#endif
+
 // Slowest first.
 std::vector<InstructionSet> instruction_sets() {
 #ifdef MOBILENET_X86
@@ -86,6 +125,12 @@ std::vector<InstructionSet> instruction_sets() {
           {"avx512", processor.avx512, use_avx512},
           {"avx512vnni", processor.avx512vnni, use_avx512vnni},
           {"amx", processor.amx, use_amx}};
+#elif defined(MOBILENET_NEON)
+  const Processor processor;
+  return {{"portable", true, use_portable},
+          {"neon", true, use_neon},
+          {"neondot", processor.dotprod, use_neondot},
+          {"neoni8mm", processor.i8mm, use_neoni8mm}};
 #else
   return {{"portable", true, use_portable}};
 #endif

@@ -112,6 +112,8 @@ void contract_portable();
 #ifdef MOBILENET_X86
 void contract_avx2();
 void contract_avx512();
+#elif defined(MOBILENET_NEON)
+void contract_neon();
 #endif
 
 int main() {
@@ -120,6 +122,8 @@ int main() {
 #ifdef MOBILENET_X86
     if (isa == "avx2") contract_avx2();
     if (isa == "avx512") contract_avx512();
+#elif defined(MOBILENET_NEON)
+    if (isa == "neon") contract_neon();
 #endif
   }
 }

@@ -21,6 +21,7 @@ VARIANTS = {
     "clang": ("clang++",),
     "clang, libc++": ("clang++", "-stdlib=libc++"),
     "clang, libc++, without mmap and threads": ("clang++", "-stdlib=libc++", "-DMOBILENET_NO_MMAP", "-DMOBILENET_NO_THREADS"),
+    "gcc for AArch64": ("aarch64-linux-gnu-g++", "-DMOBILENET_NEON"),
 }
 
 

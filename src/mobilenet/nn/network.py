@@ -171,7 +171,7 @@ def in_torch(build: Callable[..., Network], title: str, usual_dropout: float) ->
         *, dropout: float | None = None, norm_momentum: float = 0.1, initialization: str = "pytorch", **settings: object
     ) -> TorchNetwork:
         if wanted := {"pretrained", "weights"} & settings.keys():
-            raise UsageError(f"{name}({wanted.pop()}=...): makes new weights; trained ones come by nn.load, as nn.load('imagenet')")
+            raise UsageError(f"{name}({wanted.pop()}=...): makes new weights; for trained ones call nn.load('imagenet')")
         network = build(**settings)
         if dropout is not None and network.heads.boxes:
             raise UsageError(f"dropout {dropout!r}: a detector has none; leave it out")
