@@ -2,8 +2,8 @@
 
 The metadata are a flatbuffer of the published ``metadata_schema.fbs``, which Android's tools read: what the input is, how it is
 normalized, what the outputs mean, and which of them have labels. The labels stand in ``labels.txt``, in a zip archive behind
-the model's bytes, as that schema wants it. A buffer ``MOBILENET`` holds the texts of a model file, so that a reader of ours
-gets the same model again.
+the model's bytes, as that schema wants it. A buffer ``MOBILENET`` holds the texts of a model file as JSON: description of
+the network, labels, preprocessing, decoding, provenance.
 """
 
 from __future__ import annotations
