@@ -107,7 +107,8 @@ def load(
     device: str | None = None,
     precision: str | None = None,
 ) -> Predictor[Result]:
-    """A predictor from a model's name (fetched on first use), the path of a model file, or its content.
+    """A predictor from a model's name (fetched on first use), the path of a model file, an address of the Hugging Face hub
+    (``hf://user/name``), or a file's content.
 
     A type checker knows the results of "imagenet", "coco", "voc" and "voc-small", and of every model with its `task`.
 
