@@ -27,7 +27,7 @@ from mobilenet.data import Subset  # noqa: E402
 from mobilenet.tasks.labels import same_name  # noqa: E402
 from mobilenet.training.input import Dataset  # noqa: E402
 from mobilenet.training.objectives import objective_of  # noqa: E402
-from mobilenet.training.recipes.finetune import Images, finetune  # noqa: E402
+from mobilenet.training.recipes.finetune import Images, finetune, learning_rate  # noqa: E402
 from mobilenet.training.run.data import open_splits  # noqa: E402
 from mobilenet.training.run.heads import cell_probe, class_probe, scores_on_objects  # noqa: E402
 from mobilenet.training.run.start import copy_weights, shared_classes  # noqa: E402
@@ -177,6 +177,8 @@ def test_what_the_start_knows_stays_and_scoring_costs_a_share():
     recipes = [finetune(Images("detection", 100, 400, 20, known), "x.safetensors", start) for known in (0.0, 0.5, 1.0)]
     assert [recipe.averaging.start for recipe in recipes] == [0.0, 0.2, 0.4]
     assert [recipe.lr for recipe in recipes] == [3e-4, 1.7e-4, 1e-4]
+    few = [learning_rate(Images("classification", count, 0, 20, 0.0, 10)) for count in (20, 30, 100, 1000, 100_000)]
+    assert few == [1e-4, 1.5e-4, 5e-4, 5e-4, 5e-4]
     scores = []
     for scored in (1, 100, 1000, 10_000):
         recipe = finetune(Images("detection", 1000, 400, scored), "x.safetensors", start)

@@ -43,7 +43,8 @@ def finetune_recipe(data: str, layout: str | None, model: str | None, minutes: f
     source = model or STARTS[task]
     start = load_model(source)
     side = typical_side(records) if task == "segmentation" else 0
-    images = Images(task, len(records), side, len(validation), known_share(records, start))
+    known = known_share(records, start)
+    images = Images(task, len(records), side, len(validation), known, len(records.labels))
     plain = finetune(images, source, start)
     recipe = with_settings(plain, changes)
     if minutes is None or "epochs" in current_names(changes, plain.to_json()):
