@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cluster_tables
+import export_tables
 import integer_tables
 import training_tables
 import trust_tables
@@ -266,6 +267,7 @@ def views() -> str:
 
 FUNCTIONS = (
     *cluster_tables.FUNCTIONS,
+    *export_tables.FUNCTIONS,
     *integer_tables.FUNCTIONS,
     *training_tables.FUNCTIONS,
     *trust_tables.FUNCTIONS,
@@ -277,6 +279,7 @@ FILES = (
     "README.md",
     "docs/benchmarks.md",
     "docs/engine.md",
+    "docs/exports.md",
     "docs/fuzzing.md",
     "docs/how-to/cluster.md",
     "docs/how-to/quantize.md",

@@ -27,7 +27,9 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
         ssdlite_mobilenet_v2 as ssdlite_mobilenet_v2,
     )
     from .network.mobilenet import mobilenet_v1 as mobilenet_v1, mobilenet_v2 as mobilenet_v2
+    from .parity.compare import Comparison as Comparison
     from .parity.export import Export as Export, export as export
+    from .parity.pair import compare as compare
     from .predict.evaluate import evaluate as evaluate
     from .predict.info import Info as Info, info as info
     from .predict.load import load as load
@@ -47,6 +49,7 @@ if TYPE_CHECKING:  # for type checkers, the names of HOMES; a test compares them
 HOMES = {
     "Batch": "cluster.batch",
     "Classification": "tasks.classification",
+    "Comparison": "parity.compare",
     "Detection": "tasks.detection",
     "Detections": "tasks.detection",
     "Export": "parity.export",
@@ -61,6 +64,7 @@ HOMES = {
     "Video": "video.read",
     "Views": "tasks.views",
     "batch": "cluster.batch",
+    "compare": "parity.pair",
     "convert_weights": "convert.convert",
     "cost": "network.cost",
     "deeplabv3_mobilenet_v1": "network.heads",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..exports.formats import FORMATS
 from ..runtimes.backends import limit_numpy
 from ..zoo.load import load_model
 from .shell import command, json_option, print_json, progress, say, tell
@@ -13,7 +14,7 @@ from .shell import command, json_option, print_json, progress, say, tell
 
 @command
 @click.argument("model")
-@click.option("--to", required=True, metavar="FORMAT", help="onnx, openvino, litert, coreml or torch.")
+@click.option("--to", required=True, metavar="FORMAT", help=f"{', '.join(FORMATS)}.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write, or to replace; by default MODEL's name here.")
 @click.option("--precision", metavar="NAME", help="fp32, fp16 or int8; by default int8 for a quantized model, else fp32.")
 @click.option("--whole", is_flag=True, help="Put preprocessing and decoding inside: an image in; labels, boxes or a mask out.")

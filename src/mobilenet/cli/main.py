@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": Entry("bench", "Time the engine and other runtimes on the same weights and image."),
     "card": Entry("hub", "Write a model's card: what it does, how good and fast it is, what it cannot do."),
     "check": Entry("check", "Tell what labeled images hold, and what is wrong with them."),
+    "compare": Entry("compare", "Compare two models, runtimes or exported files on the same images."),
     "convert": Entry("convert", "Convert weights of other libraries to a model file."),
     "cost": Entry("network", "Count parameters, multiply-adds and activation memory, layer by layer."),
     "evaluate": Entry("evaluate", "Score a model on labeled images."),

@@ -130,7 +130,7 @@ def compared(a: Side, b: Side, looks: Looks, watch: Watch = lambda looks: looks)
         UsageError: no image could be opened and answered.
     """
     agreement, differences = agreement_of(a.model.network.task), dict[str, Difference]()
-    scores, failed, images = (looks.scores(), looks.scores()), list[str](), 0
+    scores, failed, images = [looks.scores(), looks.scores() if a.labels == b.labels else None], list[str](), 0
     for look in watch(looks):
         try:
             image = look.open()

@@ -24,7 +24,7 @@ from ..zoo.load import load_model
 from .compare import Comparison, compared
 from .gate import ParityError, check_plain, check_whole
 from .looks import Look, Looks, looks_at, prepared
-from .sides import ModelSide, WholeSide, bytes_of
+from .sides import ModelSide, WholeSide, bytes_of, file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -228,10 +228,3 @@ def checks(writer: Exporter, content: Content, path: Path, looks: Sequence[Look]
     script = path.with_name(f"{path.name.partition('.')[0]}-check.py")
     write_script(script, path, writer.script, content.model, looks, limit)
     return script
-
-
-def file_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    if path.is_dir():
-        return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
-    return path.stat().st_size

@@ -13,6 +13,8 @@ from ..predict.predictor import Predictor
 from ..values import replace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
     from ..exports.exporter import WholeAnswer, WholeFile
@@ -117,3 +119,10 @@ def bytes_of(model: ModelFile) -> int:
         if isinstance(model.quantization, GridQuantization):
             factors += model.quantization.multipliers.values()
     return sum(int(each.nbytes) for each in [*model.tensors.values(), *factors])
+
+
+def file_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_dir():
+        return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    return path.stat().st_size
