@@ -39,8 +39,8 @@ def exports() -> str:
     header = ("", "verified", "worst difference", "least agreement", *(f"`{model}` MB" for model in PUBLISHED))
     row = history.rows(ROOT, "exports")[-1]
     return markdown(header, rows) + (
-        "\n\nOf fp32 the largest difference of an output over its largest number, of the others the noise of an output; the least "
-        f"share of labels, boxes or pixels that are the engine's, of all models. {row['date']}, {row['commit']}."
+        "\n\nOf fp32 the largest difference of an output over its largest number, of the others the noise of an output; the "
+        f"least share of labels, boxes or pixels that are the engine's, of all models. {row['date']}, {row['commit']}."
     )
 
 
