@@ -15,7 +15,7 @@ from ..values import Value
 if TYPE_CHECKING:
     from .exporter import Exporter
 
-FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml"]
+FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml", "ncnn", "mnn"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -69,6 +69,11 @@ FORMATS: dict[FormatName, Format] = {
             "openvino", "OpenVINO", "-openvino", ("onnx", "openvino"), (), "openvino",
             precisions=("fp32", "fp16", "int8"), whole=True, winograd=True, parts=("model.xml", "model.bin"),
         ),
+        Format(
+            "ncnn", "ncnn", "-ncnn", ("onnx", "pnnx"), ("ncnn",), "ncnn",
+            precisions=("fp32", "fp16"), winograd=True, parts=("model.ncnn.param", "model.ncnn.bin"),
+        ),
+        Format("mnn", "MNN", ".mnn", ("onnx", "MNN"), (), "mnn", winograd=True),
         Format("torch", "torch.export", ".pt2", ("torch",), (), "train", winograd=True),
         Format(
             "coreml", "Core ML", ".mlpackage", ("coremltools",), ("coremltools",), "coreml",
@@ -110,6 +115,14 @@ def exporter(kind: Format) -> Exporter:
             from .openvino_file import OpenVinoExporter
 
             return OpenVinoExporter()
+        case "ncnn":
+            from .ncnn_file import NcnnExporter
+
+            return NcnnExporter()
+        case "mnn":
+            from .mnn_file import MnnExporter
+
+            return MnnExporter()
         case "torch":
             from .torch_file import TorchExporter
 
