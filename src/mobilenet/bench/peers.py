@@ -24,8 +24,8 @@ Run = Callable[["Floats"], "Floats"]
 
 PEERS = list(others.OTHERS)
 UNABLE = {
-    "ncnn": "it reads its own format only, and the converter from ONNX is a program that its package does not bring",
-    "litert": "it reads .tflite only, which nothing here writes",
+    "ncnn": "it reads its own format only; mobilenet export MODEL --to ncnn times it beside the engine",
+    "litert": "it reads .tflite only; mobilenet export MODEL --to litert times it beside the engine",
 }
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class MnnExporter(Exporter):
-    """Names of inputs and outputs are the network's. Its converter cuts float16 weights
-    off in place of rounding them, so there is float32 alone."""
+    """Names of inputs and outputs are the network's. There is float32 alone: with the converter's float16 weights outputs of
+    `coco` leave the bound."""
 
     def write(self, content: Content, path: Path) -> None:
         graph = onnx_model(content, batch=1)
