@@ -21,7 +21,7 @@ samples_option = click.option(
 )
 @samples_option
 def card(model: str, out: Path | None, samples: Sequence[str]) -> None:
-    """Write a model's card: what it does, how good, large and fast it is, where it comes from, what it cannot do.
+    """Write a model's card: what it does, how good and fast it is, what it cannot do.
 
     MODEL is the folder of a run, a model file, the name of a known model, or hf://user/name.
     """
