@@ -44,7 +44,7 @@ def card(model: str, out: Path | None, samples: Sequence[str]) -> None:
 @click.option("--private", is_flag=True, help="Make the repository private, if it is made now.")
 @samples_option
 def push(model: str, address: str, private: bool, samples: Sequence[str]) -> None:
-    """Upload a model to the Hugging Face hub, with its card, samples and exports.
+    """Upload a model to the Hugging Face hub, with its card.
 
     MODEL is the folder of a run, a model file or the name of a known model. Log in with 'hf auth login' or HF_TOKEN.
     """
