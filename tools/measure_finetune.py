@@ -20,6 +20,7 @@ import platform
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -171,12 +172,14 @@ def measure(case: Case, data: Path, work: Path, seed: int) -> dict[str, object] 
     print(f"{name}, seed {seed}:", flush=True)
     start, processor = time.perf_counter(), processor_seconds()
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
-    code = subprocess.run([*command, "--out", str(out), "--resume"], env=os.environ | threads, check=False).returncode
-    after = {
-        "seconds": round(before["seconds"] + time.perf_counter() - start, 1),
-        "processor_seconds": round(before["processor_seconds"] + processor_seconds() - processor, 1),
-    }
-    write_atomically(spent, json.dumps(after).encode())
+    try:
+        code = subprocess.run([*command, "--out", str(out), "--resume"], env=os.environ | threads, check=False).returncode
+    finally:  # also after Ctrl-C or SIGTERM: the run goes on later, and its time with it
+        after = {
+            "seconds": round(before["seconds"] + time.perf_counter() - start, 1),
+            "processor_seconds": round(before["processor_seconds"] + processor_seconds() - processor, 1),
+        }
+        write_atomically(spent, json.dumps(after).encode())
     if code:
         sys.exit(code)
     origin = {**history.origin(ROOT), "machine": f"{platform.machine()}, {os.cpu_count()} cores", "torch": torch.__version__}
@@ -200,6 +203,7 @@ def main() -> None:
     parser.add_argument("--note", help="what a reader must know, for example other work on the machine")
     parser.add_argument("--keep", action="store_true", help="keep the folders of finished runs")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     for seed in arguments.seeds:
         for name in arguments.only or CASES:
             row = measure(CASES[name], arguments.data, arguments.work, seed)
