@@ -199,6 +199,16 @@ def test_a_connection_serves_many_requests(address):
     connection.close()
 
 
+def test_no_part_of_an_answer_waits_for_an_acknowledgement():
+    """A connection sends its parts at once, though asyncio has not made its socket."""
+    from mobilenet.serving import server
+
+    with server.listening("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()):
+        connection, _ = bound.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_changed_file_is_loaded_again_and_a_damaged_one_is_not(address, state, files, lines, tmp_path):
     before = ask(address)[2]["predictions"]
     old = state.models["toy"]
