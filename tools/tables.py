@@ -11,6 +11,7 @@ from typing import Any
 import cluster_tables
 import export_tables
 import integer_tables
+import serving_tables
 import training_tables
 import trust_tables
 from markdown_table import markdown
@@ -269,24 +270,14 @@ FUNCTIONS = (
     *cluster_tables.FUNCTIONS,
     *export_tables.FUNCTIONS,
     *integer_tables.FUNCTIONS,
+    *serving_tables.FUNCTIONS,
     *training_tables.FUNCTIONS,
     *trust_tables.FUNCTIONS,
     bench, bench_bf16, costs, download, fast_decoding, install, ledger, photo, scores, speed, start,
     views, vision, whole,
 )  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {function.__name__: function for function in FUNCTIONS}
-FILES = (
-    "README.md",
-    "docs/benchmarks.md",
-    "docs/engine.md",
-    "docs/exports.md",
-    "docs/fuzzing.md",
-    "docs/how-to/cluster.md",
-    "docs/how-to/quantize.md",
-    "docs/predict.md",
-    "docs/training.md",
-    "docs/trust.md",
-)
+FILES = ("README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")))
 
 
 def filled(text: str) -> str:
