@@ -10,19 +10,11 @@ import pytest
 from PIL import Image
 from support.cli import run
 from support.models import IMAGE
-from support.serving import file_of, need_packages, state_of, write_models
+from support.serving import PNG, PREDICT, file_of, need_packages, state_of
 
 import mobilenet
 
 need_packages()
-
-PNG = file_of(IMAGE)
-PREDICT = "/v1/models/toy/predict"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return write_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

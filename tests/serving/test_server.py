@@ -16,20 +16,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.models import IMAGE, toy
-from support.serving import file_of, listening, need_packages, state_of, write_models
+from support.models import toy
+from support.serving import PNG, PREDICT, listening, need_packages, state_of
 
 from mobilenet import modelfile
 
 need_packages()
-
-PNG = file_of(IMAGE)
-PREDICT = "/v1/models/toy/predict"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return write_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

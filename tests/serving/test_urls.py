@@ -7,15 +7,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from support.models import IMAGE
-from support.serving import file_of, need_packages, state_of, write_models
+from support.serving import PNG, need_packages, state_of, write_models
 
 from mobilenet import transfer
 from mobilenet.images.address import download_public
 from mobilenet.images.open import ImageError
 from mobilenet.transfer import is_public
-
-PNG = file_of(IMAGE)
 
 
 @pytest.mark.parametrize(

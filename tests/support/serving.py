@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mobilenet import modelfile
-from support.models import detector, segmenter, toy
+from support.models import IMAGE, detector, segmenter, toy
 
 PACKAGES = ("starlette", "uvicorn", "python_multipart")
 
@@ -67,3 +67,7 @@ def file_of(image: Image.Image, kind: str = "PNG") -> bytes:
     content = io.BytesIO()
     image.save(content, kind)
     return content.getvalue()
+
+
+PNG = file_of(IMAGE)
+PREDICT = "/v1/models/toy/predict"
