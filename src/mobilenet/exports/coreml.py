@@ -25,7 +25,7 @@ from ..network.layers import (
     Network,
     Resize,
     Shape,
-    padding_amounts,
+    padding_around,
 )
 from .exporter import Content, ExportError
 
@@ -124,10 +124,7 @@ def convolve(layer: Conv, x: Var, weights: Weights, network: Network, source: Sh
     from coremltools.converters.mil import Builder as mb
 
     name, linear = identifier(layer.name), layer.activation == "linear"
-    (top, bottom), (left, right) = (
-        padding_amounts(side, layer.kernel, layer.stride, layer.dilation, network.padding)
-        for side in (source.height, source.width)
-    )
+    (top, bottom), (left, right) = padding_around(layer, source, network.padding)
     made: Var = mb.conv(
         x=x,
         weight=weights.weight(layer),

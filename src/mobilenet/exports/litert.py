@@ -23,11 +23,11 @@ from ..network.layers import (
     Layer,
     Linear,
     Network,
-    Padding,
+    PaddingAmounts,
     Resize,
     Resolution,
     Shape,
-    padding_amounts,
+    padding_around,
 )
 from .litert_graph import (
     Code,
@@ -131,18 +131,6 @@ def arranged(layer: Conv | Linear, weight: Array) -> Array:
     return weight.transpose(1, 2, 3, 0) if layer.depthwise else weight.transpose(0, 2, 3, 1)
 
 
-Amounts = tuple[tuple[int, int], tuple[int, int]]
-"""Zeros above and below, left and right."""
-
-
-def padding(layer: Conv, source: Shape, style: Padding) -> Amounts:
-    """The zeros around the layer's input."""
-    rows, columns = (
-        padding_amounts(side, layer.kernel, layer.stride, layer.dilation, style) for side in (source.height, source.width)
-    )
-    return rows, columns
-
-
 def convolve(
     graph: Graph,
     network: Network,
@@ -154,7 +142,7 @@ def convolve(
     padded: bool = False,
 ) -> Tensor:
     """A convolution with its activation, after a PAD where SAME is not the network's padding. `padded`: it has its zeros."""
-    amounts, same = (padding(layer, shapes[layer.inputs[0]], style) for style in (network.padding, "tensorflow"))
+    amounts, same = (padding_around(layer, shapes[layer.inputs[0]], style) for style in (network.padding, "tensorflow"))
     valid = padded or amounts != same
     if valid and not padded and any(map(any, amounts)):
         source = pad(graph, f"{layer.name}/padded", source, amounts)
@@ -163,7 +151,7 @@ def convolve(
     return graph.then(code, [source, *parameters], output, options, version=2 if layer.depthwise else 1)
 
 
-def pad(graph: Graph, name: str, source: Tensor, amounts: Amounts) -> Tensor:
+def pad(graph: Graph, name: str, source: Tensor, amounts: PaddingAmounts) -> Tensor:
     """Zeros (of a quantized tensor: its zero point) around rows and columns."""
     batch, height, width, channels = source.shape
     assert height is not None

@@ -16,9 +16,21 @@ import numpy as np
 
 from ..errors import assert_never
 from ..network.grid import GridQuantization, real_outputs, shortcuts
-from ..network.layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution
+from ..network.layers import (
+    Add,
+    Concat,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    PaddingAmounts,
+    Resize,
+    Resolution,
+    padding_around,
+)
 from ..network.quantization import Affine, Quantization
-from .litert import Amounts, arranged, convolve, named_outputs, pad, padding, resize, sides
+from .litert import arranged, convolve, named_outputs, pad, resize, sides
 from .litert_graph import Code, Graph, Scale, Tensor, concatenation_options, mean_options, pool_options
 
 if TYPE_CHECKING:
@@ -162,7 +174,7 @@ class IntegerWriter:
         and rows and columns of constants around one of bytes.
         """
         graph, image, name = self.graph, self.values["input"], f"{layer.name}/pixels"
-        amounts = padding(layer, self.shapes["input"], self.network.padding)
+        amounts = padding_around(layer, self.shapes["input"], self.network.padding)
         if image.type == "uint8":
             return self.framed(self.integers(image, name), amounts, name)
         assert isinstance(self.quantization, GridQuantization)
@@ -173,7 +185,7 @@ class IntegerWriter:
             image = graph.then(code, [image, by], graph.tensor(f"{name}/after_{part}", image.shape))
         return self.integers(image, name)
 
-    def framed(self, image: Tensor, amounts: Amounts, name: str) -> Tensor:
+    def framed(self, image: Tensor, amounts: PaddingAmounts, name: str) -> Tensor:
         """One image of integers with a frame of the colors' zeros."""
         assert isinstance(self.quantization, GridQuantization)
         colors = np.array(self.quantization.pixels.zero_points) - ORIGIN

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine.fold import Folded, fold
 from ..errors import assert_never
-from ..network.layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_amounts
+from ..network.layers import Add, Concat, Conv, GlobalPool, Layer, Linear, Network, Resize, Resolution, padding_around
 
 if TYPE_CHECKING:
     import onnx
@@ -101,10 +101,7 @@ class Graph(Nodes):
 
     def pads(self, layer: Conv) -> list[int]:
         """Zeros before rows and columns, then behind them."""
-        source, style = self.shapes[layer.inputs[0]], self.network.padding
-        (top, bottom), (left, right) = (
-            padding_amounts(side, layer.kernel, layer.stride, layer.dilation, style) for side in (source.height, source.width)
-        )
+        (top, bottom), (left, right) = padding_around(layer, self.shapes[layer.inputs[0]], self.network.padding)
         return [top, left, bottom, right]
 
     def pad(self, layer: Conv, output: str) -> str:

@@ -360,6 +360,16 @@ def padding_amounts(size: int, kernel: int, stride: int, dilation: int, style: P
     return total // 2, total - total // 2
 
 
+PaddingAmounts = tuple[tuple[int, int], tuple[int, int]]
+"""Zeros above and below, left and right."""
+
+
+def padding_around(layer: Conv, source: Shape, style: Padding) -> PaddingAmounts:
+    """The zeros around the layer's input."""
+    rows = padding_amounts(source.height, layer.kernel, layer.stride, layer.dilation, style)
+    return rows, padding_amounts(source.width, layer.kernel, layer.stride, layer.dilation, style)
+
+
 EPSILON_RULE = "above 0 and below 1, or None for folded; for example 1e-5"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...network.layers import Conv, Linear, Padding, Shape, padding_amounts
+from ...network.layers import Conv, Linear, Padding, Shape, padding_around
 from .fuse import BlockUnit, Unit
 from .layout import TensorLayout
 from .steps import Span, Window
@@ -23,8 +23,7 @@ def window_of(conv: Conv | Linear | None, source: Shape, padding: Padding) -> Wi
     """The window of `conv` on a tensor of shape `source`; the 1x1 window of any other layer."""
     if not isinstance(conv, Conv) or (conv.kernel == 1 and conv.stride == 1):
         return Window()
-    top, _ = padding_amounts(source.height, conv.kernel, conv.stride, conv.dilation, padding)
-    left, _ = padding_amounts(source.width, conv.kernel, conv.stride, conv.dilation, padding)
+    (top, _), (left, _) = padding_around(conv, source, padding)
     return Window(conv.kernel, conv.stride, conv.dilation, top, left)
 
 
