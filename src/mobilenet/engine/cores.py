@@ -15,6 +15,11 @@ CGROUPS = "/sys/fs/cgroup"
 MEMBERSHIP = "/proc/self/cgroup"
 
 
+def cores_of_affinity() -> int:
+    """The cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def available_cores() -> int:
     """The least of three limits, from 1 to `MAX_THREADS`: the cores this process may run on (its affinity), the CPU quota
     of its control groups (``docker --cpus``, Kubernetes limits), and OMP_NUM_THREADS.
@@ -23,8 +28,7 @@ def available_cores() -> int:
     """
     from pathlib import Path
 
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limits = [affinity, MAX_THREADS, *(int(quota) for quota in _quotas(Path(CGROUPS), Path(MEMBERSHIP)))]
+    limits = [cores_of_affinity(), MAX_THREADS, *(int(quota) for quota in _quotas(Path(CGROUPS), Path(MEMBERSHIP)))]
     return max(1, min([*limits, *threads_asked_for()]))
 
 

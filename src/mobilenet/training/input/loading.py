@@ -20,6 +20,7 @@ import torch.utils.data
 from torch import Tensor
 
 from ...data.seeds import derived_seed
+from ...engine.cores import cores_of_affinity
 from ...errors import UsageError
 from ...images.preprocessing import Preprocessing
 from ...settings import require
@@ -40,7 +41,8 @@ class LoaderSettings:
 
     Attributes:
         batch: samples of one step over all processes together; a multiple of `world`.
-        workers: processes that read and augment images; 0 does it in this process.
+        workers: processes that read and augment images, at most one for each core this process may run on; 0 does it in
+            this process.
         seed, epoch: whole numbers from which all randomness is derived.
         rank, world: number of this process, and how many there are.
         drop_last: leave out the samples that do not fill the last batch. Otherwise the last batch is divided as evenly as
@@ -175,7 +177,7 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         self.waited = 0.0
-        workers = self.settings.workers
+        workers = min(self.settings.workers, cores_of_affinity())
         fork = workers > 0 and sys.platform == "linux"  # a forked worker shares what is kept in memory
         source = iter(
             torch.utils.data.DataLoader(

@@ -177,7 +177,8 @@ class Recipe(Settings):
         restarts: epochs with which the schedule and `sizes` begin again, because a finished run was given more epochs.
         score_start: also score the network before the first step: what the initial weights know already.
         checkpoint_steps: number of steps between checkpoints; one is also written at the end of each epoch.
-        workers: processes that read images, for each training process; 0 reads in the training process itself.
+        workers: processes that read images, for each training process, at most one for each core it may run on; 0 reads in the
+            training process itself.
         limit: maximum number of images of each split; None for all.
         val_share: the share of the images that is held out for validation if the data has no validation part.
         shapes: train on generated images of shapes; None for a folder of images.
