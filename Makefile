@@ -10,7 +10,7 @@ CHECK = $(TESTS)/bin/ruff check . && $(TESTS)/bin/ruff format --check . && $(TES
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test suite guarded prepared check native arm sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
+.PHONY: demo test suite guarded prepared check native arm web sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -50,6 +50,10 @@ native: $(TESTS)/ready
 # The core for AArch64, compiled here, and its tests in an emulator of several processors; skips name what is missing.
 arm:
 	$(PYTHON) native/tests/arm.py
+
+# The core for WebAssembly, into the npm package; it names the compilers that serve, if none is installed.
+web:
+	$(PYTHON) tools/build_web.py
 
 # The native core under the address, undefined-behavior and thread sanitizers.
 sanitize: $(TESTS)/ready

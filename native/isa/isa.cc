@@ -35,6 +35,11 @@ void use_neon(Kernels& kernels);
 void use_neondot(Kernels& kernels);
 void use_neoni8mm(Kernels& kernels);
 #endif
+#ifdef MOBILENET_WASM_RELAXED
+void use_wasmrelaxed(Kernels& kernels);
+#elif defined(MOBILENET_WASM)
+void use_wasm(Kernels& kernels);
+#endif
 
 namespace {
 
@@ -131,6 +136,10 @@ std::vector<InstructionSet> instruction_sets() {
           {"neon", true, use_neon},
           {"neondot", processor.dotprod, use_neondot},
           {"neoni8mm", processor.i8mm, use_neoni8mm}};
+#elif defined(MOBILENET_WASM_RELAXED)
+  return {{"wasmrelaxed", true, use_wasmrelaxed}};  // alone: a download holds no kernels that are never run
+#elif defined(MOBILENET_WASM)
+  return {{"wasm", true, use_wasm}};
 #else
   return {{"portable", true, use_portable}};
 #endif

@@ -114,6 +114,8 @@ void contract_avx2();
 void contract_avx512();
 #elif defined(MOBILENET_NEON)
 void contract_neon();
+#elif defined(MOBILENET_WASM)
+void contract_wasm();
 #endif
 
 int main() {
@@ -124,6 +126,8 @@ int main() {
     if (isa == "avx512") contract_avx512();
 #elif defined(MOBILENET_NEON)
     if (isa == "neon") contract_neon();
+#elif defined(MOBILENET_WASM)
+    if (isa.starts_with("wasm")) contract_wasm();  // a module has one set
 #endif
   }
 }

@@ -237,9 +237,9 @@ void depthwise_few(const DepthwiseCall& call) {
     }
 }
 
+// Some rows with `Window3`.
 template <class V, Form form>
-void depthwise_3x3(const DepthwiseCall& call) {
-  if constexpr (V::few_registers) return depthwise_few<V, form>(call);
+void depthwise_whole(const DepthwiseCall& call) {
   constexpr int one = V::lanes * 4;
   const bool shared = call.width < one && one % call.width == 0;  // pixels share a register, weights are repeated
   const bool flat = shared && call.stride == 1 && call.source_pixel == call.width;
@@ -259,6 +259,14 @@ void depthwise_3x3(const DepthwiseCall& call) {
         window.template pixels<form, 1, false>(target, channel, bytes);
     }
   }
+}
+
+template <class V, Form form>
+void depthwise_3x3(const DepthwiseCall& call) {
+  if constexpr (V::few_registers)
+    depthwise_few<V, form>(call);
+  else
+    depthwise_whole<V, form>(call);
 }
 
 // Any other kernel: one sum after another. Weights are [kernel * kernel][kSlots], constants in the order of the channels.

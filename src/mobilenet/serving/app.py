@@ -22,7 +22,7 @@ from .bodies import images_of, read_body, refuse_large
 from .metrics import CONTENT_TYPE, resident_bytes
 from .models import Served, Stamp
 from .openapi import document, reference_page
-from .page import page_routes
+from .page_routes import page_routes
 from .responses import Closing, Deadline, error_response, json_response
 from .settings import RequestError
 from .state import State

@@ -1,11 +1,14 @@
-// Where answers come from: this server. Another source, such as WebAssembly in the page, replaces this module and nothing else.
+// Where answers come from: this server. A page without one replaces this module, and nothing else (src/mobilenet/web/page).
 //
 // models() -> [{name, task, labels, background, threshold, activation_bytes, weights_bytes, ...}]
-// ask(model, image: Blob, signal) -> Answer
+// ask(model, image: {bitmap, and file or encode() -> file}, signal) -> Answer
 // memory() -> bytes of the process that answers, or null
+// CAMERA_HINT: what to do where the browser gives no camera
 //
 // Answer: {task, width, height, predictions: [{label, index, score, box?: [x0, y0, x1, y1], share?}], mask?: {width, height,
 // classes: Uint8Array}, milliseconds: {network, queue, all}}; boxes and masks are in the image's own pixels.
+
+export const CAMERA_HINT = "Start the server with --certificate.";
 
 const QUERIES = {
   classification: "threshold=0&top=10",
@@ -57,7 +60,8 @@ export async function ask(model, image, signal) {
   const start = performance.now();
   const path = `v1/models/${encodeURIComponent(model.name)}/predict?${QUERIES[model.task]}`;
   const headers = { "Content-Type": "application/octet-stream" };
-  const entry = await json(path, { method: "POST", body: image, headers, signal });
+  const body = image.file ?? (await image.encode());
+  const entry = await json(path, { method: "POST", body, headers, signal });
   const { network, queue } = entry.milliseconds;
   return {
     task: entry.task,

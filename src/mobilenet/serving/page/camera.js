@@ -1,4 +1,4 @@
-// The camera: frames as Blob and ImageBitmap, small enough to send many in a second.
+// The camera: frames as ImageBitmap, and as files small enough to send many in a second.
 
 const MAX_SIDE = 640;
 const QUALITY = 0.85;
@@ -13,8 +13,10 @@ const REASONS = {
 };
 
 export class Camera {
-  constructor(video) {
+  // hint: what to do where the browser gives no camera
+  constructor(video, hint) {
     this.video = video;
+    this.hint = hint;
     this.stream = null;
     this.facing = "environment";
     this.canvas = document.createElement("canvas");
@@ -26,7 +28,7 @@ export class Camera {
 
   async start() {
     if (!navigator.mediaDevices?.getUserMedia) {
-      throw new CameraError("Browsers give the camera to pages of https and of localhost only. Start the server with --certificate.");
+      throw new CameraError(`Browsers give the camera to pages of https and of localhost only. ${this.hint}`);
     }
     try {
       const video = { facingMode: this.facing, width: { ideal: 1280 }, height: { ideal: 720 } };
@@ -56,7 +58,7 @@ export class Camera {
     return devices.filter((device) => device.kind === "videoinput").length;
   }
 
-  // The frame of now: {blob, bitmap}, or null if there is none yet.
+  // The frame of now: {bitmap, encode}, or null if there is none yet. `encode` makes a file of it.
   async frame() {
     const { videoWidth, videoHeight } = this.video;
     if (!videoWidth) return null;
@@ -64,7 +66,7 @@ export class Camera {
     this.canvas.width = Math.round(videoWidth * scale);
     this.canvas.height = Math.round(videoHeight * scale);
     this.canvas.getContext("2d").drawImage(this.video, 0, 0, this.canvas.width, this.canvas.height);
-    const blob = await new Promise((resolve) => this.canvas.toBlob(resolve, "image/jpeg", QUALITY));
-    return { blob, bitmap: await createImageBitmap(this.canvas) };
+    const encode = () => new Promise((resolve) => this.canvas.toBlob(resolve, "image/jpeg", QUALITY));
+    return { bitmap: await createImageBitmap(this.canvas), encode };
   }
 }

@@ -1,21 +1,21 @@
 // The page: what the user gives, what is asked, what is shown.
 
-import { ask, memory, models } from "./answers.js";
+import { CAMERA_HINT, ask, memory, models } from "./answers.js";
 import { Camera, CameraError } from "./camera.js";
 import { Palette, Scene, percent, shown } from "./drawing.js";
 
 const find = (id) => document.getElementById(id);
 const canvas = find("canvas");
-const camera = new Camera(find("video"));
+const camera = new Camera(find("video"), CAMERA_HINT);
 const MAX_LISTED = 30;
 const SAY_EVERY = 3000; // milliseconds between two announcements while the camera runs
 const MEMORY_EVERY = 2000;
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const state = {
-  known: [], // models of the server
+  known: [], // models that answer
   model: null,
-  image: null, // {blob, bitmap, name}
+  image: null, // {bitmap, name}, and its file, or encode() -> file
   answer: null,
   chosen: null, // rank of the prediction that is pointed out
   asking: null, // AbortController of the question under way
@@ -63,7 +63,7 @@ async function question() {
   const { model, image } = state;
   const slow = setTimeout(() => (find("busy").hidden = false), 300);
   try {
-    const answer = await ask(model, image.blob, asking.signal);
+    const answer = await ask(model, image, asking.signal);
     if (asking.signal.aborted || model !== state.model) return;
     Object.assign(state, { answer, chosen: null });
     complain("");
@@ -95,17 +95,17 @@ async function readMemory() {
   showFigures();
 }
 
-async function give(blob, name) {
+async function give(file, name) {
   stopCamera();
   complain("");
   let bitmap;
   try {
-    bitmap = await createImageBitmap(blob);
+    bitmap = await createImageBitmap(file);
   } catch {
     complain(`${name} cannot be shown: this browser knows no image of this kind. Save it as JPEG or PNG.`);
     return;
   }
-  Object.assign(state, { image: { blob, bitmap, name }, answer: null, chosen: null });
+  Object.assign(state, { image: { file, bitmap, name }, answer: null, chosen: null });
   show();
   await question().catch(() => {});
 }

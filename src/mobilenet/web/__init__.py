@@ -1,0 +1,1 @@
+"""The core in WebAssembly: the npm package, and the page that needs no server."""
