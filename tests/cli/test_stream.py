@@ -7,6 +7,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,31 @@ def test_parquet_grows_by_resuming(model, images, tmp_path):
     rows = parquet.read_table(tmp_path / "x.parquet").to_pylist()
     assert [row["input"] for row in rows] == [str(images / f"{i:05}.png") for i in (3, 0, 1, 2, *range(4, 12))]
     assert [row["error"] is None for row in rows] == [True] * 10 + [False] * 2
+
+
+def test_an_output_has_answers_of_one_kind(model, images, tmp_path):
+    """--resume with other settings is refused, with the same goes on. A backend is no setting; without a record all goes."""
+    path, record = tmp_path / "x.csv", tmp_path / "x.csv.settings"
+    common = ("predict", images / "00000.png", images / "00001.png", "--output", path, "--model")
+    run(*common, model, "--top", "2")
+    before = path.read_bytes()
+    other = tmp_path / "other.safetensors"
+    shutil.copy(model, other)
+    for given, words in (
+        ((model,), f"{path}: its answers were made with --top 2, not without --top"),
+        ((model, "--top", "2", "--views", "flip"), "made without --views, not with --views flip"),
+        ((model, "--top", "2", "--no-fast-decoding"), "made without --no-fast-decoding, not with --no-fast-decoding"),
+        ((other, "--top", "2"), f"made with --model {os.path.realpath(model)}, not with --model {other}"),
+    ):
+        assert words in run(*common, *given, "--resume", status=2)[1]
+    assert path.read_bytes() == before
+    same = os.path.join(os.path.dirname(model), ".", os.path.basename(model))
+    assert "2 held already" in run(*common, same, "--top", "2", "--resume", "--backend", "reference")[1]
+    record.write_text("[")
+    assert f"{record}: no settings" in run(*common, model, "--top", "2", "--resume", status=1)[1]
+    record.unlink()
+    assert "2 held already" in run(*common, model, "--resume")[1]
+    assert not record.exists()  # nobody knows what the answers before were made with
 
 
 def test_parquet_without_pyarrow(model, images, tmp_path, monkeypatch):

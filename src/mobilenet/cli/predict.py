@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..predict.clips import Stepping
     from ..predict.drawn import DrawnFolder
     from ..predict.output import Output
+    from ..predict.settings_file import Setting
     from ..predict.work import Entry, Job
     from ..video.window import Window
     from .answers import Sink
@@ -104,12 +105,14 @@ def predict(
         check_cluster(cluster, column, save is not None or as_json, every is not None or fps is not None or show)
         from .cluster import predict_on_cluster
 
-        settings = {"model": model, "backend": backend, "device": device, "threads": threads, "memory_budget": memory_budget}
-        settings.update(fast_decoding=fast_decoding, precision=precision)
+        runtime = {"model": model, "backend": backend, "device": device, "threads": threads, "memory_budget": memory_budget}
+        runtime.update(fast_decoding=fast_decoding, precision=precision)
         options = (recursive, column, output, kind, resume, top, threshold, workers)
-        return predict_on_cluster(settings, rules, str(cluster), inputs, files_from, *options)
+        return predict_on_cluster(runtime, rules, str(cluster), inputs, files_from, *options)
     folder = None if save is None else drawn_folder(save, inputs, resume)
-    file = None if output is None else open_output(output, kind, resume)
+    settings = {"model": model, "top": top, "threshold": threshold, "precision": precision, "every": every, "fps": fps}
+    settings["no-fast-decoding"] = not fast_decoding
+    file = None if output is None else open_output(output, kind, resume, {**settings, **rules._asdict()})
     stepping = None if every is None and fps is None and not show else steps(every, fps, show)
     listed = Inputs(inputs, files_from, recursive, folder, None if file is None else file.held, stepping)
     jobs, many = listed.jobs(), True
@@ -181,14 +184,19 @@ def steps(every: int | None, fps: float | None, show: bool) -> Stepping:
     return Stepping(every or 1, fps, window)
 
 
-def open_output(output: str, kind: str, resume: bool) -> Output:
+def open_output(output: str, kind: str, resume: bool, options: Mapping[str, Setting]) -> Output:
     import os
 
     from ..predict.output import Output
 
     if os.path.isdir(output):
         raise UsageError(f"--output {output}: is a folder; give the name of a file, or --cluster")
-    return Output(output, kind, resume)
+    settings = {
+        f"--{name.replace('_', '-')}": list(value) if isinstance(value, tuple) else value for name, value in options.items()
+    }
+    if os.path.isfile(model := str(options["model"])):
+        settings["--model"] = os.path.realpath(model)
+    return Output(output, kind, resume, settings)
 
 
 def printer(kind: str, as_json: bool, threshold: float) -> Sink:

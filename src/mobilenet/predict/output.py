@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from ..errors import MobilenetError, UsageError
 from ..files import WriteError
 from .held import Held, LineFile, refuse_existing
 from .rows import Row, RowError, read_row, row_of
+from .settings_file import Setting, keep_settings
 from .work import Entry
 
 if TYPE_CHECKING:
@@ -29,12 +30,16 @@ ROWS = 10_000
 class Output:
     """Where answers go, and which inputs it holds already.
 
+    Args:
+        settings: of the options that change answers; see `settings_file.keep_settings`.
+
     Raises:
-        UsageError: the file is there already and `resume` is false; the format has no file; pyarrow is not installed.
+        UsageError: the file is there already and `resume` is false; the format has no file; pyarrow is not installed; a
+            setting is another one than that of the answers in it.
         MobilenetError: with `resume`, the file holds something else.
     """
 
-    def __init__(self, path: str, kind: str, resume: bool) -> None:
+    def __init__(self, path: str, kind: str, resume: bool, settings: Mapping[str, Setting] | None = None) -> None:
         if kind == "table":
             raise UsageError(f"--output {path}: a table is for reading; give --format jsonl, csv, json or parquet")
         if kind == "parquet":
@@ -49,6 +54,12 @@ class Output:
                 self.held.add(row.input, row.failed, row.frame)
             drop_if_merged(self.growing, self.held)
         self.lines = LineFile(self.growing, "jsonl" if self.whole else kind, self.held)
+        if settings is not None:
+            try:
+                keep_settings(path, settings, begins=not self.held)
+            except BaseException:
+                self.lines.close()
+                raise
 
     def write(self, entry: Entry) -> None:
         self.lines.write(entry)
