@@ -86,7 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Kernels& kernels = kernels_for(isas[size / 4 % isas.size()]);
   std::unique_ptr<const Program> program;
   try {
-    program = read_program(data, size, [&](const std::string& name) { return packed(name, kernels); }, kernels);
+    program = read_program(data, size, [&](const Declaration& declared) { return packed(declared.name, kernels); }, kernels);
   } catch (const std::invalid_argument&) {
     return 0;
   }

@@ -18,6 +18,7 @@
 #include "../core/preload.h"
 #include "../core/program_file.h"
 #include "../core/runner.h"
+#include "../core/weights_file.h"
 #include "../isa/isa.h"
 #include "arguments.h"
 
@@ -109,12 +110,22 @@ void fill_planes(Bytes pixels, Floats levels, Result target) {
 using WeightsByName = std::map<std::string, Weights>;
 
 std::shared_ptr<const Program> program_of(nb::bytes data, const WeightsByName& weights, const std::string& isa) {
-  const auto find = [&](const std::string& name) {
-    const auto place = weights.find(name);
-    require(place != weights.end(), "program: there are no weights called '" + name + "'");
+  const auto find = [&](const Declaration& declared) {
+    const auto place = weights.find(declared.name);
+    require(place != weights.end(), "program: there are no weights called '" + declared.name + "'");
     return place->second;
   };
   return read_program(data.data(), data.size(), find, kernels_for(isa));
+}
+
+// As the C interface does it. The weights are copied to a cache line's boundary, and packed.
+std::shared_ptr<const Program> linked(nb::bytes program, nb::bytes weights, const std::string& isa) {
+  const Memory bytes(weights.size());
+  std::memcpy(bytes.as<char>(), weights.data(), weights.size());
+  const WeightsFile file(bytes.as<char>(), weights.size());
+  const Kernels& kernels = kernels_for(isa);
+  Slab slab;
+  return read_program(program.data(), program.size(), [&](const Declaration& d) { return file.pack(d, kernels, &slab); }, kernels);
 }
 
 // A runner that one Python thread uses at a time; `busy` is read and written under Python's lock.
@@ -221,6 +232,8 @@ NB_MODULE(_core, m) {
                      return shapes;
                    })
       .def_ro("labels", &Program::labels);
+
+  m.def("linked", &linked, "program"_a, "weights"_a, "isa"_a = "", "The program of two files that `mobilenet export --to c` writes.");
 
   nb::class_<PythonRunner>(m, "Runner")
       .def("__init__",

@@ -1,14 +1,13 @@
 #include "check.h"
 
-#include <stdexcept>
-
 #include "check_bf16.h"
 #include "check_i8.h"
 #include "checks.h"
+#include "../base/failure.h"
 
 namespace mobilenet {
 
-void refuse(const std::string& what) { throw std::invalid_argument("program: " + what); }
+void refuse(const std::string& what) { fail_argument("program: " + what); }
 
 namespace {
 

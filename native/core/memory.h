@@ -24,6 +24,8 @@ class Memory {
  public:
   Memory() = default;
   explicit Memory(std::size_t bytes, Slab* slab = nullptr);
+  // Bytes of someone else, who keeps them as long as this and sees to their boundary.
+  Memory(void* start, std::size_t bytes) : start_(std::shared_ptr<void>(), start), bytes_(bytes) {}
   Memory(Memory&&) = default;
   Memory& operator=(Memory&&) = default;
 

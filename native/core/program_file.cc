@@ -1,11 +1,11 @@
 #include "program_file.h"
 
-#include <bit>
 #include <cstring>
 #include <utility>
 
 #include "check.h"
 #include "image.h"
+#include "reader.h"
 
 namespace mobilenet {
 namespace {
@@ -17,103 +17,43 @@ constexpr bool is_weights = false;
 template <class T>
 constexpr bool is_weights<std::shared_ptr<const T>> = true;
 
-// Walks through the bytes. Every read is checked; little-endian words of 32 bits on any machine.
-class Reader {
- public:
-  Reader(const void* bytes, std::size_t size) : at_(static_cast<const unsigned char*>(bytes)), left_(size) {}
-
-  const unsigned char* take(std::size_t bytes) {
-    require(bytes <= left_, "the bytes end too early");
-    const unsigned char* taken = at_;
-    at_ += bytes, left_ -= bytes;
-    return taken;
-  }
-
-  int word() {
-    const unsigned char* b = take(4);
-    const std::uint32_t low = b[0] | std::uint32_t{b[1]} << 8, high = b[2] | std::uint32_t{b[3]} << 8;
-    return static_cast<int>(low | high << 16);
-  }
-
-  std::int64_t long_word() {
-    const std::uint64_t low = static_cast<std::uint32_t>(word()), high = static_cast<std::uint32_t>(word());
-    return static_cast<std::int64_t>(low | high << 32);
-  }
-
-  // A number of items that follow, of at least a word each.
-  int count(const char* what) {
-    const int number = word();
-    require(number >= 0 && static_cast<std::size_t>(number) <= left_ / 4,
-            [&] { return std::string(what) + ": it ends too early"; });
-    return number;
-  }
-
-  std::string name() {
-    const int length = word();
-    require(length >= 0 && static_cast<std::size_t>(length) <= left_, "a name: it ends too early");
-    const auto* text = reinterpret_cast<const char*>(take((static_cast<std::size_t>(length) + 3) / 4 * 4));
-    return std::string(text, length);
-  }
-
-  template <class Enum>
-  Enum one_of(int values, const char* what) {
-    const int value = word();
-    require(value >= 0 && value < values,
-            [&] { return std::string(what) + " " + std::to_string(value) + " is unknown"; });
-    return static_cast<Enum>(value);
-  }
-
-  std::size_t left() const { return left_; }
-
- private:
-  const unsigned char* at_;
-  std::size_t left_;
-};
-
-// What the file says of one layer's weights; a runtime that packs them itself needs no more than this and the constants.
-struct Declaration {
-  enum class Kind { product, depthwise, stem, product_i8, depthwise_i8, product_bf16 } kind;
-  static constexpr int kKinds = 6;
-  int outputs, inputs, kernel, panel_blocks;
-  std::string name;
-};
-
 // Throws unless the weights are those that the file declares.
 struct Agreement {
+  using Kind = Declaration::Kind;
   const Declaration& declared;
 
   void operator()(const ProductWeightsPtr& w) const {
-    agree(w, Declaration::Kind::product, [&] {
+    agree(w, Kind::product, [&] {
       return w->outputs == declared.outputs && w->inputs == declared.inputs && w->kernel == declared.kernel &&
              w->panel_blocks == declared.panel_blocks;
     });
   }
   void operator()(const DepthwiseWeightsPtr& w) const {
-    agree(w, Declaration::Kind::depthwise,
+    agree(w, Kind::depthwise,
           [&] { return w->channels == declared.outputs && declared.inputs == 1 && w->kernel == declared.kernel; });
   }
   void operator()(const StemWeightsPtr& w) const {
-    agree(w, Declaration::Kind::stem,
+    agree(w, Kind::stem,
           [&] { return w->outputs == declared.outputs && declared.inputs == kPlanes && w->kernel == declared.kernel; });
   }
 
   void operator()(const i8::ProductWeightsPtr& w) const {
-    agree(w, Declaration::Kind::product_i8, [&] {
+    agree(w, Kind::product_i8, [&] {
       return w->outputs == declared.outputs && w->inputs == declared.inputs && w->kernel == declared.kernel;
     });
   }
   void operator()(const i8::DepthwiseWeightsPtr& w) const {
-    agree(w, Declaration::Kind::depthwise_i8,
+    agree(w, Kind::depthwise_i8,
           [&] { return w->channels == declared.outputs && declared.inputs == 1 && w->kernel == declared.kernel; });
   }
   void operator()(const bf16::ProductWeightsPtr& w) const {
-    agree(w, Declaration::Kind::product_bf16, [&] {
+    agree(w, Kind::product_bf16, [&] {
       return w->outputs == declared.outputs && w->inputs == declared.inputs && w->kernel == declared.kernel;
     });
   }
 
   template <class Ptr, class Same>
-  void agree(const Ptr& weights, Declaration::Kind kind, Same same) const {
+  void agree(const Ptr& weights, Kind kind, Same same) const {
     require(weights && kind == declared.kind && same(),
             [&] { return "the weights of '" + declared.name + "' are not those it was planned for"; });
   }
@@ -190,7 +130,7 @@ std::vector<Weights> read_weights(Reader& reader, const FindWeights& find) {
     declared.outputs = reader.word(), declared.inputs = reader.word(), declared.kernel = reader.word();
     declared.panel_blocks = reader.word();
     declared.name = reader.name();
-    weights.push_back(find(declared.name));
+    weights.push_back(find(declared));
     std::visit(Agreement{declared}, weights.back());
   }
   return weights;
@@ -199,8 +139,8 @@ std::vector<Weights> read_weights(Reader& reader, const FindWeights& find) {
 }  // namespace
 
 std::unique_ptr<const Program> read_program(const void* bytes, std::size_t size, const FindWeights& find,
-                                            const Kernels& kernels) {
-  Reader reader(bytes, size);
+                                            const Kernels& kernels, std::vector<std::string>* outputs) {
+  Reader reader("program", bytes, size);
   read_head(reader);
   const int threads = reader.word(), height = reader.word(), width = reader.word(), labels = reader.word();
   const std::int64_t arena = reader.long_word(), zeros = reader.long_word();
@@ -221,7 +161,8 @@ std::unique_ptr<const Program> read_program(const void* bytes, std::size_t size,
     int channels, rows, columns;
     FieldReader{reader, weights}(channels, rows, columns);
     program->output(channels, rows, columns);
-    (void)reader.name();  // for those who load the file
+    std::string name = reader.name();
+    if (outputs) outputs->push_back(std::move(name));
   }
   constexpr auto kinds = std::make_index_sequence<std::variant_size_v<Step>>();
   const int stages = reader.count("stages");

@@ -15,11 +15,20 @@ constexpr std::int32_t kPackingVersion = 1;  // of the order of packed weights; 
 using Weights =
     std::variant<ProductWeightsPtr, DepthwiseWeightsPtr, StemWeightsPtr, i8::ProductWeightsPtr, i8::DepthwiseWeightsPtr,
                  bf16::ProductWeightsPtr>;
-using FindWeights = std::function<Weights(const std::string& name)>;
 
-// Reads a program, checks all of it and connects it with its weights, which `find` returns by name.
+// What a program says of one layer's weights; a runtime that packs them itself needs no more than this and the constants.
+struct Declaration {
+  enum class Kind { product, depthwise, stem, product_i8, depthwise_i8, product_bf16 } kind;
+  static constexpr int kKinds = 6;
+  int outputs, inputs, kernel, panel_blocks;
+  std::string name;
+};
+using FindWeights = std::function<Weights(const Declaration&)>;
+
+// Reads a program, checks all of it and connects it with its weights, which `find` returns.
+// `outputs` gets the outputs' names.
 // Throws std::invalid_argument on anything that is not a complete program for these weights and this build.
 std::unique_ptr<const Program> read_program(const void* bytes, std::size_t size, const FindWeights& find,
-                                            const Kernels& kernels);
+                                            const Kernels& kernels, std::vector<std::string>* outputs = nullptr);
 
 }  // namespace mobilenet

@@ -22,8 +22,10 @@ inline void fill(std::byte* target, std::size_t bytes, std::uint32_t value) {
 struct Run {
   const Program& program;
   std::byte* arena;
-  const float* image;
+  const float* image;  // planes
   const OutputPlace* outputs;
+  const std::uint8_t* pixels = nullptr;  // instead of `image`, 3 bytes each
+  const float* levels = nullptr;         // (3, 256): what the bytes become
 
   const Buffer& at(int index) const { return program.buffers[index]; }
 

@@ -27,6 +27,10 @@ void RunI8::operator()(const PixelStep& s) const {
   const Buffer& target = at(s.target);
   const long plane = static_cast<long>(program.height) * program.width;
   for (int y = s.rows.from; y < s.rows.to; ++y) {
+    if (pixels) {
+      pixel_row(s, pixels + static_cast<std::size_t>(y) * program.width * kPlanes, row(target, 0, y));
+      continue;
+    }
     const float* from = image + static_cast<long>(y) * program.width;
     kernels.pixels({.rounding = s.rounding,
                     .planes = {from, from + plane, from + 2 * plane},
@@ -34,6 +38,22 @@ void RunI8::operator()(const PixelStep& s) const {
                     .offset = s.offset,
                     .target = row(target, 0, y),
                     .pixels = program.width});
+  }
+}
+
+// A row of the image's bytes, some pixels at a time.
+void RunI8::pixel_row(const PixelStep& s, const std::uint8_t* from, std::uint8_t* to) const {
+  constexpr int some = 64;
+  float values[kPlanes * some];
+  for (int x = 0; x < program.width; x += some) {
+    const int count = std::min(some, program.width - x);
+    planes(from + static_cast<std::size_t>(x) * kPlanes, count, levels, values);
+    kernels.pixels({.rounding = s.rounding,
+                    .planes = {values, values + count, values + 2 * count},
+                    .factor = s.factor,
+                    .offset = s.offset,
+                    .target = to + 4L * x,
+                    .pixels = count});
   }
 }
 

@@ -27,6 +27,7 @@ struct RunI8 : Run {
   const std::uint8_t* border(const Buffer& source) const {
     return reinterpret_cast<const std::uint8_t*>(arena + program.border_of(source.zero)->offset);
   }
+  void pixel_row(const PixelStep& step, const std::uint8_t* from, std::uint8_t* to) const;
   ProductCall call(const ProductWeights& w, int panel, const Buffer& target, int place) const;
   void product(const ProductWeights& w, int panel, const Buffer& source, const Buffer& target, int place,
                const Buffer* residual, Span rows) const;

@@ -299,8 +299,25 @@ void Runner::prepare(const Program& program) {
   arena_ = Memory(bytes);
 }
 
+std::size_t Runner::arena_needed(const Program& program) { return program.arena_bytes + kOverread + kLine; }
+
+void Runner::prepare(const Program& program, void* arena) {
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(arena) % kLine;
+  arena_ = Memory(static_cast<std::byte*>(arena) + (past ? kLine - past : 0), program.arena_bytes + kOverread);
+  workers_.ready();
+}
+
 void Runner::run(const Program& program, const float* image, const OutputPlace* outputs, double* seconds) {
-  const Run run{.program = program, .arena = arena_.as<std::byte>(), .image = image, .outputs = outputs};
+  run({.program = program, .arena = arena_.as<std::byte>(), .image = image, .outputs = outputs}, seconds);
+}
+
+void Runner::run_pixels(const Program& program, const std::uint8_t* pixels, const float* levels, const OutputPlace* outputs) {
+  run({.program = program, .arena = arena_.as<std::byte>(), .image = nullptr, .outputs = outputs, .pixels = pixels, .levels = levels},
+      nullptr);
+}
+
+void Runner::run(const Run& run, double* seconds) {
+  const Program& program = run.program;
   std::memset(run.arena, 0, program.zero_bytes);
   for (const Border& border : program.borders) fill(run.arena + border.offset, border.bytes, border.value);
   Job job{.run = run, .seconds = seconds, .before = seconds ? now() : 0};

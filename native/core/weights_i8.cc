@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "../base/failure.h"
 #include "fixed_point.h"
 
 namespace mobilenet::i8 {
@@ -20,7 +20,7 @@ constexpr std::int64_t kMaxRounded = 32767 - 255;  // so that a zero point may b
 
 template <class Message>
 void require(bool holds, int output, Message message) {
-  if (!holds) throw std::invalid_argument("int8 weights, output " + std::to_string(output) + ": " + std::string(message()));
+  if (!holds) fail_argument("int8 weights, output " + std::to_string(output) + ": " + std::string(message()));
 }
 
 // The least and the largest sum of an output, whatever the inputs.

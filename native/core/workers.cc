@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "../base/failure.h"
+
 #ifndef MOBILENET_NO_THREADS
 #include <algorithm>
 #include <atomic>
@@ -32,10 +34,11 @@ void Workers::run_alone(Task task, void* context, int stages) const {
 struct Workers::Pool {};
 
 Workers::Workers(int threads) : threads_(threads) {
-  if (threads != 1) throw std::invalid_argument("threads " + std::to_string(threads) + ": this build has 1");
+  if (threads != 1) fail_argument("threads " + std::to_string(threads) + ": this build has 1");
 }
 Workers::~Workers() = default;
 void Workers::run(Task task, void* context, int stages) { run_alone(task, context, stages); }
+void Workers::ready() {}
 
 #else
 
@@ -236,6 +239,10 @@ void Workers::start() {
   owner_ = process_id();
 }
 
+void Workers::ready() {
+  if (threads_ > 1 && (!pool_ || owner_ != process_id())) start();
+}
+
 void Workers::run(Task task, void* context, int stages) {
   if (threads_ == 1) return run_alone(task, context, stages);
   const double start = now();
@@ -244,7 +251,7 @@ void Workers::run(Task task, void* context, int stages) {
     alone_left_ -= now() - start;
     return;
   }
-  if (!pool_ || owner_ != process_id()) Workers::start();
+  ready();
   const double before = processor_time();
   const Pool::Share share = pool_->lead(task, context, stages);
   if (share.parts == 0) return;

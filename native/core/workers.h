@@ -26,6 +26,9 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
+  // Starts the threads now and not in the first `run`. Throws as `run` does.
+  void ready();
+
   // Calls `task` once for each of `threads` parts of each stage, and returns when all is done.
   // Throws std::runtime_error if a thread cannot be started; the pool is then as before the call, and `run` may be tried
   // again.

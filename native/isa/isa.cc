@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
+#include <string>
+
+#include "../base/failure.h"
 
 #ifdef MOBILENET_X86
 #include <cpuid.h>
@@ -177,7 +179,7 @@ const Kernels& kernels_for(const std::string& name) {
   }
   bool known = false;
   for (const InstructionSet& set : instruction_sets()) known = known || name == set.name;
-  throw std::invalid_argument("MOBILENET_ISA '" + name + "': " +
+  fail_argument("MOBILENET_ISA '" + name + "': " +
                               (known ? "this processor does not have it" : "no such instruction set is compiled in") +
                               "; use one of " + usable + ", or unset it");
 }

@@ -8,8 +8,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from support.models import IMAGE, PAD, detector, segmenter, toy
 from support.paths import ROOT
+
+import mobilenet
+from mobilenet.exports.c_file import CExporter
+from mobilenet.exports.exporter import Content
+from mobilenet.images.preprocessing import Preprocessing
+from mobilenet.modelfile import ModelFile
+from mobilenet.values import replace
 
 NATIVE = ROOT / "native"
 TESTS = sorted(path.stem for path in (NATIVE / "tests").glob("*.cc"))
@@ -47,23 +57,88 @@ def test_the_core_compiles_without_warnings(name):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module")
-def built() -> Path:
-    """The native tests, built in the folder `build`; the second time only what has changed."""
+def build(*targets: str) -> Path:
+    """Native tests, built in the folder `build`; the second time only what has changed."""
     for tool in ("cmake", "ctest", "g++"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     folder = ROOT / "build" / "native-tests"
-    for command in (["cmake", "-S", ROOT, "-B", folder, "-DMOBILENET_NATIVE_TESTS=ON"], ["cmake", "--build", folder, "-j2"]):
+    make = ["cmake", "--build", folder, "-j2", "--target", *targets]
+    for command in (["cmake", "-S", ROOT, "-B", folder, "-DMOBILENET_NATIVE_TESTS=ON"], make):
         done = run(command)
         assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    return build("all")
+
+
+@pytest.fixture(scope="module")
+def interface() -> Path:
+    """The programs in C."""
+    return build("native_interface", "example_classify")
 
 
 @pytest.mark.parametrize("name", TESTS)
 def test_native_tests(built, name):
     done = run([built / f"native_{name}"])
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> dict[str, tuple[Path, ModelFile]]:
+    """Models of every task as the files of the C interface."""
+    folder, images = tmp_path_factory.mktemp("exported"), tmp_path_factory.mktemp("images")
+    IMAGE.save(images / "image.png")
+    quantized = mobilenet.quantize(toy(7), images).model
+    models = {"toy": toy(7), "boxes": detector(), "masks": segmenter(), "integers": quantized}
+    for name, model in models.items():
+        CExporter().write(Content(model, "int8" if model.quantization else "fp32"), folder / name)
+    return {name: (folder / name, model) for name, model in models.items()}
+
+
+@pytest.mark.parametrize(("name", "other"), [("toy", "masks"), ("boxes", "toy"), ("masks", "toy"), ("integers", "toy")])
+def test_the_c_interface(interface, exported, name, other):
+    done = run([interface / "native_interface", exported[name][0], exported[other][0]])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+PREPARATIONS = {
+    "center_crop": Preprocessing(size=(33, 39), fit="center_crop", resize=45),
+    "black edges": Preprocessing(size=(80, 39), fit="center_crop", resize=45),
+    "central_fraction": Preprocessing(size=(32, 32), fit="central_fraction", fraction=0.875, interpolation="bicubic"),
+    "central_part": Preprocessing(size=(32, 32), fit="central_part", fraction=0.77, interpolation="lanczos"),
+    "squash": Preprocessing(size=(32, 32), fit="squash", interpolation="hamming"),
+    "pad": PAD,
+    "pad, small": replace(PAD, enlarge=1.0, interpolation="box"),
+}
+
+
+@pytest.mark.parametrize("name", PREPARATIONS)
+def test_the_c_interface_prepares_images_to_the_bits_of_predict(interface, tmp_path, name):
+    preprocessing = PREPARATIONS[name]
+    CExporter().write(Content(replace(toy(), preprocessing=preprocessing)), tmp_path / "m-c")
+    generator = np.random.default_rng(0)
+    for width, height in ((40, 50), (301, 87), (7, 200), (1, 1), (33, 33)):
+        pixels = generator.integers(0, 256, (height, width, 3), np.uint8)
+        command = [interface / "native_interface", "--prepare", tmp_path / "m-c", str(width), str(height)]
+        done = subprocess.run(command, check=False, capture_output=True, input=pixels.tobytes())
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = np.frombuffer(done.stdout, np.float32).reshape(3, *preprocessing.size)
+        np.testing.assert_array_equal(found, preprocessing(Image.fromarray(pixels)))
+
+
+def test_the_example_in_c_names_an_image_as_predict_does(interface, exported, tmp_path):
+    IMAGE.save(tmp_path / "image.ppm")
+    (folder, model) = exported["toy"]
+    done = run([interface / "example_classify", folder, tmp_path / "image.ppm"])
+    assert done.returncode == 0, done.stderr
+    expected = mobilenet.load(model)(IMAGE)
+    assert done.stdout.splitlines() == [f"{100 * each.score:5.1f} %  {each.label}" for each in expected]
+    done = run([interface / "example_classify", folder, __file__])
+    assert (done.returncode, done.stderr) == (1, "classify: the image cannot be read: it must be a PPM (P6) of 8 bits\n")
 
 
 @pytest.mark.parametrize("isa", ISAS)

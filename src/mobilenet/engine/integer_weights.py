@@ -45,11 +45,7 @@ def pack_integers(
     """The weights of every layer as the int8 kernels of `isa` read them."""
     packed, slab = dict[str, "_core.Weights"](), _core.Slab()
     for name, (unit, layer) in weighted(network, integers).items():
-        weight, bias = tensors[f"{layer.prefix}.weight"], tensors[f"{layer.prefix}.bias"]
-        if isinstance(quantization, GridQuantization):
-            c = grid_constants(quantization, integers, layer, weight, bias)
-        else:
-            c = published_constants(quantization, integers, layer, weight, bias)
+        c = layer_constants(quantization, integers, layer, tensors)
         if isinstance(layer, Conv) and layer.depthwise:
             packed[name] = _core.IntegerDepthwiseWeights(c.weight, c.bias, c.factors, *c.limits, isa)
         else:
@@ -58,6 +54,15 @@ def pack_integers(
                 c.weight, c.bias, c.factors, c.residual, c.residual_zero, *c.limits, image, isa, slab
             )
     return packed
+
+
+def layer_constants(
+    quantization: GridQuantization | Quantization, integers: Integers, layer: Conv | Linear, tensors: Mapping[str, Array]
+) -> Constants:
+    weight, bias = tensors[f"{layer.prefix}.weight"], tensors[f"{layer.prefix}.bias"]
+    if isinstance(quantization, GridQuantization):
+        return grid_constants(quantization, integers, layer, weight, bias)
+    return published_constants(quantization, integers, layer, weight, bias)
 
 
 def published_constants(

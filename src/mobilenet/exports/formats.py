@@ -15,7 +15,7 @@ from ..values import Value
 if TYPE_CHECKING:
     from .exporter import Exporter
 
-FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml", "ncnn", "mnn"]
+FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml", "ncnn", "mnn", "c"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -80,6 +80,10 @@ FORMATS: dict[FormatName, Format] = {
             precisions=("fp32", "fp16", "int8"), whole=True, parts=("Manifest.json", "Data"), systems=("darwin",),
             winograd=True, published_integers=True,
         ),
+        Format(
+            "c", "the C interface", "-c", (), (), "",
+            precisions=("fp32", "fp16", "int8"), parts=("model.program", "model.weights"), published_integers=True,
+        ),
     )
 }  # fmt: skip
 """Every format that can be written, by name."""
@@ -131,5 +135,9 @@ def exporter(kind: Format) -> Exporter:
             from .coreml_file import CoreMLExporter
 
             return CoreMLExporter()
+        case "c":
+            from .c_file import CExporter
+
+            return CExporter()
         case _:
             assert_never(kind.name)
