@@ -66,12 +66,24 @@ def test_background_keeps_the_photo_and_a_class_is_tinted(tmp_path):
     assert (drawn[0, 1] != 255).any()
 
 
-@pytest.mark.parametrize("rows", [[], [{"model": "voc-small", "views": "1", "metrics": {"mIoU": 0.5}}]])
-def test_without_scores_the_masks_decide_nothing(rows):
+def scores(**by_name):
+    """s16_one=0.5: a row of the mean IoU 0.5 at stride 16 with one view; s8_many: at stride 8 with two."""
+    places = {"s16_one": (16, "1"), "s16_many": (16, "1,2"), "s8_one": (8, "1"), "s8_many": (8, "1,2")}
+    return [
+        {"model": "voc-small", "output_stride": stride, "views": views, "metrics": {"mIoU": by_name[name]}}
+        for name, (stride, views) in places.items()
+        if name in by_name
+    ]
+
+
+@pytest.mark.parametrize("rows", [[], scores(s8_one=0.5), scores(s8_one=0.5, s8_many=0.6)])
+def test_without_scores_at_both_strides_the_masks_decide_nothing(rows):
     assert figure_8.verdict(rows).outcome == "open"
 
 
-def test_scores_of_views_decide_for_or_against():
-    one, many = ({"model": "voc-small", "views": views, "metrics": {"mIoU": 0.5}} for views in ("1", "1,2"))
-    assert figure_8.verdict([one, {**many, "metrics": {"mIoU": 0.6}}]).outcome == "holds in part"
-    assert figure_8.verdict([one, {**many, "metrics": {"mIoU": 0.4}}]).outcome == "does not hold"
+def test_scores_decide_whether_stride_8_and_many_views_are_better():
+    better = {"s16_one": 0.5, "s16_many": 0.55, "s8_one": 0.54, "s8_many": 0.6}
+    assert figure_8.verdict(scores(**better)).outcome == "holds"
+    assert figure_8.verdict(scores(**{**better, "s8_many": 0.52, "s16_many": 0.51})).outcome == "holds in part"
+    assert figure_8.verdict(scores(**{**better, "s8_one": 0.48})).outcome == "holds in part"
+    assert figure_8.verdict(scores(s16_one=0.5, s16_many=0.45, s8_one=0.48, s8_many=0.4)).outcome == "does not hold"
