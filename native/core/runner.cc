@@ -287,7 +287,7 @@ void run_part(void* context, int stage, int part, int thread) {
     count();
   }
   if (kernels.i8.end) kernels.i8.end();
-  kernels.bf16.end();
+  if (kernels.bf16.end) kernels.bf16.end();
 }
 
 }  // namespace

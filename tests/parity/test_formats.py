@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from support.browsers import need_node, need_web_core
 from support.models import PAD, detector, segmenter, toy
 from support.paths import ROOT
 
@@ -43,6 +44,9 @@ def at(model: ModelFile, size: tuple[int, int]) -> ModelFile:
 
 
 def needs(kind):
+    if kind.name == "web":
+        need_web_core()
+        need_node()
     if lacking := kind.missing((*kind.packages, *kind.runtime)):
         pytest.skip(f"{' and '.join(lacking)} not installed")
     if kind.systems and sys.platform not in kind.systems:

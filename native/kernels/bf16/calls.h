@@ -113,7 +113,7 @@ struct Kernels {
   void (*copy)(Sixteen source, Sixteen target, int pixels);
   void (*resize)(const ResizeCall&);
   void (*accumulate)(Sixteen pixels, long count, float* sum);  // sum[16] += all pixels
-  void (*end)();                                               // after a thread's part of a stage
+  void (*end)();                                               // after a thread's part of a stage; null if there is nothing to do
 };
 
 }  // namespace mobilenet::bf16

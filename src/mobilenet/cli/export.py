@@ -18,11 +18,14 @@ from .shell import command, json_option, print_json, progress, say, tell
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write, or to replace; by default MODEL's name here.")
 @click.option("--precision", metavar="NAME", help="fp32, fp16 or int8; by default int8 for a quantized model, else fp32.")
 @click.option("--whole", is_flag=True, help="Put preprocessing and decoding inside: an image in; labels, boxes or a mask out.")
+@click.option("--page", is_flag=True, help="Put a page beside it that shows the model at work; for web.")
 @click.option(
     "--data", type=click.Path(), help="Images to prove it on, labeled or not; by default photos that mobilenet brings."
 )
 @json_option
-def export(model: str, to: str, out: Path | None, precision: str | None, whole: bool, data: str | None, as_json: bool) -> None:
+def export(
+    model: str, to: str, out: Path | None, precision: str | None, whole: bool, page: bool, data: str | None, as_json: bool
+) -> None:
     """Write a model in another format, proved by that format's own runtime.
 
     MODEL is a model's name or file. The file is run on images beside this engine before it gets its name: if its outputs differ
@@ -33,7 +36,9 @@ def export(model: str, to: str, out: Path | None, precision: str | None, whole: 
     from ..parity.export import export as write  # imports numpy, whose threads are limited now
     from .comparison import export_table
 
-    done = write(model, to, out, precision=precision, whole=whole, data=data, watch=lambda looks: progress(looks, "proving"))
+    done = write(
+        model, to, out, precision=precision, whole=whole, page=page, data=data, watch=lambda looks: progress(looks, "proving")
+    )
     if as_json:
         print_json(done.to_json())
         return

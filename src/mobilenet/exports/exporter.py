@@ -47,11 +47,13 @@ class Content(Value):
             the format says that it takes them.
         precision: of weights and arithmetic.
         whole: whether preprocessing and decoding are inside: an image in, an answer out.
+        page: whether the page that shows the model at work is beside it.
     """
 
     model: ModelFile
     precision: Precision = "fp32"
     whole: bool = False
+    page: bool = False
 
     @property
     def network(self) -> Network:

@@ -15,7 +15,7 @@ from ..values import Value
 if TYPE_CHECKING:
     from .exporter import Exporter
 
-FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml", "ncnn", "mnn", "c"]
+FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml", "ncnn", "mnn", "c", "web"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -33,6 +33,8 @@ class Format(Value):
         whole: whether preprocessing and decoding can be inside.
         systems: names of `sys.platform` on which its runtime exists; empty for all.
         winograd: whether its runtime may compute 3x3 convolutions by Winograd's algorithm, which loses a digit.
+        programs: on PATH that running needs.
+        page: whether a page that shows the model at work can be beside it.
         published_integers: whether it takes the integers of TensorFlow's models beside our own.
     """
 
@@ -46,6 +48,8 @@ class Format(Value):
     whole: bool = False
     parts: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    page: bool = False
     winograd: bool = False
     published_integers: bool = False
 
@@ -53,6 +57,12 @@ class Format(Value):
         """Those of the packages that are not installed."""
         return tuple(package for package in packages if importlib.util.find_spec(package) is None)
 
+
+PAGE = (
+    "answers.js", "camera.js", "cat.jpg", "coffee.jpg", "drawing.js", "icon.svg", "index.html", "main.js", "offline.js",
+    "palette.json", "rocket.jpg", "style.css",
+)  # fmt: skip
+"""The files of the page that an export for the browser may hold."""
 
 FORMATS: dict[FormatName, Format] = {
     each.name: each
@@ -83,6 +93,10 @@ FORMATS: dict[FormatName, Format] = {
         Format(
             "c", "the C interface", "-c", (), (), "",
             precisions=("fp32", "fp16", "int8"), parts=("model.program", "model.weights"), published_integers=True,
+        ),
+        Format(
+            "web", "the browser", "-web", (), (), "", precisions=("fp32", "fp16", "int8"), published_integers=True,
+            parts=("model.json", "model.program", "model.weights", "mobilenet", *PAGE), programs=("node",), page=True,
         ),
     )
 }  # fmt: skip
@@ -139,5 +153,9 @@ def exporter(kind: Format) -> Exporter:
             from .c_file import CExporter
 
             return CExporter()
+        case "web":
+            from .web_file import WebExporter
+
+            return WebExporter()
         case _:
             assert_never(kind.name)

@@ -79,6 +79,7 @@ def export(
     *,
     precision: str | None = None,
     whole: bool = False,
+    page: bool = False,
     data: str | os.PathLike[str] | None = None,
     watch: Watch = lambda looks: looks,
 ) -> Export:
@@ -94,6 +95,7 @@ def export(
         precision: "fp32", "fp16" (weights and activations in half the bytes) or "int8" (for a quantized model); by default
             "int8" for a quantized model, else "fp32".
         whole: preprocessing and decoding inside: an image in, labels, boxes or a mask out.
+        page: a page that shows the model at work beside it; for the browser only.
         data: images to prove it on, with labels or without; by default parts of the photos that mobilenet brings.
         watch: may wrap the images, to show progress.
 
@@ -107,7 +109,9 @@ def export(
     chosen = precision_for(kind, model, precision)
     if whole and not kind.whole:
         raise UsageError(f"whole: {kind.title} holds the network alone here; leave it out, or choose another format")
-    content = Content(model if chosen == "int8" else model.dequantized(), chosen, whole)
+    if page and not kind.page:
+        raise UsageError(f"page: {kind.title} has none; leave it out, or choose the format web")
+    content = Content(model if chosen == "int8" else model.dequantized(), chosen, whole, page)
     path = place(kind, out, "model" if isinstance(source, ModelFile) else os.fspath(source), content)
     writer, looks = exporter(kind), looks_at(data, model)
     remove_leftovers(path.parent, path.name)
@@ -216,6 +220,8 @@ def unverifiable(kind: Format) -> str | None:
         return f"{kind.title}'s runtime exists on {' and '.join(kind.systems)}, this is {sys.platform}"
     if lacking := kind.missing(kind.runtime):
         return f"{' and '.join(lacking)} not installed; pip install 'mobilenet[{kind.extra}]'"
+    if absent := [program for program in kind.programs if shutil.which(program) is None]:
+        return f"{' and '.join(absent)} not installed; install it and export again"
     return None
 
 

@@ -16,7 +16,7 @@ CORES = ("mobilenet-simd.wasm", "mobilenet-relaxed.wasm")
 OFFLINE = "offline.js"
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob:; media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+    "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'"
 )
 WORDS = Words(
     promise="Your images stay on this device.",

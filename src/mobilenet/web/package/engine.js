@@ -12,6 +12,7 @@ export const CARD = "model.json";
 export const PROGRAM = "model.program";
 export const WEIGHTS = "model.weights";
 const FORMAT = 1; // of the card
+const MAX_DETECTIONS = 10_000;
 
 async function bytesOf(url) {
   if (url.protocol === "file:") {
@@ -58,6 +59,7 @@ export class Engine {
     this.model = this.opened(program, weights);
     this.isa = this.text(this.core.mobilenet_isa(this.model));
     this.labels = this.readLabels();
+    this.card = { ...card, activation_bytes: this.arenaBytes() };
     this.outputs = this.readOutputs();
     const [height, width] = card.resolution;
     this.input = this.room(3 * height * width * 4);
@@ -146,6 +148,8 @@ export class Engine {
       this.view(Type, place, values.length).set(values);
       return place;
     };
+    // Classes without a name are left out afterwards: they do not suppress the others.
+    const most = this.card.classes ? MAX_DETECTIONS : decoding.max_detections;
     const doubles = new Float64Array(Uint8Array.from(atob(defaults), (letter) => letter.charCodeAt(0)).buffer);
     this.boxes = {
       maps: maps.length,
@@ -155,7 +159,9 @@ export class Engine {
       anchors: written(Int32Array, maps.map(({ codes }) => codes.channels / 4)),
       defaults: written(Float64Array, doubles),
       slots: (4 * maps[0].logits.channels) / maps[0].codes.channels,
-      found: this.room(4 * 6 * decoding.max_detections),
+      most,
+      found: this.room(4 * 6 * most),
+      numbers: this.card.classes && new Map(this.card.classes.map((index, number) => [index, number])),
     };
   }
 
@@ -164,18 +170,17 @@ export class Engine {
     const { scores, codes, iou, max_detections: most, max_candidates: candidates } = card.decoding;
     const [columns, rows] = this.content(width, height);
     const window = [(card.resolution[1] * width) / columns, (card.resolution[0] * height) / rows];
-    const least = Math.fround(Math.max(threshold, card.decoding.threshold));
-    const count = this.core.mobilenet_web_detections(
-      b.maps, b.logits, b.codes, b.cells, b.anchors, b.defaults, b.slots, scores === "softmax", codes === "yxhw", least, iou, most,
-      candidates ?? 0, width, height, ...window, b.found,
+    const count = this.guarded(
+      "mobilenet_web_detections", b.maps, b.logits, b.codes, b.cells, b.anchors, b.defaults, b.slots, scores === "softmax",
+      codes === "yxhw", threshold, iou, b.most, candidates ?? 0, width, height, ...window, b.found,
     );
     if (count < 0) throw new MobilenetError("an output is not finite");
     const found = this.view(Float32Array, b.found, 6 * count);
-    const predictions = Array.from({ length: Math.min(count, top) }, (_, i) => {
+    const predictions = Array.from({ length: count }, (_, i) => {
       const [x0, y0, x1, y1, score, index] = found.subarray(6 * i, 6 * i + 6);
-      return { label: this.labels[index], index, score, box: [x0, y0, x1, y1] };
+      return { label: this.labels[index], index: b.numbers ? b.numbers.get(index) : index, score, box: [x0, y0, x1, y1] };
     });
-    return { predictions };
+    return { predictions: predictions.filter(({ index }) => index !== undefined).slice(0, Math.min(most, top)) };
   }
 
   segments(width, height, threshold, top) {
@@ -184,7 +189,8 @@ export class Engine {
     const mask = this.room(width * height + 4 * channels + 4);
     const confidence = mask + width * height + ((4 - ((width * height) % 4)) % 4);
     try {
-      const finite = this.core.mobilenet_web_segments(at, channels, rows, pitch, partWidth, partHeight, width, height, mask, confidence);
+      const given = [at, channels, rows, pitch, partWidth, partHeight, width, height, mask, confidence];
+      const finite = this.guarded("mobilenet_web_segments", ...given);
       if (!finite) throw new MobilenetError("an output is not finite");
       const classes = this.view(Uint8Array, mask, width * height).slice();
       const scores = this.view(Float32Array, confidence, channels);
@@ -218,17 +224,21 @@ export class Engine {
     return new TextDecoder().decode(bytes.subarray(at, bytes.indexOf(0, at)));
   }
 
-  // Calls a function of the C interface. Throws MobilenetError if it fails.
-  call(name, ...rest) {
+  // Calls a function of the core. Where it gives up, nothing is unwound: its stack is put back.
+  guarded(name, ...rest) {
     current = this.core;
     try {
-      if (this.core[name](...rest) === 0) return;
+      return this.core[name](...rest);
     } catch (error) {
       if (this.stack !== undefined) this.core.__stack_pointer.value = this.stack;
       if (error instanceof WebAssembly.RuntimeError) throw new MobilenetError(`${name}: no memory is left, or the files are damaged`);
       throw error;
     }
-    throw new MobilenetError(this.text(this.core.mobilenet_message()));
+  }
+
+  // Calls a function of the C interface that returns a status. Throws MobilenetError if it fails.
+  call(name, ...rest) {
+    if (this.guarded(name, ...rest) !== 0) throw new MobilenetError(this.text(this.core.mobilenet_message()));
   }
 
   // The pointer that a function writes to a place.
@@ -257,6 +267,14 @@ export class Engine {
     const labels = [];
     for (let at; (at = this.core.mobilenet_label(this.model, labels.length)); ) labels.push(this.text(at));
     return labels;
+  }
+
+  arenaBytes() {
+    const place = this.room(28); // mobilenet_info: five integers, arena_bytes, image_bytes
+    this.core.mobilenet_describe(this.model, place);
+    const bytes = this.view(Uint32Array, place, 7)[5];
+    this.core.free(place);
+    return bytes;
   }
 
   readOutputs() {

@@ -24,7 +24,8 @@ class Model {
 
   constructor(place) {
     this.#place = place;
-    const { card, labels, isa } = place;
+    const { card, isa } = place;
+    const labels = card.classes ? card.classes.map((index) => place.labels[index]) : place.labels;
     Object.assign(this, { card, labels, isa, name: card.name, task: card.task });
   }
 

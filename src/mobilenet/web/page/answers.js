@@ -25,9 +25,8 @@ export async function memory() {
 export async function ask(_, image, signal) {
   const start = performance.now();
   const network = await model();
-  const given = image.file ?? (await createImageBitmap(image.bitmap));
   signal.throwIfAborted();
-  const answer = await network.predict(given, WISHES[network.task]);
+  const answer = await network.predict(image.file ?? image.bitmap, WISHES[network.task]);
   const queue = 0;
   return { ...answer, milliseconds: { network: answer.milliseconds.network, queue, all: performance.now() - start } };
 }
