@@ -140,7 +140,7 @@ def compiled(compiler: Compiler, source: Path, module: str, flags: tuple[str, ..
     newest = max(path.stat().st_mtime for path in (*NATIVE.rglob("*.h"), source, Path(__file__)))
     if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(parents=True, exist_ok=True)
-        speed = ("-O3",) if own else ("-Os",)
+        speed = ("-O3",) if own else ("-Oz",)
         command = [*compiler.command, *compiler.compiling, *COMMON, *speed, *(flags if own else ()), "-c", str(source)]
         run([*command, "-o", f"{target}.part"])
         os.replace(f"{target}.part", target)
