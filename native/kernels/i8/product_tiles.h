@@ -7,6 +7,8 @@
 // Weights are packed as for 16 lanes: a register of weights is a row of a tile.
 #pragma once
 
+#include <utility>
+
 #include "product.h"
 #include "tiles.h"
 
@@ -14,7 +16,7 @@ namespace mobilenet::i8 {
 
 constexpr int kTilePixels = 16;
 constexpr int kFewPixels = 4;     // and fewer are left to vectors,
-constexpr int kFewQuads = 8;      // and so is a depth of so many groups of four channels: the way out of the tiles costs more
+constexpr int kFewQuads = 4;      // and so is a depth of so many groups of four channels: the way out of the tiles costs more
 constexpr int kLongRow = 40;      // rows of so many pixels begin with a tile of their own; shorter ones follow without a gap
 constexpr int kMaxTileStride = 2;  // pixels past the last are read, not used: they must lie within the arena's margin
 
@@ -73,14 +75,14 @@ struct TilePart {
     }
   }
 
-  // Rounds a share of the unit before.
-  template <int share>
-  [[gnu::always_inline]] inline void round(const Factors<V, Vectors>& by) {
-    constexpr int pixels = kTilePixels / Vectors, first = share * pixels;
+  // Rounds a share of the unit before: one of as many as there are registers.
+  [[gnu::always_inline]] inline void round(int share, const Factors<V, Vectors>& by) {
     if (!whole) {
       if (share == 0) finish_rows();
       return;
     }
+    constexpr int pixels = kTilePixels / Vectors;
+    const int first = share * pixels;
     const std::int32_t* from = sums[turn ^ 1] + first * Vectors * V::lanes;
     if constexpr (form == Form::general) {
       finish<V, Vectors>(call, slot, waiting_pixel + first, pixels, from);
@@ -101,37 +103,67 @@ struct TilePart {
 
   [[gnu::always_inline]] inline void unit(int pixel, const Factors<V, Vectors>& by) {
     T::fence();
-    tile<0>(pixel), round<0>(by);
-    if constexpr (Vectors > 1) tile<1>(pixel), round<1>(by);
-    if constexpr (Vectors > 2) tile<2>(pixel), round<2>(by), tile<3>(pixel), round<3>(by);
-    put<Vectors - 1>();
+    if (call.full_panels == 0 && call.tap_count == 1)
+      shallow(pixel, by, std::make_integer_sequence<int, Vectors>());
+    else
+      deep(pixel, by, std::make_integer_sequence<int, Vectors>());
     T::fence();
   }
 
-  template <int vector>
-  [[gnu::always_inline]] inline void put() {
-    T::template store<vector>(sums[turn] + vector * V::lanes, kStep);
+  // One step over the depth. The sums of 16 channels are stored when those of the next 16 have begun: they are ready by then.
+  template <int... vector>
+  [[gnu::always_inline]] inline void shallow(int pixel, const Factors<V, Vectors>& by, std::integer_sequence<int, vector...>) {
+    const long step = static_cast<long>(call.narrow) * call.stride;
+    T::template load<kLastPixels>(call.taps[0].last + pixel * step, step);
+    (
+        [&] {
+          begin<vector>();
+          multiply<vector, kLastPixels, kLastWeights>(weights);
+          if constexpr (vector > 0) put<vector - 1>();
+          round(vector, by);
+        }(),
+        ...);
+    put<Vectors - 1>();
   }
 
-  // The sums of 16 channels over the whole depth. Those of the 16 before are stored only now: the unit has them ready by then.
-  template <int vector>
-  [[gnu::always_inline]] inline void tile(int pixel) {
-    T::template load<vector>(call.requantize.bias + slot + vector * V::lanes, 0);
-    const std::int8_t* w = weights + vector * 64;
+  // Several steps. Each takes all channels: a sum need not wait for its own step before.
+  template <int... vector>
+  [[gnu::always_inline]] inline void deep(int pixel, const Factors<V, Vectors>& by, std::integer_sequence<int, vector...>) {
+    const std::int8_t* w = weights;
     const long full = static_cast<long>(kPanel) * call.stride, last = static_cast<long>(call.narrow) * call.stride;
+    int share = 0;
+    const auto round_next = [&] {
+      if (share < Vectors) round(share++, by);
+    };
+    (begin<vector>(), ...);
     for (int tap = 0; tap < call.tap_count; ++tap) {
       const Tap& from = call.taps[tap];
       for (int panel = 0; panel < call.full_panels; ++panel, w += 16 * kStep) {
         T::template load<kPixelTile>(from.full + panel * from.panel + pixel * full, full);
-        T::template load<kWeightTile>(w, kStep);
-        T::template multiply<vector, kPixelTile, kWeightTile>();
+        (multiply<vector, kPixelTile, kWeightTile>(w), ...);
+        round_next();
       }
       T::template load<kLastPixels>(from.last + pixel * last, last);
-      T::template load<kLastWeights>(w, kStep);
-      T::template multiply<vector, kLastPixels, kLastWeights>();
+      (multiply<vector, kLastPixels, kLastWeights>(w), ...);
       w += call.quads * kStep;
+      round_next();
     }
-    if constexpr (vector > 0) put<vector - 1>();
+    while (share < Vectors) round_next();
+    (put<vector>(), ...);
+  }
+
+  template <int vector>
+  [[gnu::always_inline]] inline void begin() {
+    T::template load<vector>(call.requantize.bias + slot + vector * V::lanes, 0);
+  }
+  template <int vector, int pixels, int from>
+  [[gnu::always_inline]] inline void multiply(const std::int8_t* w) {
+    T::template load<from>(w + vector * 64, kStep);
+    T::template multiply<vector, pixels, from>();
+  }
+  template <int vector>
+  [[gnu::always_inline]] inline void put() {
+    T::template store<vector>(sums[turn] + vector * V::lanes, kStep);
   }
 };
 
