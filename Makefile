@@ -7,10 +7,20 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --constraint requirements/constraints.in
 FUZZER = $(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/fuzz.txt
 CHECK = $(TESTS)/bin/ruff check . && $(TESTS)/bin/ruff format --check . && $(TESTS)/bin/mypy
+# The core of the tests' environment: its native tests are built from the same objects, so that it is compiled once.
+CORE = $(foreach setting,build-dir=build/tests cmake.define.MOBILENET_PYTHON=ON cmake.define.MOBILENET_NATIVE_TESTS=ON,--config-settings=$(setting))
 EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 BUILD_WHEEL = SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/$(BUILD)/bin/python -m pip wheel $(PIP_FLAGS) --no-build-isolation --no-deps
 
-.PHONY: demo test suite guarded prepared check native arm web sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
+# Brings an environment's packages. uv takes a fifth of pip's processor time and compiles nothing to bytecode that nobody imports.
+# It knows nothing of pip's configuration: where it cannot reach the packages, pip brings them.
+define packages
+{ $(1)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/uv.txt \
+  && $(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes -r $(2); } \
+|| $(1)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r $(2)
+endef
+
+.PHONY: demo test suite checked begun suite-torch suite-rest guarded prepared check native arm web sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -21,24 +31,38 @@ demo: $(DEVICE)/ready
 	  || $(DEVICE)/bin/mobilenet predict photos --model voc-small --save out/masks \
 	  || echo "no segmentation: its weights cannot be had here"
 
+# With `make -j2 test` two parts of the suite run at a time, each on one thread: `suite-torch`, whose folders train networks or compare
+# with libraries that do, and all others. Each leaves its status where fuzzing looks for it (`guarded`).
+TORCH = $(addprefix tests/,training convert exports nn paper quantizing parity tasks)
+SUITE = MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TESTS)/bin/python -m pytest
+NOTED = status=$$?; echo $$status > build/$@; exit $$status
+
 test: suite guarded
 	@cat build/guarded.log
 
-suite: $(TESTS)/ready
-	@mkdir -p build
-	@{ $(CHECK) && $(TESTS)/bin/python -m pytest; }; status=$$?; echo $$status > build/suite; exit $$status
+suite: checked suite-rest suite-torch
+
+checked: $(TESTS)/ready
+	@$(CHECK)
+
+begun:
+	@mkdir -p build && rm -f build/suite-*
+
+suite-torch: $(TESTS)/ready begun
+	@$(SUITE) $(TORCH); $(NOTED)
+
+suite-rest: $(TESTS)/ready begun
+	@$(SUITE) tests $(addprefix --ignore=,$(TORCH)); $(NOTED)
 
 # The native core under sanitizers, all that fuzzing has kept, and new inputs with a fresh seed: each harness for 2 seconds, or
 # until FUZZ_UNTIL (seconds since 1970) for its share of the time, up to a minute. With `make -j2 test` it runs beside the suite, below
 # its priority, and is built while the packages are installed, after the core.
 guarded: prepared $(TESTS)/ready
 	@nice -n 19 sh -c '$(PYTHON) native/tests/sanitize.py quick && $(TESTS)/bin/python fuzz/run.py --portable --seconds 2 --jobs 2 \
-	  --after build/suite $(if $(FUZZ_UNTIL),--until $(FUZZ_UNTIL))' > build/guarded.log 2>&1 || { cat build/guarded.log; exit 1; }
+	  --after build/suite-rest build/suite-torch $(if $(FUZZ_UNTIL),--until $(FUZZ_UNTIL))' > build/guarded.log 2>&1 || { cat build/guarded.log; exit 1; }
 
-prepared: $(TESTS)/core
-	@mkdir -p build && rm -f build/suite
-	@nice -n 19 $(PYTHON) native/tests/sanitize.py prepare > build/prepared.log 2>&1 \
-	  && nice -n 19 $(PYTHON) fuzz/run.py --build --portable >> build/prepared.log 2>&1 || { cat build/prepared.log; exit 1; }
+prepared: $(TESTS)/core begun
+	@nice -n 19 $(PYTHON) native/tests/sanitize.py prepare > build/prepared.log 2>&1 || { cat build/prepared.log; exit 1; }
 
 check: $(TESTS)/ready
 	$(CHECK)
@@ -104,6 +128,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install $(PIP_FLAGS) uv
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/build.in -o requirements/build.txt
+	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/uv.in -o requirements/uv.txt
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/fuzz.in -o requirements/fuzz.txt
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml requirements/build.in --extra test --extra check --extra docs -o requirements/test.txt
 
@@ -122,16 +147,16 @@ $(TESTS)/ready: $(TESTS)/core $(TESTS)/packages
 	touch $@
 
 $(TESTS)/core: $(TESTS)/build CMakeLists.txt $(shell find native -name '*.cc' -o -name '*.h')
-	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps --editable .
+	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps $(CORE) --editable .
 	touch $@
 
 $(TESTS)/packages: $(TESTS)/build requirements/test.txt
-	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/test.txt
+	$(call packages,$(TESTS),requirements/test.txt)
 	touch $@
 
-$(TESTS)/build: requirements/build.txt
+$(TESTS)/build: requirements/build.txt requirements/uv.txt
 	$(PYTHON) -m venv $(TESTS)
-	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/build.txt
+	$(call packages,$(TESTS),requirements/build.txt)
 	touch $@
 
 clean:

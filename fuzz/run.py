@@ -49,7 +49,7 @@ def native(portable: bool) -> Path:
 
 
 def build(portable: bool) -> str:
-    """Builds the native harnesses with clang; returns the reason if that cannot be done here."""
+    """Builds the native harnesses with clang, portable ones beside the native tests; returns the reason if it cannot."""
     for tool in ("clang++", "cmake", "ninja"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
@@ -59,8 +59,9 @@ def build(portable: bool) -> str:
     compiled = ["clang++", "-fsanitize=fuzzer,address", probe, "-o", WORK / "probe"]
     if subprocess.run(compiled, capture_output=True, check=False).returncode:
         return "clang++ has no libFuzzer (on Debian: apt install libclang-rt-dev)"
-    options = ["-DCMAKE_CXX_COMPILER=clang++", "-DMOBILENET_FUZZ=ON", f"-DMOBILENET_SANITIZE={SANITIZERS}",
-               f"-DMOBILENET_PORTABLE={'ON' if portable else 'OFF'}"]  # fmt: skip
+    options = ["-DCMAKE_CXX_COMPILER=clang++", "-DMOBILENET_FUZZ=ON", f"-DMOBILENET_SANITIZE={SANITIZERS}"]
+    if portable:  # native/tests/sanitize.py runs the native tests of this folder
+        options += ["-DMOBILENET_PORTABLE=ON", "-DMOBILENET_NATIVE_TESTS=ON"]
     for command in (
         ["cmake", "-S", ROOT, "-B", native(portable), "-G", "Ninja", *options],
         ["cmake", "--build", native(portable)],
@@ -125,16 +126,17 @@ class Times:
 
 
 def fuzz_all(
-    names: list[str], times: Times, jobs: int, after: Path | None, one: Callable[[str, int], Result]
+    names: list[str], times: Times, jobs: int, after: list[Path], one: Callable[[str, int], Result]
 ) -> Iterator[Result]:
-    """The results as they come, of `jobs` harnesses at a time: of one until the file `after` exists, which another process
-    makes when it leaves its core. If that holds a status other than 0, none is begun any more.
+    """The results as they come, of `jobs` harnesses at a time: of one until the files `after` exist, which other processes
+    make when they leave their core. If one holds a status other than 0, none is begun any more.
     """
     waiting, running = deque(names), set[Future[Result]]()
     with ThreadPoolExecutor(jobs) as pool:
         while waiting or running:
-            ended = after is None or after.exists()
-            if ended and after is not None and after.read_text().strip() not in ("", "0"):
+            there = [file for file in after if file.exists()]
+            ended = len(there) == len(after)
+            if any(file.read_text().strip() not in ("", "0") for file in there):
                 waiting.clear()
             while waiting and len(running) < (jobs if ended else 1):
                 running.add(pool.submit(one, waiting.popleft(), times.next(jobs if ended else 1)))
@@ -160,7 +162,11 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="harnesses at a time")
     parser.add_argument(
-        "--after", type=Path, help="one at a time until this file exists; none any more if it holds a status above 0"
+        "--after",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="one at a time until these files exist; none any more if one holds a status above 0",
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 2**31))
     parser.add_argument("--portable", action="store_true", help="native harnesses without vector units: built in a moment")

@@ -15,6 +15,7 @@ struct PortableInt {
   static constexpr int lanes = Lanes;
   static constexpr int weight_bytes = 4 * lanes;  // of a register's product weights
   static constexpr bool few_registers = false;
+  static constexpr bool out_of_line = true;  // a window in plain integers is long: inlined at each place it takes a minute to compile
   struct Sums {
     std::int32_t of[Lanes];
   };

@@ -4,7 +4,8 @@
 on it, hostile programs included, then the native tests. ``thread`` runs the native tests under the thread sanitizer.
 ``quick`` is what `make test` runs beside the test suite, with portable kernels, which compile soonest, and without the Python
 tests: the native tests and every input that fuzzing has kept under the address and undefined-behavior sanitizers, the threaded
-tests under the thread sanitizer. ``prepare`` builds for it.
+tests under the thread sanitizer. ``prepare`` builds for it: with clang, in the folder of the harnesses that look for new
+inputs, or with g++ where clang has no libFuzzer.
 """
 
 from __future__ import annotations
@@ -83,17 +84,24 @@ def prepare() -> None:
     if missing := [tool for tool in ("cmake", "ninja", "g++") if shutil.which(tool) is None]:
         print(f"nothing is built: {', '.join(missing)} is not installed")
         return
-    run(
-        "cmake", "-S", ROOT, "-B", ROOT / "build" / "native-tests", "-DMOBILENET_NATIVE_TESTS=ON"
-    )  # as tests/engine/test_core.py
-    run("cmake", "--build", ROOT / "build" / "native-tests")
-    build("quick", "address,undefined", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_FUZZ=ON", "-DMOBILENET_PORTABLE=ON")
+    if (ROOT / "build" / "tests" / "CMakeCache.txt").is_file():  # beside the core, as tests/engine/test_core.py expects them
+        run("cmake", "--build", ROOT / "build" / "tests", "--target", "native_tests")
+    sys.path.insert(0, str(ROOT / "fuzz"))
+    import run as fuzz
+
+    reason = fuzz.build(portable=True)
+    print(reason or "the native harnesses are built", flush=True)
+    options = ["-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_PORTABLE=ON"]
+    if reason:
+        build("quick", "address,undefined", "-DMOBILENET_FUZZ=ON", *options)
     threaded = tuple(f"native_{test}" for test in THREADED)
-    build("quick-thread", "thread", "-DMOBILENET_NATIVE_TESTS=ON", "-DMOBILENET_PORTABLE=ON", targets=threaded)
+    build("quick-thread", "thread", *options, *([] if reason else ["-DCMAKE_CXX_COMPILER=clang++"]), targets=threaded)
 
 
 def quick() -> None:
-    folder, threads = (ROOT / "build" / f"sanitize-{name}" for name in ("quick", "quick-thread"))
+    threads, guarded = ROOT / "build" / "sanitize-quick-thread", ROOT / "build" / "fuzz" / "native-portable"
+    searching = (guarded / "fuzz_program").is_file()  # libFuzzer's harnesses; "-runs=0": no new inputs
+    folder = guarded if searching else ROOT / "build" / "sanitize-quick"
     if not folder.exists():
         print("skipped: cmake, ninja or g++ is not installed")
         return
@@ -101,7 +109,8 @@ def quick() -> None:
     run("ctest", "--test-dir", threads, "--output-on-failure", "-R", "|".join(THREADED), TSAN_OPTIONS="die_after_fork=0")
     for harness in HARNESSES:
         kept = [place for kind in ("corpus", "regressions") if (place := ROOT / "fuzz" / kind / harness).is_dir()]
-        run(folder / f"fuzz_{harness}", *kept, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
+        options = ("-runs=0", "-max_len=10000000", "-verbosity=0") if searching else ()
+        run(folder / f"fuzz_{harness}", *options, *kept, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
 
 
 if __name__ == "__main__":

@@ -394,9 +394,14 @@ def test_videos_in_folders(tmp_path, clip, model, monkeypatch):
     assert "pip install 'mobilenet[video]'" in result.stderr
 
 
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory):
+    return make_clip(tmp_path_factory.mktemp("clips") / "long.mp4", 900)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_is_stopped_leaves_a_video_that_plays(tmp_path, model, sent):
-    source = make_clip(tmp_path / "long.mp4", 900)
+def test_a_run_that_is_stopped_leaves_a_video_that_plays(tmp_path, model, long_clip, sent):
+    source = long_clip
     words = ["predict", source, "--model", model, "--save", tmp_path / "drawn", "--output", tmp_path / "a.jsonl"]
     process = subprocess.Popen([sys.executable, "-m", "mobilenet", *map(str, words)], stderr=subprocess.PIPE)
     drawn = tmp_path / "drawn" / "long.mp4"

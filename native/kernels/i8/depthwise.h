@@ -40,6 +40,13 @@ struct Window3 {
   }
 
   [[gnu::always_inline]] inline Column column(long at) const {
+    if constexpr (requires { V::out_of_line; })
+      return called_column(at);
+    else
+      return inlined_column(at);
+  }
+  [[gnu::noinline]] Column called_column(long at) const { return inlined_column(at); }
+  [[gnu::always_inline]] inline Column inlined_column(long at) const {
     Bytes bytes[4];
     V::interleave(V::load_bytes(row[0] + at), V::load_bytes(row[1] + at), V::load_bytes(row[2] + at), bytes);
     Column made;
@@ -50,6 +57,17 @@ struct Window3 {
 
   template <Form form>
   [[gnu::always_inline]] inline Bytes window(const Column& left, const Column& middle, const Column& right) const {
+    if constexpr (requires { V::out_of_line; })
+      return called_window<form>(left, middle, right);
+    else
+      return inlined_window<form>(left, middle, right);
+  }
+  template <Form form>
+  [[gnu::noinline]] Bytes called_window(const Column& left, const Column& middle, const Column& right) const {
+    return inlined_window<form>(left, middle, right);
+  }
+  template <Form form>
+  [[gnu::always_inline]] inline Bytes inlined_window(const Column& left, const Column& middle, const Column& right) const {
     Sums sum[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i)

@@ -27,9 +27,9 @@ inline void product(const ProductCall& call) {
             const std::uint8_t* source = full ? from.full + panel * from.panel : from.last;
             sum += source[static_cast<long>(pixel) * (full ? kPanel : call.narrow) * call.stride + k] * weight[i];
           }
-      const std::int8_t* left = call.more_weights + c / kGrain * kGrain * 4L * call.more_count + c % kGrain * 4;
+      const long left = c / kGrain * kGrain * 4L * call.more_count + c % kGrain * 4;  // there may be no such weights
       for (int m = 0; m < call.more_count; ++m)
-        for (int i = 0; i < 4; ++i) sum += call.quad(call.more[m], pixel)[i] * left[m * kGrain * 4 + i];
+        for (int i = 0; i < 4; ++i) sum += call.quad(call.more[m], pixel)[i] * call.more_weights[left + m * kGrain * 4 + i];
       const long at = call.place(pixel) + c;
       if (call.residual) sum += call.factor[c] * call.residual[at];
       if (to.form == Form::real)
