@@ -1,6 +1,7 @@
 #include "fixed_point.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -40,9 +41,24 @@ std::vector<Bound> bounds_of(const Scaling& s) {
   return bounds;
 }
 
+// x * y + z, rounded once.
+float fused_sum(float x, float y, float z) {
+#ifdef __wasm__
+  // The C library's fmaf rounds sums that are nearly halfway wrong: it needs a rounding mode that WebAssembly does not have. So the
+  // sum of doubles becomes the odd neighbor if it is not exact; then a second rounding changes nothing.
+  const double product = double{x} * y, sum = product + z, part = sum - product;
+  const double error = (product - (sum - part)) + (z - part);
+  const auto bits = std::bit_cast<std::int64_t>(sum);
+  if (error == 0 || (bits & 1)) return static_cast<float>(sum);
+  return static_cast<float>(std::bit_cast<double>(bits + ((error < 0) == (sum < 0) ? 1 : -1)));
+#else
+  return std::fma(x, y, z);
+#endif
+}
+
 float at(std::int64_t sum, float scale, float offset) {
   const auto x = static_cast<float>(sum);
-  return std::fma(x, scale, std::copysign(offset, x));
+  return fused_sum(x, scale, std::copysign(offset, x));
 }
 
 // The offsets that are right for one scale, but for the roundings of float32; and the sums that bound them.

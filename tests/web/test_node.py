@@ -10,6 +10,7 @@ from PIL import Image
 from support.browsers import need_node, need_web_core
 from support.models import IMAGE, PAD, detector, segmenter, toy
 from support.paths import ROOT
+from support.quantized import quantized
 
 import mobilenet
 from mobilenet.engine.native import Native
@@ -68,6 +69,19 @@ def test_integers_are_exact(isa, tmp_path):
     node.send(np.array([0, x.size], "<u4").tobytes() + x.tobytes())
     (expected,) = engine(x).values()
     assert node.read(expected.nbytes) == expected.tobytes()
+    node.close()
+
+
+def test_published_integers_are_exact(tmp_path):
+    network = toy(7, epsilon=None, padding="tensorflow").network
+    tensors, quantization = quantized(network, "uint8")
+    model = replace(toy(7), network=network, tensors=tensors, quantization=quantization)
+    engine = Native(network, tensors, quantization=quantization)
+    node = Node(exported(model, tmp_path, precision="int8"), "wasm")
+    for one in np.random.default_rng(0).normal(size=(8, 1, 3, 32, 32)).astype(np.float32):
+        node.send(np.array([0, one.size], "<u4").tobytes() + one.tobytes())
+        (expected,) = engine(one).values()
+        assert node.read(expected.nbytes) == expected.tobytes()
     node.close()
 
 
