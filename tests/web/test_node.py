@@ -155,6 +155,8 @@ def test_the_page_holds_what_the_format_says_and_works_offline(tmp_path):
     folder = exported(toy(), tmp_path, page=True)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {name for name in names if "/" not in name} == {*PAGE, "model.json", "model.program", "model.weights"}
+    package = json.loads((folder / "mobilenet" / "package.json").read_text())
+    assert package["version"] == mobilenet.__version__
     assert set(format_of("web").parts) == {name.partition("/")[0] for name in names}
     kept = json.loads((folder / "offline.js").read_text().split("= ")[1].split(";\n")[0])
     unneeded = {"offline.js", "mobilenet/package.json", "mobilenet/mobilenet.d.ts"}
