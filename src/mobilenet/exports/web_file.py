@@ -37,7 +37,8 @@ class WebExporter(Exporter):
 
     def write(self, content: Content, path: Path) -> None:
         weights = weights_bytes(content)
-        card = card_of(content, path.name.removesuffix("-web"), len(weights))
+        name = content.model.provenance.get("name") or path.name.removesuffix("-web")
+        card = card_of(content, str(name), len(weights))
         bundle = {CARD: json.dumps(card, ensure_ascii=False).encode(), PROGRAM: program_bytes(content), WEIGHTS: weights}
         bundle |= {f"{PACKAGE}/{name}": file for name, file in package_files().items()}
         if content.page:

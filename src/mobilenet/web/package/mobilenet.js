@@ -6,8 +6,7 @@ export { MobilenetError };
 
 // A model from the folder that `mobilenet export MODEL --to web` wrote.
 export async function load(url, { worker = typeof Worker !== "undefined", isa } = {}) {
-  const base = typeof document === "undefined" ? import.meta.url : document.baseURI;
-  const folder = new URL(`${String(url).replace(/\/$/, "")}/`, base);
+  const folder = new URL(`${String(url).replace(/\/$/, "")}/`, base());
   if (!worker) return new Model(new Here(await Engine.load(folder, { isa })));
   const there = new There();
   try {
@@ -17,6 +16,12 @@ export async function load(url, { worker = typeof Worker !== "undefined", isa } 
     there.close();
     throw error;
   }
+}
+
+// What a relative address is relative to: the page, the worker, or in node the working folder.
+function base() {
+  const here = globalThis.document?.baseURI ?? globalThis.location?.href;
+  return here ?? `file://${process.cwd().replaceAll("\\", "/").replace(/^(?!\/)/, "/")}/`;
 }
 
 class Model {
