@@ -1,4 +1,4 @@
-"""What is fuzzed: every reader of files from strangers, with seeds that it accepts.
+"""What is fuzzed: every reader of files and requests from strangers, with seeds that it accepts.
 
 A target gets the bytes as a file. It may return, or refuse with a `MobilenetError` of one short line; any other exception, a
 crash, more memory or more time than the driver allows is a failure.
@@ -62,6 +62,9 @@ def all_targets() -> tuple[Target, ...]:
 
 
 import data_targets  # noqa: E402
+import serving_targets  # noqa: E402
 import weight_targets  # noqa: E402
 
-TARGETS: tuple[Target, ...] = tuple(Target(*fields) for fields in (*weight_targets.TARGETS, *data_targets.TARGETS))
+TARGETS: tuple[Target, ...] = tuple(
+    Target(*fields) for fields in (*weight_targets.TARGETS, *data_targets.TARGETS, *serving_targets.TARGETS)
+)

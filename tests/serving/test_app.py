@@ -125,8 +125,9 @@ def test_a_wrong_address_says_what_is_right(client, path, status, words):
         (bytes(200_001), {}, 413, "200000"),
     ],
 )
-def test_a_body_that_is_no_image_is_refused_in_one_line(client, content, headers, status, words):
+def test_a_body_that_is_no_image_is_refused_in_one_line(client, caplog, content, headers, status, words):
     assert words in error_of(client.post(PREDICT, content=content, headers=headers), status)
+    assert not [record for record in caplog.records if record.name.startswith("python_multipart")], "no line for each request"
 
 
 def test_images_past_the_limits_are_refused(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ RAW_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded"
 """Bodies of these types are an image, as are those of image/*. The last is what curl --data-binary says of any file."""
 MAX_NAME = 255
 MAX_FIELDS = 16
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it wrote a line to stderr for every form that is none
 
 
 class Given(NamedTuple):
