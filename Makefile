@@ -31,8 +31,9 @@ demo: $(DEVICE)/ready
 	  || $(DEVICE)/bin/mobilenet predict photos --model voc-small --save out/masks \
 	  || echo "no segmentation: its weights cannot be had here"
 
-# With `make -j2 test` two parts of the suite run at a time, each on one thread: `suite-torch`, whose folders train networks or compare
-# with libraries that do, and all others. Each leaves its status where fuzzing looks for it (`guarded`).
+# With `make -j3 test` two parts of the suite run at a time, each on one thread: `suite-torch`, whose folders train networks or compare
+# with libraries that do, and all others. Each leaves its status where fuzzing looks for it (`guarded`). The third job has the lowest
+# priority: it takes what the two leave, and both cores when they are done.
 TORCH = $(addprefix tests/,training convert exports nn paper quantizing parity tasks)
 SUITE = MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TESTS)/bin/python -m pytest
 NOTED = status=$$?; echo $$status > build/$@; exit $$status
@@ -55,8 +56,8 @@ suite-rest: $(TESTS)/ready begun
 	@$(SUITE) tests $(addprefix --ignore=,$(TORCH)); $(NOTED)
 
 # The native core under sanitizers, all that fuzzing has kept, and new inputs with a fresh seed: each harness for 2 seconds, or
-# until FUZZ_UNTIL (seconds since 1970) for its share of the time, up to a minute. With `make -j2 test` it runs beside the suite, below
-# its priority, and is built while the packages are installed, after the core.
+# until FUZZ_UNTIL (seconds since 1970) for its share of the time, up to a minute. With `make -j3 test` it is built and runs beside the
+# suite, below its priority.
 guarded: prepared $(TESTS)/ready
 	@nice -n 19 sh -c '$(PYTHON) native/tests/sanitize.py quick && $(TESTS)/bin/python fuzz/run.py --portable --seconds 2 --jobs 2 \
 	  --after build/suite-rest build/suite-torch $(if $(FUZZ_UNTIL),--until $(FUZZ_UNTIL))' > build/guarded.log 2>&1 || { cat build/guarded.log; exit 1; }
@@ -142,12 +143,14 @@ $(DEVICE)/ready: pyproject.toml CMakeLists.txt $(shell find src native -name '*.
 	$(DEVICE)/bin/python -m pip install $(PIP_FLAGS) .
 	touch $@
 
-# The core and the packages are independent: with `make -j2` the core is built while the packages are brought.
+# The core and the packages are independent: with `make -j3` the core is built while the packages are brought. Without a compiler there
+# is no core, and there are no native tests.
 $(TESTS)/ready: $(TESTS)/core $(TESTS)/packages
 	touch $@
 
 $(TESTS)/core: $(TESTS)/build CMakeLists.txt $(shell find native -name '*.cc' -o -name '*.h')
 	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps $(CORE) --editable .
+	-test ! -f build/tests/CMakeCache.txt || $(TESTS)/bin/cmake --build build/tests --target native_tests > build/native.log
 	touch $@
 
 $(TESTS)/packages: $(TESTS)/build requirements/test.txt

@@ -80,12 +80,10 @@ def thread() -> None:
 
 
 def prepare() -> None:
-    """Builds what `quick` and the test suite run."""
+    """Builds what `quick` runs."""
     if missing := [tool for tool in ("cmake", "ninja", "g++") if shutil.which(tool) is None]:
         print(f"nothing is built: {', '.join(missing)} is not installed")
         return
-    if (ROOT / "build" / "tests" / "CMakeCache.txt").is_file():  # beside the core, as tests/engine/test_core.py expects them
-        run("cmake", "--build", ROOT / "build" / "tests", "--target", "native_tests")
     sys.path.insert(0, str(ROOT / "fuzz"))
     import run as fuzz
 
