@@ -1,4 +1,5 @@
 // From a network's outputs to answers.
+#include "../core/classes.h"
 #include "../core/detections.h"
 #include "../core/mask.h"
 #include "../isa/isa.h"
@@ -21,6 +22,16 @@ namespace {
 
 constexpr std::size_t kMaxClasses = 1 << 16;
 constexpr std::size_t kMaxRows = 1 << 24;
+
+void probabilities_of(Floats logits, std::size_t row, Array<float> probabilities) {
+  require(logits.ndim() == 2 && row < logits.shape(0) && logits.shape(1) > 0 && probabilities.size() == logits.shape(1),
+          "logits " + shape_of(logits) + ", row " + std::to_string(row) + ", probabilities " + shape_of(probabilities) +
+              ": must be (N, K), below N, and (K,)");
+  const std::size_t count = logits.shape(1);
+  const float* const values = logits.data() + row * count;
+  require(std::all_of(values, values + count, [](float value) { return std::isfinite(value); }), "logits: must be finite");
+  softmax(values, count, probabilities.data());
+}
 
 // Writes as many results as there are, whose number is returned.
 std::size_t nms(Floats boxes, Floats scores, Array<const std::int64_t> classes, double iou, Array<std::int64_t> selected) {
@@ -130,6 +141,9 @@ void largest_of(Array<const std::uint8_t> planes, Array<std::uint8_t> target) {
 }  // namespace
 
 void bind_answers(nb::module_& m) {
+  m.def("softmax", &probabilities_of, "logits"_a, "row"_a, "probabilities"_a, "The probabilities of a row of (N, K) logits.");
+  m.def("likeliest", [](Floats values, std::size_t most) { return largest_first(values.data(), values.size(), most); }, "values"_a,
+        "most"_a, "The indices of the largest values, the largest first, of equal ones the lower index; not-a-number is last.");
   m.def("nms", &nms, "boxes"_a, "scores"_a, "classes"_a, "iou"_a, "selected"_a,
         "Indices of the best boxes, none of which overlaps a better one of its class by more than `iou`; returns their number.");
   m.def("detections", &detections, "logits"_a, "codes"_a, "defaults"_a, "slots"_a, "softmax"_a, "yxhw"_a, "threshold"_a, "iou"_a,

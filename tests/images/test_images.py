@@ -414,6 +414,16 @@ def test_dangling_links_are_missing_files(tree):
     assert len(find_inputs(["sub"])) == 3
 
 
+def test_links_that_lead_back_to_themselves(tree):
+    """They hide no other image of their folder."""
+    (tree / "sub" / "0").symlink_to("0")
+    (tree / "round.jpg").symlink_to("back.jpg")
+    (tree / "back.jpg").symlink_to("round.jpg")
+    assert len(find_inputs(["sub"])) == 3
+    with pytest.raises(ImageError, match=r"'round\.jpg': a link to 'back\.jpg', which leads back to it; remove the link"):
+        find_inputs(["round.jpg"])
+
+
 def test_images_are_written_in_the_format_of_the_suffix(tmp_path):
     image = photo(64, 48)
     for name, kind in (("x.png", "PNG"), ("x", "PNG"), ("x.xyz", "PNG"), ("x.psd", "PNG"), ("x.JPG", "JPEG"), ("x.gif", "GIF")):

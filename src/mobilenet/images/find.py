@@ -99,7 +99,7 @@ class Search:
                         path = entry.name if folder == os.curdir else os.path.join(folder, entry.name)
                         if entry.name.startswith("."):
                             continue
-                        if entry.is_dir():
+                        if _is_folder(entry):
                             if self.recursive and not entry.is_symlink() and not self.leave_out(path):
                                 yield from self._below(path)
                         elif self._is_wanted(entry.name):
@@ -131,6 +131,13 @@ class Search:
             self.videos = can_read_videos()
             return self.videos
         return is_image(name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself; the others of its folder are found
+        return False
 
 
 def find_inputs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -266,8 +267,18 @@ def check_rgb(image: Image.Image) -> None:
 def missing(path: str, reason: str) -> str:
     """Why there is no file of that path, and what to do."""
     if os.path.islink(path):
-        return f"{path!r}: a link to {os.readlink(path)!r}, which is not there; remove the link, or mend it"
+        what = "leads back to it" if leads_back(path) else "is not there"
+        return f"{path!r}: a link to {os.readlink(path)!r}, which {what}; remove the link, or mend it"
     return f"{path!r}: {reason}; {nearest_path(path)}"
+
+
+def leads_back(link: str) -> bool:
+    """Whether following a link comes back to it."""
+    try:
+        os.stat(link)
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def nearest_path(path: str) -> str:
