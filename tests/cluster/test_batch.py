@@ -62,7 +62,7 @@ def test_every_input_once_in_the_rows_of_the_command_whatever_is_lost_or_added(d
     alone = by_input([json.loads(line) for line in Path("alone.jsonl").read_text().splitlines()])
     assert by_input(rows_of("answers.jsonl")) == alone
 
-    lost, *others = Path("answers.jsonl").iterdir()
+    lost, *others = Path("answers.jsonl").glob("part-*")
     assert len(others) >= 2
     (Path("answers.jsonl") / f".{lost.name}.0123456789ab").write_bytes(lost.read_bytes()[:40])  # as a kill leaves it
     inputs = [json.loads(line)["input"] for line in lost.read_text().splitlines()]
@@ -70,6 +70,8 @@ def test_every_input_once_in_the_rows_of_the_command_whatever_is_lost_or_added(d
     Image.new("RGB", (40, 30), "blue").save("photos/0/aaa.png")
     with pytest.raises(mobilenet.MobilenetError, match="--resume"):
         mobilenet.batch("photos", "answers.jsonl", "toy.safetensors", part_size=8)
+    with pytest.raises(mobilenet.MobilenetError, match="its answers were made with top 5, not with top 3; give --resume"):
+        mobilenet.batch("photos", "answers.jsonl", "toy.safetensors", part_size=8, resume=True, top=3)
     done = mobilenet.batch("photos", "answers.jsonl", "toy.safetensors", part_size=8, resume=True)
     assert done.num_answered + done.num_failed == len(inputs) + 1
     assert done.num_held == 40 - len(inputs)

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from mobilenet.cluster.parts import Rows, key_of, missing, named_parts, num_inputs
+from mobilenet.errors import MobilenetError, UsageError
 from mobilenet.images.find import is_image
 from mobilenet.predict.held import Held
 
@@ -39,6 +40,35 @@ def test_what_the_output_holds_is_left_out():
     held.add("t.parquet#12", False)
     ((key, part),) = missing([rows], set(), held)
     assert (key, part.skip, num_inputs(part)) == (key_of(rows), (12,), 3)
+
+
+def test_an_output_has_answers_of_one_kind(tmp_path):
+    """What made the first part makes all; a record that is not there is not compared, and one that is damaged is no record."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    from mobilenet.cluster.folder import SETTINGS, Folder
+    from mobilenet.cluster.stores import Stores
+
+    output = Folder(str(tmp_path), "jsonl", Stores(None))
+    settings = {"model": "toy (1234)", "views": None, "classes": ["cat", "dog"], "fast_decoding": True}
+    output.keep_settings(settings, begins=not output.prepare(resume=False))
+    output.write("0" * 32, [])
+    done = output.prepare(resume=True)
+    assert len(done) == 1
+    output.keep_settings(settings, begins=False)
+    for change, words in (
+        ({"model": "other (5678)"}, "with model toy (1234), not with model other (5678)"),
+        ({"views": "1,flip"}, "without views, not with views 1,flip"),
+        ({"classes": None}, "with classes cat,dog, not without classes"),
+        ({"fast_decoding": False}, "with fast_decoding, not without fast_decoding"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            output.keep_settings({**settings, **change}, begins=False)
+        assert f"{tmp_path}: its answers were made {words}; give" in str(caught.value)
+    (tmp_path / SETTINGS).write_text("[1")
+    with pytest.raises(MobilenetError, match=f"{SETTINGS}: holds no settings"):
+        output.keep_settings(settings, begins=False)
+    (tmp_path / SETTINGS).unlink()
+    output.keep_settings({**settings, "views": "flip"}, begins=False)
 
 
 @pytest.fixture

@@ -11,11 +11,14 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, cast
 
 from ..errors import MobilenetError, UsageError, short_repr
+from ..predict.adjust import Adjustments
 from ..predict.held import Held
 from ..predict.load import load
 from ..predict.output import import_pyarrow
 from ..predict.predictor import Predictor, check_settings
+from ..predict.settings_file import Setting
 from ..runtimes.backends import check_count
+from ..tasks.views import ONE_VIEW
 from ..values import Value, replace
 from .folder import Folder, Kind
 from .listing import Listing
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     Report = Callable[["Batch"], None]
 
 KINDS: tuple[Kind, ...] = ("jsonl", "parquet")
+NO_ADJUSTMENTS = Adjustments(None, None, None, False, None)
 PATIENCE = 20.0
 """Seconds until a file that another machine has written must be seen: network file systems cache the lists of files."""
 
@@ -98,7 +102,8 @@ def batch(
         report: is called after each part with the count so far.
 
     Raises:
-        UsageError: a wrong argument; ray is not installed; there is no cluster at the address.
+        UsageError: a wrong argument; ray is not installed; there is no cluster at the address; with `resume`, another model or
+            setting than that of the answers in the output.
         MobilenetError: the model cannot be loaded, a part cannot be written, or the machines do not share the folders.
     """
     check_settings(threshold, top)
@@ -114,6 +119,7 @@ def batch(
     top = 5 if top is None and predictor.task == "classification" else top
     threshold = (0.5 if predictor.task == "detection" else 0.0) if threshold is None else threshold
     done = folder.prepare(resume)
+    folder.keep_settings({**settings_of(predictor), "top": top, "threshold": threshold}, begins=not done)
     num_held, held = known(listing, folder, done)
     count = Batch(location, num_held=num_held)
     if next(missing(listing.parts(), done, held), None) is not None:  # wrong inputs are reported before Ray starts
@@ -126,6 +132,20 @@ def batch(
                 if report is not None:
                     report(count)
     return count
+
+
+def settings_of(predictor: Predictor) -> dict[str, Setting]:
+    """What changes a predictor's answers. A model that is in no file has no mark, and is not compared."""
+    settings: dict[str, Setting] = {"views": None if predictor.views == ONE_VIEW else repr(predictor.views)}
+    settings["fast_decoding"] = predictor.fast_decoding
+    if predictor._loaded is not None:
+        source, mark, given = predictor._loaded.origin(predictor.model)
+        settings["precision"] = given.get("precision")
+        if isinstance(source, str) and mark is not None:
+            settings["model"] = f"{os.path.basename(source)} ({mark[:8]})"
+    for name, value in (predictor._adjustments or NO_ADJUSTMENTS)._asdict().items():
+        settings[name] = list(value) if isinstance(value, tuple) else value
+    return settings
 
 
 def plus(count: Batch, row: dict[str, object], seconds: float) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from ..errors import MobilenetError, UsageError, short_repr
@@ -12,12 +12,15 @@ from ..files import remove_leftovers
 from ..predict.held import Held
 from ..predict.output import ROWS, import_pyarrow, parquet_schema, write_rows
 from ..predict.rows import json_line, read_row
+from ..predict.settings_file import Setting, compare_settings
 from ..predict.work import Entry
 from ..values import Value
 from .stores import Stores, reason
 
 Kind = Literal["jsonl", "parquet"]
 BEFORE = "part-"
+SETTINGS = "_settings.json"
+"""What the parts are made with. Readers of a folder of Parquet files pass over names with this beginning."""
 
 
 class Folder(Value):
@@ -69,6 +72,28 @@ class Folder(Value):
                     f"--output {self.location}: holds {short_repr(name)}, which is no part as {self.kind}; give another name"
                 )
         return {name.removeprefix(BEFORE).removesuffix(suffix) for name in names}
+
+    def keep_settings(self, settings: Mapping[str, Setting], begins: bool) -> None:
+        """Writes what the parts are made with, where the output begins; else compares. See `predict.settings_file`.
+
+        Raises UsageError for another setting than that of the parts; MobilenetError; WriteError.
+        """
+        if begins:
+            self.stores.write(self.location, SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
+            return
+        place = self.stores.at(self.location)
+        path = f"{place.path}/{SETTINGS}"
+        if not place.filesystem.get_file_info(path).is_file:
+            return
+        try:
+            with place.filesystem.open_input_file(path) as file:
+                before = dict(json.loads(file.read()))
+        except Exception as error:  # of pyarrow, fsspec, the store or the content
+            name = f"{self.location}/{SETTINGS}"
+            raise MobilenetError(
+                f"{name}: holds no settings ({reason(error)}); remove it to go on without a comparison"
+            ) from error
+        compare_settings(self.location, before, settings)
 
     def has(self, key: str) -> bool:
         """Whether this machine sees a part."""

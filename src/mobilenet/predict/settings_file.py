@@ -36,6 +36,11 @@ def keep_settings(output: str, settings: Mapping[str, Setting], begins: bool) ->
         return
     except (OSError, ValueError, RecursionError) as error:
         raise MobilenetError(f"{path}: no settings of mobilenet predict; remove it to go on without a comparison") from error
+    compare_settings(output, before, settings)
+
+
+def compare_settings(output: str, before: Mapping[str, object], settings: Mapping[str, Setting]) -> None:
+    """UsageError if a setting is another one than before."""
     for option, value in settings.items():
         if option in before and before[option] != value:
             raise UsageError(
