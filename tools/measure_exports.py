@@ -1,6 +1,6 @@
 """Exports every kind of model to every format and appends a row for each to results/exports.jsonl: verified, or why not.
 
-    python tools/measure_exports.py [--to FORMAT ...] [--dry]
+    python tools/measure_exports.py [--to FORMAT ...] [--models NAME ...] [--dry]
 
 The images are the 21 that mobilenet brings. Integer models are calibrated with the photos of MOBILENET_SHARED, and are left out
 where there are none.
@@ -42,7 +42,7 @@ def models() -> Iterator[tuple[str, ModelFile]]:
     yield "imagenet", imagenet
     yield "coco", load_model("coco")
     yield "voc-small", load_model("voc-small")
-    yield "7 classes", of_random(mobilenet.mobilenet_v2(classes=7))
+    yield "7 classes", with_head_of(imagenet, ("tabby", "tiger cat", "Egyptian cat", "lynx", "missile", "espresso", "cup"))
     yield "MobileNetV1", of_random(mobilenet.mobilenet_v1(0.5, 160))
     yield "width 0.35", of_random(mobilenet.mobilenet_v2(0.35, 96))
     size = (193, 161)
@@ -52,6 +52,14 @@ def models() -> Iterator[tuple[str, ModelFile]]:
             imagenet, network=imagenet.network.at(size), preprocessing=replace(imagenet.preprocessing.at(size), resize=200)
         ),
     )
+
+
+def with_head_of(model: ModelFile, labels: tuple[str, ...]) -> ModelFile:
+    """A classifier as fine-tuning on these classes begins: it keeps their rows of its last layer."""
+    network = mobilenet.mobilenet_v2(classes=len(labels))
+    rows = [model.labels.index(label) for label in labels]
+    tensors = {name: tensor[rows] if name.startswith("classifier.") else tensor for name, tensor in model.tensors.items()}
+    return replace(model, network=network, tensors=tensors, labels=labels, label_ids=())
 
 
 def integers_of(model: ModelFile) -> ModelFile | None:
@@ -77,8 +85,10 @@ def measured(kind: Format, name: str, model: ModelFile, precision: Precision, wh
     return row
 
 
-def cells(kinds: list[Format]) -> Iterator[tuple[Format, str, ModelFile, Precision, bool]]:
+def cells(kinds: list[Format], names: list[str]) -> Iterator[tuple[Format, str, ModelFile, Precision, bool]]:
     for name, model in models():
+        if names and name not in names:
+            continue
         in_integers = integers_of(model) if any("int8" in kind.precisions for kind in kinds) else None
         for kind in kinds:
             for precision in kind.precisions:
@@ -92,6 +102,7 @@ def cells(kinds: list[Format]) -> Iterator[tuple[Format, str, ModelFile, Precisi
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", nargs="+", choices=list(FORMATS), default=list(FORMATS), help="formats; by default all")
+    parser.add_argument("--models", nargs="+", default=[], help="names of models as the rows have them; by default all")
     parser.add_argument("--dry", action="store_true", help="only print")
     arguments = parser.parse_args()
     kinds = [FORMATS[name] for name in arguments.to]
@@ -99,7 +110,7 @@ def main() -> None:
         if lacking := kind.missing(kind.packages):
             sys.exit(f"{kind.name}: {' and '.join(lacking)} not installed")
     origin = history.engine_origin(ROOT, "")
-    for cell in cells(kinds):
+    for cell in cells(kinds, arguments.models):
         row = measured(*cell)
         print(json.dumps(row), flush=True)
         if not arguments.dry:

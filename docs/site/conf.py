@@ -19,7 +19,7 @@ project = "mobilenet"
 copyright = "the mobilenet authors, Apache-2.0"
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md"]
-exclude_patterns = [".*", "build", "src", "tests", "native", "results", "tools", "dist", "out"]
+exclude_patterns = [".*", "build", "src", "tests", "native", "results", "tools", "examples", "dist", "out"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3  # links to headings work as they do on GitHub
