@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,11 @@ from support.models import detector, segmenter, toy
 import mobilenet
 from mobilenet import modelfile
 from mobilenet.cli.main import main
+from mobilenet.exports.bounds import Bound
 from mobilenet.parity.agreement import Agreement
+from mobilenet.parity.compare import Comparison, Difference, SideReport
+from mobilenet.parity.gate import ParityError, check_whole
+from mobilenet.tasks.classification import Classification
 from mobilenet.tasks.detection import Detections
 from mobilenet.values import replace
 
@@ -147,3 +152,29 @@ def test_without_the_runtime_the_file_is_not_verified(desk, tmp_path, monkeypatc
     assert result.exit_code == 0, result.output
     assert "not verified here: no_such_package not installed" in result.stdout
     assert (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("num_different", "gap", "passes"),
+    [(1, 0.3, True), (1, 0.35, False), (2, 0.3, False)],
+    ids=["a near tie", "past the bound", "two of 21"],
+)
+def test_one_near_tie_among_few_images_passes_the_gate(num_different, gap, passes):
+    """Two logits of an output of root mean square 1, each 22 % off, move by 0.316: here from one half of it to the other."""
+
+    def answer(gap):
+        odds = np.exp(np.float32(gap))
+        return Classification(np.array([odds, 1], np.float32) / (1 + odds), ("a", "b"))
+
+    agreement = Agreement("first labels")
+    for number in range(21):
+        agreement.add(answer(gap / 2), answer(-gap / 2 if number < num_different else gap / 2))
+    report = SideReport("", 0, 0.0, None)
+    network = Comparison(
+        "classification", 21, "", report, report, (Difference("x", signal=42, count=42),), Agreement("first labels")
+    )
+    whole = Comparison("classification", 21, "", report, report, (), agreement)
+    if passes:
+        return check_whole(whole, network, Bound("noise", 0.05**0.5, ""), Path("m.onnx"))
+    with pytest.raises(ParityError, match="of 21 first labels"):
+        check_whole(whole, network, Bound("noise", 0.05**0.5, ""), Path("m.onnx"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MIN_SCORE = 0.3
 """Boxes of a lower score are not looked for on the other side."""
+TINY = 2.0**-126
+"""The least float32 with all its digits: a smaller probability says no more than "none"."""
 MIN_OVERLAP = 0.9
 """Two boxes of a class are one if their intersection over union is at least this."""
 
@@ -31,6 +34,8 @@ class Agreement:
         same, all: counts. A box is counted from both sides.
         largest_score: the largest difference of two scores of one label or box.
         largest_box: the largest difference of two edges of one box, in pixels.
+        moves: of each image whose first labels differ, how far the difference of these two labels' logits moved from one side
+            to the other.
     """
 
     what: str
@@ -38,6 +43,7 @@ class Agreement:
     all: int = 0
     largest_score: float = 0.0
     largest_box: float = 0.0
+    moves: list[float] = field(default_factory=list)
 
     @property
     def share(self) -> float:
@@ -60,6 +66,9 @@ class Agreement:
         self.same += first.label == second.label
         self.all += 1
         if a.labels == b.labels:
+            if first.label != second.label:
+                gaps = (math.log(max(p[first.index], TINY) / max(p[second.index], TINY)) for p in (a.scores, b.scores))
+                self.moves.append(abs(next(gaps) - next(gaps)))
             difference = np.abs(np.asarray(a.probabilities) - np.asarray(b.probabilities)).max()
             self.largest_score = max(self.largest_score, float(difference))
 

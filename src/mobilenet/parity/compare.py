@@ -33,6 +33,7 @@ class Difference:
         largest: difference of two numbers, in the output's own unit.
         magnitude: the largest number of the first side.
         signal, noise: sums of squares of the first side's numbers and of the differences.
+        count: of numbers.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Difference:
     magnitude: float = 0.0
     signal: float = 0.0
     noise: float = 0.0
+    count: int = 0
 
     def add(self, expected: Floats, found: Floats) -> None:
         difference = np.abs(found.astype(np.float64) - expected)
@@ -47,11 +49,17 @@ class Difference:
         self.magnitude = max(self.magnitude, float(np.abs(expected).max()))
         self.signal += float(np.square(expected, dtype=np.float64).sum())
         self.noise += float(np.square(difference).sum())
+        self.count += expected.size
 
     @property
     def relative(self) -> float:
         """The largest difference over the largest magnitude."""
         return self.largest / self.magnitude if self.magnitude else float(self.largest > 0)
+
+    @property
+    def mean_square(self) -> float:
+        """Of the first side's numbers."""
+        return self.signal / self.count
 
     @property
     def noise_ratio(self) -> float:

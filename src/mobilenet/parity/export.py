@@ -160,7 +160,7 @@ def proved(
     if opened.prepared is not None:  # the file takes images of one size, so what brings them to it is no part of the proof
         still = replace(model, preprocessing=opened.prepared.as_it_is)
         plain, shown = ModelSide(title, still, network, file_bytes(alone)), prepared(looks, opened.prepared)
-    check_whole(compared(plain, whole, shown, watch), path)
+    check_whole(compared(plain, whole, shown, watch), network_alone, limit, path)
     (shutil.rmtree if kind.parts else os.unlink)(alone)
     return dataclasses.replace(compared(engine, whole, looks, watch), outputs=network_alone.outputs)
 
