@@ -33,7 +33,7 @@ def exports() -> str:
         worst = max((row[key] for row in proved if row.get(key) is not None), default=None)
         agreement = min((row["agreement"] for row in proved), default=None)
         rows.append((
-            f"{FORMATS[name].title}, {precision}{', whole' if whole else ''}", f"{len(proved)} of {len(cells)}",
+            f"{FORMATS[name].title}, {precision}{', whole' if whole else ''}", counted(cells, len(proved)),
             "" if worst is None else f"{worst:.1e}", "" if agreement is None else f"{agreement:.1%}", *sizes,
         ))  # fmt: skip
     header = ("", "verified", "worst difference", "least agreement", *(f"`{model}` MB" for model in PUBLISHED))
@@ -44,18 +44,21 @@ def exports() -> str:
     )
 
 
+def counted(cells: dict[str, dict[str, Any]], num_proved: int) -> str:
+    written = sum(bool(row.get("bytes")) and not row["verified"] for row in cells.values())
+    return f"{num_proved} of {len(cells)}" + (f"; {written} written" if written else "")
+
+
 def unverified_exports() -> str:
-    """Every cell that was not verified, with the reason."""
-    rows = [
-        (
-            f"{FORMATS[name].title}, {precision}{', whole' if whole else ''}",
-            f"`{model}`",
-            str(row["reason"]).replace("|", "\\|"),
-        )
-        for (name, precision, whole), cells in last_cells().items()
-        for model, row in cells.items()
-        if not row["verified"]
-    ]
+    """Every cell that was not verified, with the reason; cells of one format and reason together."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for (name, precision, whole), cells in last_cells().items():
+        for model, row in cells.items():
+            if not row["verified"]:
+                title, reason = FORMATS[name].title, str(row["reason"]).replace("|", "\\|")
+                cell = f"`{model}`" if row.get("bytes") else f"{precision}{', whole' if whole else ''}, `{model}`"
+                models.setdefault((title, reason), []).append(cell)
+    rows = [(title, ", ".join(dict.fromkeys(cells)), reason) for (title, reason), cells in models.items()]
     return markdown(("", "model", "why"), rows) if rows else "None."
 
 

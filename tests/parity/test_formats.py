@@ -53,7 +53,7 @@ def needs(kind):
         pytest.skip(f"runs on {' and '.join(kind.systems)} alone")
 
 
-SLOW = ("torch", "mnn", "ncnn")
+SLOW = ("torch", "executorch", "mnn", "ncnn")
 """Formats whose converters take seconds for the smallest network: they write one."""
 CASES = [
     (kind, name, precision)

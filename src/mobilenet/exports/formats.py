@@ -15,7 +15,7 @@ from ..values import Value
 if TYPE_CHECKING:
     from .exporter import Exporter
 
-FormatName = Literal["onnx", "openvino", "torch", "litert", "coreml", "ncnn", "mnn", "c", "web"]
+FormatName = Literal["onnx", "openvino", "torch", "executorch", "litert", "coreml", "ncnn", "mnn", "c", "web"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -85,6 +85,7 @@ FORMATS: dict[FormatName, Format] = {
         ),
         Format("mnn", "MNN", ".mnn", ("onnx", "MNN"), (), "mnn", winograd=True),
         Format("torch", "torch.export", ".pt2", ("torch",), (), "train", winograd=True),
+        Format("executorch", "ExecuTorch", ".pte", ("torch", "executorch"), (), "executorch"),
         Format(
             "coreml", "Core ML", ".mlpackage", ("coremltools",), ("coremltools",), "coreml",
             precisions=("fp32", "fp16", "int8"), whole=True, parts=("Manifest.json", "Data"), systems=("darwin",),
@@ -145,6 +146,10 @@ def exporter(kind: Format) -> Exporter:
             from .torch_file import TorchExporter
 
             return TorchExporter()
+        case "executorch":
+            from .executorch_file import ExecuTorchExporter
+
+            return ExecuTorchExporter()
         case "coreml":
             from .coreml_file import CoreMLExporter
 

@@ -62,4 +62,4 @@ def largest_move(outputs: Sequence[Difference], limit: Bound) -> float:
     """How far the difference of two numbers of an output may move, if each moves by the bound."""
     if limit.kind == "largest":
         return 2 * limit.limit * max(each.magnitude for each in outputs)
-    return math.sqrt(2) * limit.limit * max(each.mean_square**0.5 for each in outputs)
+    return limit.limit * math.sqrt(2 * max(each.mean_square for each in outputs))

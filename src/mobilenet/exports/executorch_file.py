@@ -1,0 +1,59 @@
+"""Programs of ExecuTorch, PyTorch's runtime for phones and boards, with XNNPACK. They need the extra ``[executorch]``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from .exporter import Content, Exporter, ExportError, Opened, PlainFile
+from .metadata import texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..modelfile import ModelFile
+    from ..tensors import Floats
+
+TEXTS = "mobilenet"
+"""The method of a program that returns `metadata.texts` as JSON."""
+
+
+class ExecuTorchExporter(Exporter):
+    """One image at a time. Outputs are known by their place: the order of the network's."""
+
+    def write(self, content: Content, path: Path) -> None:
+        import torch
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
+        from ..nn.network import module
+
+        network = content.network
+        net = module(network)
+        net.load_arrays(content.model.tensors)
+        program = torch.export.export(net.eval().taps(*network.outputs), (torch.zeros(1, 3, *network.resolution),))
+        constants = {TEXTS: json.dumps(texts(content))}
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=constants)
+        path.write_bytes(lowered.to_executorch().buffer)
+
+    def open(self, path: Path, model: ModelFile, threads: int | None = 1) -> Opened:
+        import torch
+        from executorch.runtime import Runtime
+
+        try:
+            forward = Runtime.get().load_program(path).load_method("forward")
+        except (RuntimeError, ValueError) as error:
+            raise ExportError(f"{path}: ExecuTorch refuses it ({error})") from error
+        names = list(model.network.outputs)
+
+        def run(image: Floats) -> dict[str, Floats]:
+            found = forward.execute((torch.from_numpy(image),))
+            return {name: output.numpy().copy() for name, output in zip(names, found, strict=True)}
+
+        return PlainFile(f"executorch {version()}", "fp32", model.network, run, None)
+
+
+def version() -> str:
+    from importlib.metadata import version as of
+
+    return of("executorch")
