@@ -231,6 +231,7 @@ def test_the_declared_dependencies_are_those_imported():
         "ncnn",
         "pnnx",
         "MNN",
+        "executorch",
         "h11",
         "h5py",
         "huggingface_hub",
