@@ -120,12 +120,33 @@ std::shared_ptr<const Program> program_of(nb::bytes data, const WeightsByName& w
 
 // As the C interface does it. The weights are copied to a cache line's boundary, and packed.
 std::shared_ptr<const Program> linked(nb::bytes program, nb::bytes weights, const std::string& isa) {
-  const Memory bytes(weights.size());
-  std::memcpy(bytes.as<char>(), weights.data(), weights.size());
-  const WeightsFile file(bytes.as<char>(), weights.size());
+  struct Linked {
+    Memory bytes;  // which packed weights are used in
+    std::unique_ptr<const Program> program;
+  };
+  auto linked = std::make_shared<Linked>();
+  linked->bytes = Memory(weights.size());
+  std::memcpy(linked->bytes.as<char>(), weights.data(), weights.size());
+  const WeightsFile file(linked->bytes.as<char>(), weights.size());
   const Kernels& kernels = kernels_for(isa);
   Slab slab;
-  return read_program(program.data(), program.size(), [&](const Declaration& d) { return file.pack(d, kernels, &slab); }, kernels);
+  const auto find = [&](const Declaration& declared) { return file.pack(declared, kernels, &slab); };
+  linked->program = read_program(program.data(), program.size(), find, kernels);
+  return {linked, linked->program.get()};
+}
+
+// Integer weights as they are written ahead: words, then arrays.
+std::pair<std::vector<int>, std::vector<nb::bytes>> packed(const Weights& weights) {
+  const PackedLayer layer = packed_layer(weights);
+  std::vector<nb::bytes> arrays;
+  for (const Memory* each : layer.arrays) arrays.emplace_back(each->as<char>(), each->bytes());
+  return {layer.words, arrays};
+}
+
+// What they are packed for, as a word.
+int packing_word(const std::string& isa) {
+  const i8::Packing packing = kernels_for(isa).i8.packing;
+  return packing.lanes | packing.wide << 8;
 }
 
 // A runner that one Python thread uses at a time; `busy` is read and written under Python's lock.
@@ -233,6 +254,8 @@ NB_MODULE(_core, m) {
                    })
       .def_ro("labels", &Program::labels);
 
+  m.def("packed", &packed, "weights"_a, "Integer weights as they are written ahead: words, then arrays.");
+  m.def("packing", &packing_word, "isa"_a, "What the integers of an instruction set are packed for, as a word.");
   m.def("linked", &linked, "program"_a, "weights"_a, "isa"_a = "", "The program of two files that `mobilenet export --to c` writes.");
 
   nb::class_<PythonRunner>(m, "Runner")

@@ -86,6 +86,8 @@ class Reader {
     return reinterpret_cast<const Value*>(take(count * sizeof(Value)));
   }
 
+  // Whether the first byte lies at a multiple of `alignment` in memory.
+  bool aligned(std::size_t alignment) const { return reinterpret_cast<std::uintptr_t>(start_) % alignment == 0; }
   std::size_t left() const { return left_; }
   std::size_t position() const { return static_cast<std::size_t>(at_ - start_); }
 

@@ -13,8 +13,8 @@ namespace {
 constexpr char kMagic[] = {'M', 'B', 'N', 'W'};
 constexpr std::size_t kAlignment = 64;  // of arrays
 
-enum class Storage { float32, float16, int8, int16 };
-constexpr int kStorages = 4;
+enum class Storage { float32, float16, int8, int16, packed };
+constexpr int kStorages = 5;
 enum class Factors { multiplier, scale, fractions };
 constexpr int kFactors = 3;
 
@@ -40,7 +40,14 @@ Reader opened(const void* bytes, std::size_t size) {
 
 Card read_card(Reader& reader) {
   Card card{};
-  for (int i = reader.count("labels"); i > 0; --i) card.labels.push_back(reader.text());
+  const int packing = reader.word();
+  card.packing = {.lanes = packing & 255, .wide = packing >> 8 != 0};
+  reader.require(card.packing.lanes <= 16 && (card.packing.lanes & (card.packing.lanes - 1)) == 0 && packing >> 8 <= 1 && packing >= 0,
+                 "the packing is unknown");
+  reader.require(!packing || reader.aligned(kAlignment), "packed weights must begin at a multiple of 64 in memory");
+  const int labels = reader.count("labels");
+  card.labels.reserve(labels);
+  for (int i = labels; i > 0; --i) card.labels.push_back(reader.text());
   for (int i = reader.count("texts"); i > 0; --i) {
     const char* key = reader.text();
     card.texts.emplace_back(key, reader.text());
@@ -59,12 +66,14 @@ Card read_card(const void* bytes, std::size_t size) {
 
 WeightsFile::WeightsFile(const void* bytes, std::size_t size) {
   Reader reader = opened(bytes, size);
-  read_card(reader);
-  for (int i = reader.count("layers"); i > 0; --i) layers_.push_back(read_layer(reader));
+  packing_ = read_card(reader).packing;
+  const int count = reader.count("layers");
+  layers_.reserve(count);
+  for (int i = count; i > 0; --i) layers_.push_back(read_layer(reader, packing_));
   reader.require(reader.left() == 0, [&] { return std::to_string(reader.left()) + " bytes follow its end"; });
 }
 
-WeightsFile::Layer WeightsFile::read_layer(Reader& reader) {
+WeightsFile::Layer WeightsFile::read_layer(Reader& reader, const i8::Packing& packing) {
   Layer layer{};
   layer.name = reader.text();
   layer.outputs = reader.word(), layer.inputs = reader.word(), layer.kernel = reader.word();
@@ -77,7 +86,12 @@ WeightsFile::Layer WeightsFile::read_layer(Reader& reader) {
           "its size is out of range");
   const Storage storage = reader.one_of<Storage>(kStorages, "storage");
   const std::size_t all = layer.weights(), outputs = static_cast<std::size_t>(layer.outputs);
-  layer.integer = storage == Storage::int8 || storage == Storage::int16;
+  layer.integer = storage != Storage::float32 && storage != Storage::float16;
+  require((storage == Storage::packed) == (packing.lanes > 0), "some weights are packed and others are not");
+  if (storage == Storage::packed) {
+    layer.packed = read_packed(reader, layer, packing);
+    return layer;
+  }
   layer.wide = storage == Storage::int16, layer.half = storage == Storage::float16;
   if (!layer.integer) {
     if (layer.half)
@@ -117,9 +131,78 @@ Weights WeightsFile::pack(const Declaration& declared, const Kernels& kernels, S
     if (layer.outputs != declared.outputs || layer.inputs != declared.inputs || layer.kernel != declared.kernel ||
         layer.integer != integer)
       fail_argument("weights: layer '" + declared.name + "' is not the one that the program was made for");
+    if (packing_.lanes) {
+      if (!(packing_ == kernels.i8.packing))
+        fail_argument("weights: they are packed for another instruction set than " + std::string(kernels.name) +
+                      "; MOBILENET_ISA=portable takes those for small boards");
+      return layer.packed;
+    }
     return integer ? pack_integers(layer, declared, kernels, slab) : pack_float(layer, declared, kernels, slab);
   }
   fail_argument("weights: there is no layer '" + declared.name + "', which the program reads; both must be of one model");
+}
+
+Weights WeightsFile::read_packed(Reader& reader, const Layer& layer, const i8::Packing& packing) {
+  const bool depthwise = reader.word() != 0, real = reader.word() != 0, residual = reader.word() != 0, image = reader.word() != 0;
+  const int panels = i8::panels_of(layer.outputs);
+  const std::size_t slots = static_cast<std::size_t>(panels) * i8::kSlots;
+  i8::PanelConstants constants{};
+  constants.zero = reader.word(), constants.low = reader.word(), constants.high = reader.word();
+  const bool fractions = reader.word() != 0;
+  const auto byte = [](int value) { return value >= 0 && value <= 255; };
+  bool right = byte(constants.zero) && byte(constants.low) && byte(constants.high) && (!depthwise || (layer.inputs == 1 && !real)) &&
+               !(residual && (real || fractions || depthwise)) && (!image || layer.inputs == kPlanes);
+  for (int panel = 0; panel < panels; ++panel) {
+    const i8::Form form = reader.one_of<i8::Form>(6, "form");
+    right = right && (form == i8::Form::real) == real && (form == i8::Form::fixed || form == i8::Form::proved) == fractions;
+    constants.forms.push_back(form);
+  }
+  std::vector<int> passes;
+  for (int panel = 0; panel < panels && depthwise; ++panel) {
+    passes.push_back(reader.word());
+    right = right && passes.back() >= 1 && passes.back() <= i8::kMaxPasses;
+  }
+  reader.require(right, [&] { return "layer '" + std::string(layer.name) + "': its packed constants contradict each other"; });
+  const auto bytes = [&](std::size_t count) {
+    return Memory(const_cast<std::uint8_t*>(reader.array<std::uint8_t>(count, kAlignment)), count);
+  };
+  constants.bias = bytes(slots * 4), constants.scale = bytes(slots * 4), constants.offset = bytes(slots * 4);
+  if (fractions) constants.fraction = bytes(slots * 4), constants.exponent = bytes(slots * 4);
+  if (depthwise) {
+    auto made = std::make_shared<i8::DepthwiseWeights>(layer.outputs, layer.kernel, packing);
+    made->passes = std::move(passes);
+    made->weights = bytes(made->weight_bytes());
+    made->constants = std::move(constants);
+    return i8::DepthwiseWeightsPtr(made);
+  }
+  auto made = std::make_shared<i8::ProductWeights>(layer.outputs, layer.inputs, layer.kernel, image, real, residual, packing);
+  made->weights = bytes(made->set_offsets());
+  if (residual) made->factors = bytes(slots * 4);
+  made->constants = std::move(constants);
+  return i8::ProductWeightsPtr(made);
+}
+
+PackedLayer packed_layer(const Weights& weights) {
+  const auto* product = std::get_if<i8::ProductWeightsPtr>(&weights);
+  const auto* depthwise = std::get_if<i8::DepthwiseWeightsPtr>(&weights);
+  if (!product && !depthwise) fail_argument("weights: only integers are packed ahead");
+  const i8::PanelConstants& c = product ? (*product)->constants : (*depthwise)->constants;
+  const bool fractions = c.fraction.bytes() > 0, residual = product && (*product)->residual;
+  PackedLayer layer{.words = {depthwise != nullptr, product && (*product)->real, residual, product && (*product)->image, c.zero, c.low,
+                              c.high, fractions},
+                    .arrays = {&c.bias, &c.scale, &c.offset}};
+  for (const i8::Form form : c.forms) layer.words.push_back(static_cast<int>(form));
+  if (fractions) layer.arrays.insert(layer.arrays.end(), {&c.fraction, &c.exponent});
+  if (depthwise) {
+    layer.words.insert(layer.words.end(), (*depthwise)->passes.begin(), (*depthwise)->passes.end());
+    layer.arrays.push_back(&(*depthwise)->weights);
+    return layer;
+  }
+  for (const auto& more : (*product)->more)
+    if (!more.empty()) fail_argument("weights: a product's weights have more than 8 bits, which are not packed ahead");
+  layer.arrays.push_back(&(*product)->weights);
+  if (residual) layer.arrays.push_back(&(*product)->factors);
+  return layer;
 }
 
 Weights WeightsFile::pack_float(const Layer& layer, const Declaration& declared, const Kernels& kernels, Slab* slab) {

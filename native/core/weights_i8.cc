@@ -200,16 +200,7 @@ ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, in
   const auto place = [&](int panel, int slot) { return places[panel == panels - 1][slot]; };
   constants = constants_of(c, outputs, static_cast<std::size_t>(inputs) * taps, place);
   factors = Memory(c.factor ? static_cast<std::size_t>(panels) * kSlots * 4 : 0);
-  std::size_t bytes = 0;
-  for (int panel = 0; panel < panels; ++panel) {
-    offsets.push_back(bytes);
-    for (int part = 0, width = panel_width(outputs, panel); part < width;) {
-      const int vectors = part_vectors(width - part, lanes);
-      bytes += static_cast<std::size_t>(taps) * all_quads * vectors * packing.bytes();
-      part += vectors * lanes;
-    }
-  }
-  weights = Memory(bytes, slab);
+  weights = Memory(set_offsets(), slab);
   for (int panel = 0; panel < panels; ++panel) {
     std::int8_t* packed = weights.as<std::int8_t>() + offsets[panel];
     const int width = panel_width(outputs, panel), count = std::min(kPanel, outputs - panel * kPanel);
@@ -230,6 +221,25 @@ ProductWeights::ProductWeights(const Constants& c, int outputs_, int inputs_, in
     }
     pack_more(c, panel);
   }
+}
+
+ProductWeights::ProductWeights(int outputs_, int inputs_, int kernel_, bool image_, bool real_, bool residual_,
+                               const Packing& packing_)
+    : inputs(inputs_), outputs(outputs_), kernel(kernel_), image(image_), real(real_), residual(residual_), packing(packing_),
+      more(panels_of(outputs_)), more_weights(panels_of(outputs_)) {}
+
+std::size_t ProductWeights::set_offsets() {
+  const int taps = kernel * kernel, all_quads = full_panels() * (kPanel / 4) + quads();
+  std::size_t bytes = 0;
+  for (int panel = 0; panel < panels_of(outputs); ++panel) {
+    offsets.push_back(bytes);
+    for (int part = 0, width = panel_width(outputs, panel); part < width;) {
+      const int vectors = part_vectors(width - part, packing.lanes);
+      bytes += static_cast<std::size_t>(taps) * all_quads * vectors * packing.bytes();
+      part += vectors * packing.lanes;
+    }
+  }
+  return bytes;
 }
 
 void ProductWeights::pack_more(const Constants& c, int panel) {
@@ -267,8 +277,16 @@ void ProductWeights::pack_more(const Constants& c, int panel) {
   }
 }
 
+DepthwiseWeights::DepthwiseWeights(int channels_, int kernel_, const Packing& packing_)
+    : channels(channels_), kernel(kernel_), packing(packing_),
+      panel(kernel_ == 3 ? kPanel * 12 : static_cast<std::size_t>(kernel_) * kernel_ * kSlots) {}
+
+std::size_t DepthwiseWeights::weight_bytes() const {
+  return *std::max_element(passes.begin(), passes.end()) * static_cast<std::size_t>(panels_of(channels)) * panel;
+}
+
 DepthwiseWeights::DepthwiseWeights(const Constants& c, int channels_, int kernel_, const Packing& packing_)
-    : channels(channels_), kernel(kernel_), packing(packing_) {
+    : DepthwiseWeights(channels_, kernel_, packing_) {
   const int lanes = packing.lanes, taps = kernel * kernel, panels = panels_of(channels), one = lanes * 4;  // bytes of a register
   // The channel of the panel in position `at` of the registers of bytes, which hold narrow pixels several times.
   const auto channel_at = [&](int panel, int at) {
@@ -284,7 +302,6 @@ DepthwiseWeights::DepthwiseWeights(const Constants& c, int channels_, int kernel
   };
   require(!c.scale && !c.factor, 0, [] { return "a depthwise convolution makes bytes and adds no residual"; });
   constants = constants_of(c, channels, taps, place);
-  panel = kernel == 3 ? kPanel * 12 : static_cast<std::size_t>(taps) * kSlots;
   for (int p = 0; p < panels; ++p) {
     passes.push_back(1);
     const std::size_t end = static_cast<std::size_t>(std::min((p + 1) * kPanel, channels)) * taps;
@@ -292,7 +309,7 @@ DepthwiseWeights::DepthwiseWeights(const Constants& c, int channels_, int kernel
       while (passes.back() < kMaxPasses && part_of(c.at(i), passes.back())) ++passes.back();
   }
   const int all_passes = *std::max_element(passes.begin(), passes.end());
-  weights = Memory(all_passes * panels * panel);
+  weights = Memory(weight_bytes());
   for (int pass = 0; pass < all_passes; ++pass)
     for (int p = 0; p < panels; ++p) {
       const int first = p * kPanel, count = std::min(kPanel, channels - first);

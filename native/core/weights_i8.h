@@ -81,6 +81,10 @@ struct ProductWeights {
   ProductWeights(const Constants& constants, int outputs, int inputs, int kernel, bool image, const Packing& packing,
                  Slab* slab = nullptr);
 
+  // Constants that were packed before, where they stand. Empty offsets and arrays, which `parts` lists, are filled in by the caller.
+  ProductWeights(int outputs, int inputs, int kernel, bool image, bool real, bool residual, const Packing& packing);
+
+  std::size_t set_offsets();  // returns the bytes of all weights
   void pack_more(const Constants& constants, int panel);
   int full_panels() const { return panels_of(inputs) - 1; }
   int quads() const { return (inputs - full_panels() * kPanel + 3) / 4; }
@@ -99,6 +103,9 @@ struct DepthwiseWeights {
   Memory weights;
 
   DepthwiseWeights(const Constants& constants, int channels, int kernel, const Packing& packing);
+  DepthwiseWeights(int channels, int kernel, const Packing& packing);  // as for a product: `passes` and arrays are the caller's
+
+  std::size_t weight_bytes() const;  // of all passes
 };
 
 using ProductWeightsPtr = std::shared_ptr<const ProductWeights>;

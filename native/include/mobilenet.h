@@ -53,8 +53,9 @@ typedef struct {
 /* Why the last call on this thread failed: one line. Empty if none did. */
 const char *mobilenet_message(void);
 
-/* A model from bytes in memory, or from files. Weights are packed for this processor, so the bytes may go away afterwards;
- * the weights must begin at a multiple of 8 in memory. The environment variable MOBILENET_ISA chooses an instruction set. */
+/* A model from bytes in memory, or from files. Weights are packed for this processor, so the bytes may go away afterwards; they must
+ * begin at a multiple of 8 in memory. Weights that `mobilenet export --in-place` has packed are used where they lie: they must begin
+ * at a multiple of 64, and stay until mobilenet_free. The environment variable MOBILENET_ISA chooses an instruction set. */
 mobilenet_status mobilenet_load(const void *program, size_t program_bytes, const void *weights, size_t weights_bytes,
                                 mobilenet_model **model);
 mobilenet_status mobilenet_load_files(const char *program, const char *weights, mobilenet_model **model);

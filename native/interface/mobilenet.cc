@@ -27,7 +27,7 @@ using mobilenet::Runner;
 
 struct mobilenet_model {
   const Kernels* kernels;
-  Memory card_bytes;  // a copy
+  Memory card_bytes, weights;  // a copy of the card; the weights, if they are packed and this has read them
   Card card;
   std::vector<std::string> outputs;
   std::unique_ptr<const Program> program;
@@ -85,10 +85,12 @@ mobilenet_status load(const void* program, std::size_t program_bytes, const void
   auto model = std::make_unique<mobilenet_model>();
   const char* isa = std::getenv("MOBILENET_ISA");
   model->kernels = &mobilenet::kernels_for(isa ? isa : "");
-  const std::size_t card = mobilenet::read_card(weights, weights_bytes).bytes;
-  model->card_bytes = Memory(card);
-  std::memcpy(model->card_bytes.as<char>(), weights, card);
-  model->card = mobilenet::read_card(model->card_bytes.as<char>(), card);
+  model->card = mobilenet::read_card(weights, weights_bytes);
+  if (!model->card.packing.lanes) {  // otherwise all stays where it is
+    model->card_bytes = Memory(model->card.bytes);
+    std::memcpy(model->card_bytes.as<char>(), weights, model->card.bytes);
+    model->card = mobilenet::read_card(model->card_bytes.as<char>(), model->card.bytes);
+  }
   const mobilenet::WeightsFile file(weights, weights_bytes);
   mobilenet::Slab slab;
   const auto find = [&](const mobilenet::Declaration& declared) { return file.pack(declared, *model->kernels, &slab); };
@@ -150,7 +152,9 @@ mobilenet_status mobilenet_load_files(const char* program, const char* weights, 
     const char* paths[] = {program, weights};
     for (int i = 0; i < 2; ++i)
       if (const mobilenet_status status = read_file(paths[i], bytes[i], sizes[i]); status != MOBILENET_OK) return status;
-    return load(bytes[0].as<char>(), sizes[0], bytes[1].as<char>(), sizes[1], model);
+    const mobilenet_status status = load(bytes[0].as<char>(), sizes[0], bytes[1].as<char>(), sizes[1], model);
+    if (status == MOBILENET_OK && (*model)->card.packing.lanes) (*model)->weights = std::move(bytes[1]);
+    return status;
   });
 }
 

@@ -31,7 +31,8 @@ void *calloc(size_t count, size_t bytes) {
 }
 #endif
 
-static char *read_all(const char *folder, const char *name, size_t *size) {
+/* At a multiple of 64, as packed weights need it; `taken` is to be freed. */
+static char *read_all(const char *folder, const char *name, size_t *size, char **taken) {
   char path[4096], *bytes;
   FILE *file;
   snprintf(path, sizeof(path), "%s/%s", folder, name);
@@ -39,8 +40,9 @@ static char *read_all(const char *folder, const char *name, size_t *size) {
   EXPECT(file && !fseek(file, 0, SEEK_END));
   *size = (size_t)ftell(file);
   rewind(file);
-  bytes = malloc(*size);
-  EXPECT(bytes && fread(bytes, 1, *size, file) == *size);
+  *taken = malloc(*size + 64);
+  bytes = *taken + (64 - (size_t)((uintptr_t)*taken % 64));
+  EXPECT(*taken && fread(bytes, 1, *size, file) == *size);
   fclose(file);
   return bytes;
 }
@@ -89,7 +91,7 @@ static int prepare(const char *folder, int width, int height) {
 }
 
 int main(int argc, char **argv) {
-  char *program, *weights, path[4096];
+  char *program, *weights, *taken[2], path[4096], weights_path[4096];
   size_t program_size, weights_size, values = 0, pixels, i;
   mobilenet_model *model, *other;
   mobilenet_runner *own, *lent;
@@ -100,13 +102,16 @@ int main(int argc, char **argv) {
 
   if (argc == 5 && !strcmp(argv[1], "--prepare")) return prepare(argv[2], atoi(argv[3]), atoi(argv[4]));
   EXPECT(argc >= 2);
-  program = read_all(argv[1], "model.program", &program_size);
-  weights = read_all(argv[1], "model.weights", &weights_size);
+  program = read_all(argv[1], "model.program", &program_size, &taken[0]);
+  weights = read_all(argv[1], "model.weights", &weights_size, &taken[1]);
   EXPECT(mobilenet_load(program, program_size, weights, weights_size, &model) == MOBILENET_OK);
+  mobilenet_free(model);
   refuse_damage(program, program_size, weights, weights_size);
-  free(program), free(weights);
+  free(taken[0]), free(taken[1]);
 
   snprintf(path, sizeof(path), "%s/model.program", argv[1]);
+  snprintf(weights_path, sizeof(weights_path), "%s/model.weights", argv[1]);
+  EXPECT(mobilenet_load_files(path, weights_path, &model) == MOBILENET_OK);
   EXPECT(mobilenet_load_files(path, "/nowhere", &other) == MOBILENET_NO_FILE && strstr(mobilenet_message(), "/nowhere"));
   EXPECT(mobilenet_load_files(path, argv[1], &other) != MOBILENET_OK && !other);
   if (argc > 2) {

@@ -15,8 +15,9 @@ from support.models import IMAGE, PAD, detector, segmenter, toy
 from support.paths import ROOT
 
 import mobilenet
+from mobilenet.errors import UsageError
 from mobilenet.exports.c_file import CExporter
-from mobilenet.exports.exporter import Content
+from mobilenet.exports.exporter import Content, ExportError, PlainFile
 from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFile
 from mobilenet.values import replace
@@ -110,13 +111,32 @@ def exported(tmp_path_factory) -> dict[str, tuple[Path, ModelFile]]:
     models = {"toy": toy(7), "boxes": detector(), "masks": segmenter(), "integers": quantized}
     for name, model in models.items():
         CExporter().write(Content(model, "int8" if model.quantization else "fp32"), folder / name)
+    CExporter().write(Content(quantized, "int8", in_place=True), folder / "in place")
+    models["in place"] = quantized
     return {name: (folder / name, model) for name, model in models.items()}
 
 
-@pytest.mark.parametrize(("name", "other"), [("toy", "masks"), ("boxes", "toy"), ("masks", "toy"), ("integers", "toy")])
-def test_the_c_interface(interface, exported, name, other):
+@pytest.mark.parametrize(
+    ("name", "other"), [("toy", "masks"), ("boxes", "toy"), ("masks", "toy"), ("integers", "toy"), ("in place", "toy")]
+)
+def test_the_c_interface(interface, exported, name, other, monkeypatch):
+    if name == "in place":
+        monkeypatch.setenv("MOBILENET_ISA", "portable")
     done = run([interface / "native_interface", exported[name][0], exported[other][0]])
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_weights_that_are_used_in_place_give_the_same_bits(exported):
+    (folder, model), (ahead, _) = exported["integers"], exported["in place"]
+    image = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
+    plain, packed = (CExporter().open(path, model) for path in (folder, ahead))
+    assert isinstance(plain, PlainFile)
+    assert isinstance(packed, PlainFile)
+    np.testing.assert_array_equal(plain(image)["classifier"], packed(image)["classifier"])
+    with pytest.raises(UsageError, match="in place: only integer weights of --to c"):
+        mobilenet.export(toy(7), "c", ahead.with_name("other-c"), in_place=True)
+    with pytest.raises(ExportError, match="in place: float weights are packed when they are loaded"):
+        CExporter().write(Content(toy(7), in_place=True), ahead.with_name("other-c"))
 
 
 PREPARATIONS = {

@@ -19,12 +19,21 @@ from .shell import command, json_option, print_json, progress, say, tell
 @click.option("--precision", metavar="NAME", help="fp32, fp16 or int8; by default int8 for a quantized model, else fp32.")
 @click.option("--whole", is_flag=True, help="Put preprocessing and decoding inside: an image in; labels, boxes or a mask out.")
 @click.option("--page", is_flag=True, help="Put a page beside it that shows the model at work; for web.")
+@click.option("--in-place", is_flag=True, help="For c: integer weights that a small board uses where they lie.")
 @click.option(
     "--data", type=click.Path(), help="Images to prove it on, labeled or not; by default photos that mobilenet brings."
 )
 @json_option
 def export(
-    model: str, to: str, out: Path | None, precision: str | None, whole: bool, page: bool, data: str | None, as_json: bool
+    model: str,
+    to: str,
+    out: Path | None,
+    precision: str | None,
+    whole: bool,
+    page: bool,
+    in_place: bool,
+    data: str | None,
+    as_json: bool,
 ) -> None:
     """Write a model in another format, proved by that format's own runtime.
 
@@ -37,7 +46,15 @@ def export(
     from .comparison import export_table
 
     done = write(
-        model, to, out, precision=precision, whole=whole, page=page, data=data, watch=lambda looks: progress(looks, "proving")
+        model,
+        to,
+        out,
+        precision=precision,
+        whole=whole,
+        page=page,
+        in_place=in_place,
+        data=data,
+        watch=lambda looks: progress(looks, "proving"),
     )
     if as_json:
         print_json(done.to_json())

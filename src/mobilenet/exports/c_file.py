@@ -11,7 +11,7 @@ import numpy as np
 from .. import _core
 from ..network.layers import Linear
 from .exporter import Content, Exporter, ExportError, Opened, PlainFile
-from .weights_bytes import program_bytes, weights_bytes
+from .weights_bytes import IN_PLACE, program_bytes, weights_bytes
 
 if TYPE_CHECKING:
     from ..modelfile import ModelFile
@@ -24,7 +24,7 @@ class CExporter(Exporter):
     """A folder of two files, for images of one size and one thread.
 
     Outputs have the engine's bits in float32 and in integers. With fp16 weights are stored in half the bytes, and computed with
-    in float32.
+    in float32. Weights to be used in place are packed for the portable kernels, which every build has.
     """
 
     def write(self, content: Content, path: Path) -> None:
@@ -33,9 +33,11 @@ class CExporter(Exporter):
         (path / WEIGHTS).write_bytes(weights_bytes(content))
 
     def open(self, path: Path, model: ModelFile, threads: int | None = 1) -> Opened:
-        isa = _core.isa(os.environ.get("MOBILENET_ISA", ""))
+        weights = (path / WEIGHTS).read_bytes()
+        packed = int.from_bytes(weights[8:12], "little") != 0
+        isa = IN_PLACE if packed else _core.isa(os.environ.get("MOBILENET_ISA", ""))
         try:
-            program = _core.linked((path / PROGRAM).read_bytes(), (path / WEIGHTS).read_bytes(), isa)
+            program = _core.linked((path / PROGRAM).read_bytes(), weights, isa)
         except ValueError as error:
             raise ExportError(f"{path}: {error}") from None
         network, runner = model.network, _core.Runner(program.threads)

@@ -48,12 +48,14 @@ class Content(Value):
         precision: of weights and arithmetic.
         whole: whether preprocessing and decoding are inside: an image in, an answer out.
         page: whether the page that shows the model at work is beside it.
+        in_place: whether integer weights are used where they lie, for boards with little memory: `--to c` alone.
     """
 
     model: ModelFile
     precision: Precision = "fp32"
     whole: bool = False
     page: bool = False
+    in_place: bool = False
 
     @property
     def network(self) -> Network:

@@ -35,6 +35,7 @@ class Format(Value):
         winograd: whether its runtime may compute 3x3 convolutions by Winograd's algorithm, which loses a digit.
         programs: on PATH that running needs.
         page: whether a page that shows the model at work can be beside it.
+        in_place: whether integer weights can be used where they lie.
         published_integers: whether it takes the integers of TensorFlow's models beside our own.
     """
 
@@ -52,6 +53,7 @@ class Format(Value):
     page: bool = False
     winograd: bool = False
     published_integers: bool = False
+    in_place: bool = False
 
     def missing(self, packages: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the packages that are not installed."""
@@ -94,6 +96,7 @@ FORMATS: dict[FormatName, Format] = {
         Format(
             "c", "the C interface", "-c", (), (), "",
             precisions=("fp32", "fp16", "int8"), parts=("model.program", "model.weights"), published_integers=True,
+            in_place=True,
         ),
         Format(
             "web", "the browser", "-web", (), (), "", precisions=("fp32", "fp16", "int8"), published_integers=True,

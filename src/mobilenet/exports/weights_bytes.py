@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import _core
 from ..engine.fold import fold
-from ..engine.integer_weights import layer_constants
+from ..engine.integer_weights import layer_constants, pack_integers
 from ..engine.plan.budget import best_plan
 from ..engine.plan.fuse import StemUnit, weighted
 from ..engine.plan.integers import integers_of
@@ -19,9 +20,12 @@ from ..engine.plan.program import pack_program, words
 from ..images.preprocessing import levels
 from ..images.resample import DOWN_FIRST
 from ..network.layers import Conv
+from .exporter import ExportError
 from .metadata import texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..images.preprocessing import Fit, Interpolation, Preprocessing
     from ..tensors import Array
     from .exporter import Content
@@ -31,7 +35,9 @@ ALIGNMENT = 64
 """Of every layer's arrays, counted from the first byte."""
 FITS: tuple[Fit, ...] = ("center_crop", "central_fraction", "central_part", "squash", "pad")
 FILTERS: tuple[Interpolation, ...] = ("box", "bilinear", "hamming", "bicubic", "lanczos", "nearest")
-STORAGES = {"float32": 0, "float16": 1, "int8": 2, "int16": 3}
+STORAGES = {"float32": 0, "float16": 1, "int8": 2, "int16": 3, "packed": 4}
+IN_PLACE = "portable"
+"""The instruction set that weights to be used in place are packed for."""
 MULTIPLIER, SCALE, FRACTIONS = range(3)
 
 
@@ -49,8 +55,13 @@ def weights_bytes(content: Content) -> bytes:
     """All weights, batch normalization folded in: float32, float16 if the precision is fp16, or the integers of the model."""
     model, card = content.model, texts(content)
     card.pop("labels", None)  # they stand before
-    layers = integer_layers(content) if model.quantization is not None else float_layers(content)
-    written = bytearray(MAGIC + words(VERSION, len(model.labels)))
+    layers: Mapping[str, Layer]
+    if content.in_place:
+        layers = packed_layers(content)
+    else:
+        layers = integer_layers(content) if model.quantization is not None else float_layers(content)
+    packing = _core.packing(IN_PLACE) if content.in_place else 0
+    written = bytearray(MAGIC + words(VERSION, packing, len(model.labels)))
     for label in model.labels:
         written += ended(label)
     written += words(len(card))
@@ -92,6 +103,27 @@ def integer_layers(content: Content) -> dict[str, Layer]:
         numbers = (STORAGES[c.weight.dtype.name], kind, c.residual is not None, image, c.residual_zero, *c.limits)
         arrays = [c.weight, c.bias, *factors] + ([] if c.residual is None else [c.residual])
         layers[name] = size(c.weight) + words(*numbers), arrays
+    return layers
+
+
+def packed_layers(content: Content) -> dict[str, Layer]:
+    """As the kernels read them, so that nothing is packed when they are loaded.
+
+    Raises:
+        ExportError: the model has floats, or a published model's weights of more than 8 bits.
+    """
+    network, model = content.network, content.model
+    if model.quantization is None:
+        raise ExportError("in place: float weights are packed when they are loaded; quantize the model, or leave it out")
+    integers, layers = integers_of(network, model.quantization), dict[str, Layer]()
+    weights = pack_integers(network, model.tensors, model.quantization, integers, IN_PLACE)
+    for name, (_, layer) in weighted(network, integers).items():
+        try:
+            numbers, arrays = _core.packed(weights[name])
+        except ValueError as error:
+            raise ExportError(f"in place: layer {name!r}: {error}") from None
+        head = size(model.tensors[f"{layer.prefix}.weight"]) + words(STORAGES["packed"], *numbers)
+        layers[name] = head, [np.frombuffer(array, np.uint8) for array in arrays]
     return layers
 
 

@@ -80,6 +80,7 @@ def export(
     precision: str | None = None,
     whole: bool = False,
     page: bool = False,
+    in_place: bool = False,
     data: str | os.PathLike[str] | None = None,
     watch: Watch = lambda looks: looks,
 ) -> Export:
@@ -96,6 +97,7 @@ def export(
             "int8" for a quantized model, else "fp32".
         whole: preprocessing and decoding inside: an image in, labels, boxes or a mask out.
         page: a page that shows the model at work beside it; for the browser only.
+        in_place: for ``c``: integer weights are packed in the file and used where they lie, in a board's flash memory.
         data: images to prove it on, with labels or without; by default parts of the photos that mobilenet brings.
         watch: may wrap the images, to show progress.
 
@@ -111,7 +113,11 @@ def export(
         raise UsageError(f"whole: {kind.title} holds the network alone here; leave it out, or choose another format")
     if page and not kind.page:
         raise UsageError(f"page: {kind.title} has none; leave it out, or choose the format web")
-    content = Content(model if chosen == "int8" else model.dequantized(), chosen, whole, page)
+    if in_place and not (kind.in_place and chosen == "int8"):
+        raise UsageError(
+            "in place: only integer weights of --to c are used where they lie; leave it out, or quantize the model"
+        )
+    content = Content(model if chosen == "int8" else model.dequantized(), chosen, whole, page, in_place)
     path = place(kind, out, "model" if isinstance(source, ModelFile) else os.fspath(source), content)
     writer, looks = exporter(kind), looks_at(data, model)
     remove_leftovers(path.parent, path.name)
