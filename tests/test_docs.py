@@ -164,8 +164,7 @@ def test_links_and_paths_exist():
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
         for target in re.findall(rf"`((?:src|native|photos|docs|results|tools|tests|{folders})/[\w./-]*\w)`", text):
-            exists = (ROOT / target).exists() or (PACKAGE / target).exists()
-            assert exists or "neon" in target, f"{page.name}: {target}"  # NEON is the pages' example of something new
+            assert (ROOT / target).exists() or (PACKAGE / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_rooms_are_drawn_from_the_code():

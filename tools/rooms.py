@@ -1,4 +1,4 @@
-"""The rooms of src/mobilenet and the imports between them: drawn from the code, held by tests/test_rooms.py.
+"""The rooms of src/mobilenet and the imports between them: drawn from the code, held by tests/test_package.py.
 
 A room is a folder of the package, or a module that stands at its top. `python tools/rooms.py` prints the drawing, and
 `--write` puts it into docs/architecture.md.

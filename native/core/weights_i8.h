@@ -71,7 +71,7 @@ struct ProductWeights {
   bool residual;  // a residual goes into the sums
   Packing packing;
   std::vector<std::size_t> offsets;  // of each panel in `weights`
-  // Of each panel: the inputs for which some weight is more than 8 bits hold, and what is left of their weights, packed by
+  // Of each panel: the inputs with a weight that does not fit into 8 bits, and what remains of these weights for a second pass, by
   // [part][input][registers of the part][output][input of the four].
   std::vector<std::vector<More>> more;
   std::vector<std::vector<std::int8_t>> more_weights;

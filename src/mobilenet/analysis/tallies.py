@@ -17,6 +17,7 @@ from ..data import Objects
 from ..network.layers import Task
 from ..tasks.detection import Detections
 from ..tasks.metrics import ClassAP, pixel_pairs
+from ..tasks.results import MIN_SHOWN
 from .analysis import MAX_MATRIX, NOTHING, Analysis, ClassFigures
 from .claims import Claims, calibration, curve
 from .matching import FALSE, IGNORED, matched, mistaken
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 MIN_SCORE = 0.001
 """A classifier's claims of a lower score are left out: there is one for each class and image."""
 
-SHOWN = 0.5
+SHOWN = MIN_SHOWN["detection"]
 """The score from which on a detection counts in a class's precision and recall: what `predict` shows."""
 
 NO_CLAIMS = Claims.joined([])
@@ -91,7 +92,7 @@ class Tally(ABC, Generic[R, T]):
         return Analysis(
             self.task,
             self.labels,
-            SHOWN if self.task == "detection" else 0.0,
+            MIN_SHOWN[self.task],
             tuple(self.figures(index, totals[index], claimed[index], by_class.get(index, NO_CLAIMS)) for index in every),
             dict(self.pairs),
             curve(claims, sum(totals[index] for index in real)),

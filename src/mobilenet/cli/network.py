@@ -67,8 +67,8 @@ def cost(
 def network_of(
     arch_or_file: str, settings: dict[str, object]
 ) -> tuple[Network, ledgers.Precision, GridQuantization | Quantization | None]:
-    """An architecture's network with `settings`, or that of a model file or known model with `settings` in place of its own;
-    the numbers it computes in; and the quantization of integers of our own, by which the engine plans, if no setting changed.
+    """The network of an architecture, a known model or a model file, with `settings` in place of its own; its number type; and
+    its quantization, if its integers are ours and no setting changed.
     """
     model = None
     if arch_or_file in models():

@@ -12,6 +12,7 @@ from ..engine.cores import available_cores
 from ..errors import UsageError
 from ..predict.work import Inputs, Work, ahead
 from ..runtimes.backends import MAX_IMAGES_ON_ONE_THREAD, divides_itself
+from ..tasks.results import shown
 from .answers import Account, Table
 from .predictor import Rules, backend_option, device_option, load_predictor, precision_option, rule_options
 from .shell import command, json_option, model_option, parse_bytes, say
@@ -125,9 +126,7 @@ def predict(
     if threads is None and not alone:
         threads = 1
     predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding, device, workers, rules, precision)
-    task = predictor.task
-    top = 5 if top is None and task == "classification" else top
-    threshold = (0.5 if task == "detection" else 0.0) if threshold is None else threshold
+    top, threshold = shown(predictor.task, top, threshold)
     if folder is not None:
         folder.make()
     sink: Sink = file or printer(kind, as_json, threshold)

@@ -44,7 +44,9 @@ RULES = {
     "iou": click.option(
         "--iou", type=click.FloatRange(0, 1), help="Of two boxes that overlap by more than this, a detector keeps the better."
     ),
-    "max_detections": click.option("--max-detections", type=int, metavar="N", help="Of an image; by default the model's, 100."),
+    "max_detections": click.option(
+        "--max-detections", type=int, metavar="N", help="Of an image; by default 100 to 300, as the model has it."
+    ),
     "agnostic": click.option("--agnostic", is_flag=True, help="Boxes give way to better ones of other classes too."),
 }
 

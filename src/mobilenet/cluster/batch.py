@@ -18,6 +18,7 @@ from ..predict.output import import_pyarrow
 from ..predict.predictor import Predictor, check_settings
 from ..predict.settings_file import Setting
 from ..runtimes.backends import check_count
+from ..tasks.results import shown
 from ..tasks.views import ONE_VIEW
 from ..values import Value, replace
 from .folder import Folder, Kind
@@ -116,8 +117,7 @@ def batch(
     names = tuple(os.fspath(item) for item in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs))
     listing = Listing(names, os.getcwd(), recursive, column, part_size, stores)
     predictor = model if isinstance(model, Predictor) else load(model, threads=1)
-    top = 5 if top is None and predictor.task == "classification" else top
-    threshold = (0.5 if predictor.task == "detection" else 0.0) if threshold is None else threshold
+    top, threshold = shown(predictor.task, top, threshold)
     done = folder.prepare(resume)
     folder.keep_settings({**settings_of(predictor), "top": top, "threshold": threshold}, begins=not done)
     num_held, held = known(listing, folder, done)

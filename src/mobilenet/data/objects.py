@@ -146,8 +146,8 @@ class ObjectTable:
     def named(
         self, found: Sequence[str], classes: Classes | None, source: object, listed: Sequence[str] = ()
     ) -> ListedRecords[Truth]:
-        """`records` with the classes that a caller gives; else those that the data lists, and after them those that it lists
-        not but names in its labels (`found`), in the order of names. Raises UsageError for a name that is none of `classes`."""
+        """`records` with the classes that a caller gives; else with those that the data lists, and after them, sorted, those
+        that occur only in its labels (`found`). Raises UsageError for a name that is none of `classes`."""
         if classes is not None:
             return self.records(classes.labels, classes.numbers(self.names, source), given=True)
         labels = [*listed, *sorted(set(found) - set(listed))]

@@ -22,6 +22,7 @@ from ..modelfile import ModelFile
 from ..predict.info import Info, info_of
 from ..predict.predictor import Predictor
 from ..runtimes.backends import choose
+from ..tasks.results import MIN_SHOWN
 from ..zoo.hub import hub_file
 from ..zoo.load import fetch, is_file, is_on_hub, load_model
 
@@ -152,8 +153,9 @@ def drawn_sample(predictor: Predictor, path: str, number: int) -> Sample:
     """The image at most `SAMPLE_SIDE` pixels wide and high, with what the model says of it in this size."""
     image = open_image(path)
     image.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
-    threshold = 0.5 if predictor.task == "detection" else 0.0
-    result = predictor.predict(image, threshold=threshold, top=3 if predictor.task == "classification" else None)
+    result = predictor.predict(
+        image, threshold=MIN_SHOWN[predictor.task], top=3 if predictor.task == "classification" else None
+    )
     content = io.BytesIO()
     try:
         draw(image, result).save(content, "JPEG", quality=88)

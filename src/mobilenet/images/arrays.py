@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..tensors import Array
 
 CHANNELS = (1, 3, 4)
-TO_BYTES = '(x * 255).round().astype("uint8")'
 NORMALIZED = '((x - x.min()) / (x.max() - x.min()) * 255).astype("uint8")'
 
 

@@ -299,6 +299,6 @@ def nearest_path(path: str) -> str:
 
 @lru_cache(4)
 def names_in(folder: str, changed: int) -> dict[str, str]:
-    """The names in a folder by what they are without case. A long list of missing files looks into each folder once; `changed`,
-    the time of the folder's last change, keeps what is remembered true."""
+    """Lower-case name -> real name of each file in a folder. It is remembered until the folder changes (`changed`, the time of
+    its last change), so that a long list of missing files reads each folder once."""
     return {name.casefold(): name for name in sorted(os.listdir(folder))}

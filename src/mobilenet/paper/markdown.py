@@ -8,8 +8,6 @@ from ..errors import assert_never
 from .sections.section import Compared, Figure, Part, Prose, Section, Table
 from .words import Notes, compared_cells, headings, plain_cell
 
-MARKS = {"holds": "holds", "holds in part": "holds in part", "does not hold": "does **not** hold", "open": "open"}
-
 
 def paper_markdown(
     title: str,

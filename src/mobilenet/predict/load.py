@@ -113,7 +113,7 @@ def load(
     A type checker knows the results of "imagenet", "coco", "voc" and "voc-small", and of every model with its `task`.
 
     Args:
-        backend: "native" (the engine; TensorFlow's integer models run on their numpy reference), "reference" (numpy; in
+        backend: "native" (the engine), "reference" (numpy; in
             integers if the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized),
             "onnxruntime", "openvino" or "torch" (in float32 too), or a function that makes an executor from a model.
         views: scales and mirror images whose answers are averaged: `Views`, or a text such as "1,2,flip".

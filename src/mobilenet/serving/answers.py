@@ -11,9 +11,9 @@ from ..errors import MobilenetError, short_repr, unknown_name
 from ..images.open import ImageError, decode_image
 from ..images.reduced import Reduced
 from ..predict.work import Entry
-from ..tasks.results import OutputError
+from ..tasks.results import OutputError, shown
 from .bodies import Given
-from .models import DEFAULT_THRESHOLD, Served
+from .models import Served
 from .settings import RequestError
 
 if TYPE_CHECKING:
@@ -180,8 +180,7 @@ def found(served: Served, given: Given, wishes: Wishes) -> tuple[Entry, Result]:
 
 def predicted(served: Served, image: Decoded, wishes: Wishes) -> tuple[Result, Sequence[Prediction]]:
     predictor = served.predictor
-    threshold = DEFAULT_THRESHOLD[predictor.task] if wishes.threshold is None else wishes.threshold
-    top = 5 if wishes.top is None and predictor.task == "classification" else wishes.top
+    top, threshold = shown(predictor.task, wishes.top, wishes.threshold)
     result = predictor.predict(image, threshold=threshold, top=top)
     return result, result.top(top, threshold)
 

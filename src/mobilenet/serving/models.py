@@ -14,6 +14,7 @@ from ..errors import MobilenetError, UsageError, short_repr, unknown_name
 from ..predict.predictor import Predictor
 from ..predict.work import Timed
 from ..runtimes.backends import choose
+from ..tasks.results import MIN_SHOWN
 from ..values import Value
 from ..zoo.load import is_file, load_model
 from .settings import RequestError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ..runtimes.backends import Backend
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-DEFAULT_THRESHOLD = {"classification": 0.0, "detection": 0.5, "segmentation": 0.0}
 Stamp = tuple[int, int, int]
 """Of a file: its inode, size and time of change in nanoseconds."""
 
@@ -88,7 +88,7 @@ class Served:
             "resolution": [height, width],
             "labels": list(predictor.labels),
             "background": predictor.model.background if predictor.task == "segmentation" else None,
-            "threshold": DEFAULT_THRESHOLD[predictor.task],
+            "threshold": MIN_SHOWN[predictor.task],
             "backend": self.runtime.name,
             "precision": self.runtime.precision,
             "threads": self.runtime.threads,

@@ -16,7 +16,7 @@ from ..settings import Rules, Settings
 from ..tensors import built
 from ..values import field, replace
 from . import boxes as box_math
-from .results import Answer, Prediction, check_finite, is_place
+from .results import MIN_SHOWN, Answer, Prediction, check_finite, is_place
 from .views import outputs_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Detections(Answer):
     scores: NDArray[np.float32] = field(repr=False)
     classes: NDArray[np.int64] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
-    threshold: float = field(default=0.5, kw_only=True)
+    threshold: float = field(default=MIN_SHOWN["detection"], kw_only=True)
 
     task = "detection"
 

@@ -50,6 +50,12 @@ P = TypeVar("P", bound="Prediction")
 VOID = 255
 """In a mask: a pixel that belongs to no class. Scores and losses leave it out."""
 
+MIN_SHOWN: dict[str, float] = {"classification": 0.0, "detection": 0.5, "segmentation": 0.0}
+"""The least score of what is shown of an answer, by task: by `predict`, `serve`, cards, evaluation and Ray."""
+
+NUM_SHOWN = {"classification": 5}
+"""The most classes that are shown of an answer; a task without an entry shows all that it finds."""
+
 
 class OutputError(MobilenetError):
     """A network's answer for an image holds NaN or infinity."""
@@ -294,3 +300,9 @@ class Decoder(Protocol[R_co]):
             index: of the image in the batch.
             size: (width, height) of the original image, in pixels.
         """
+
+
+def shown(task: str, top: int | None = None, threshold: float | None = None) -> tuple[int | None, float]:
+    """How many predictions are shown and from which score on: what the user asked for, and the task's default in place of
+    None."""
+    return NUM_SHOWN.get(task) if top is None else top, MIN_SHOWN[task] if threshold is None else threshold

@@ -25,7 +25,6 @@ from .download import DownloadError, download
 from .pins import FULL
 from .published import short
 
-SCHEME = "hf://"
 FILE = "model.safetensors"
 MAX_ANSWER = 2**20
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -109,8 +109,8 @@ def learning_rate(images: Images) -> float:
 
 
 def kept_share(images: Images) -> float:
-    """A classifier's start has a head fitted to the images, and the answers of its start are worth keeping. Of a detector or a
-    segmenter they are only as far as it knows the classes."""
+    """A classifier's start has a head fitted to the images, so it is worth keeping. The start of a detector or a segmenter is
+    kept in proportion to the classes that it knows."""
     return KEPT if images.task == "classification" else round(KEPT * images.known, 2)
 
 
