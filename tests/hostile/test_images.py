@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.hostile import assert_refused
+from support.limits import bounded
 from support.models import toy
 
 from mobilenet import limits, modelfile
@@ -120,6 +121,27 @@ IMAGES = (
 def test_images(tmp_path, model, generator, words):
     generator(tmp_path / "x")
     assert_refused(words, "predict", tmp_path / "x", "--model", model)
+
+
+def test_images_sent_to_a_server(tmp_path, model):
+    """Each as the body of a request, in one server that answers an ordinary image afterwards."""
+    from support.serving import PNG, PREDICT, need_packages, state_of
+
+    need_packages()
+    from starlette.testclient import TestClient
+
+    from mobilenet.serving.app import make_app
+
+    with TestClient(make_app(state_of({"toy": str(model)}, max_body_bytes=2**20))) as client:
+        for generator, words in IMAGES:
+            generator(tmp_path / "x")
+            with bounded(3, 64 * 2**20):
+                answer = client.post(PREDICT, content=(tmp_path / "x").read_bytes())
+            assert answer.status_code in (413, 422), answer.text
+            error = answer.json()["error"]
+            assert words in error
+            assert len(error) < 500
+        assert client.post(PREDICT, content=PNG).status_code == 200
 
 
 def test_a_long_image(tmp_path):
