@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING
 
 from .exporter import Content, Exporter, ExportError, Opened, PlainFile
@@ -22,19 +23,9 @@ class ExecuTorchExporter(Exporter):
     """One image at a time. Outputs are known by their place: the order of the network's."""
 
     def write(self, content: Content, path: Path) -> None:
-        import torch
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
-
-        from ..nn.network import module
-
-        network = content.network
-        net = module(network)
-        net.load_arrays(content.model.tensors)
-        program = torch.export.export(net.eval().taps(*network.outputs), (torch.zeros(1, 3, *network.resolution),))
-        constants = {TEXTS: json.dumps(texts(content))}
-        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=constants)
-        path.write_bytes(lowered.to_executorch().buffer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of ExecuTorch's own calls
+            path.write_bytes(lowered(content))
 
     def open(self, path: Path, model: ModelFile, threads: int | None = 1) -> Opened:
         import torch
@@ -51,6 +42,23 @@ class ExecuTorchExporter(Exporter):
             return {name: output.numpy().copy() for name, output in zip(names, found, strict=True)}
 
         return PlainFile(f"executorch {version()}", "fp32", model.network, run, None)
+
+
+def lowered(content: Content) -> bytes:
+    """The program of a file: its method ``forward`` takes (1, 3, H, W) float32."""
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    from ..nn.network import module
+
+    network = content.network
+    net = module(network)
+    net.load_arrays(content.model.tensors)
+    program = torch.export.export(net.eval().taps(*network.outputs), (torch.zeros(1, 3, *network.resolution),))
+    constants = {TEXTS: json.dumps(texts(content))}
+    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=constants)
+    return bytes(edge.to_executorch().buffer)
 
 
 def version() -> str:
