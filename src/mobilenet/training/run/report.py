@@ -100,7 +100,8 @@ def draw_curves(out: Path) -> None:
         losses, rates, metrics = figure.subplots(1, 3)
         marker = "." if len(steps) <= MAX_DOTS else ""
         losses.plot(epochs, [line["loss"] for line in steps], label="loss", linewidth=1, marker=marker)
-        for name in steps[-1]["parts"] if steps else ():
+        parts = steps[-1]["parts"] if steps else ()
+        for name in parts if len(parts) > 1 else ():  # one part is the loss itself
             losses.plot(
                 epochs, [line["parts"].get(name, np.nan) for line in steps], label=name, linewidth=1, alpha=0.7, marker=marker
             )
@@ -127,8 +128,9 @@ def draw_confusion(out: Path, analysis: Analysis) -> None:
     with chart(out / CONFUSION, side + 1, side) as figure:
         axes = figure.subplots()
         axes.grid(visible=False)
-        figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), ax=axes, fraction=0.046)
-        axes.set(xlabel="answer", ylabel="truth")
+        colors = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        figure.colorbar(colors, ax=axes, fraction=0.046, label="share of the images of a class")
+        axes.set(title=f"answers for {table.sum():,} images", xlabel="answer", ylabel="truth")
         if named:
             names = [printable(label) for label in labels]
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
