@@ -104,10 +104,10 @@ def test_command(tmp_path, monkeypatch):
 def test_figure(tmp_path):
     pytest.importorskip("matplotlib")
     rows = benching.bench(NETWORK, random_tensors(NETWORK), against=[], seconds=0.01, memory=False)
-    benching.save_figure(rows, tmp_path / "bench.png")
+    benching.save_figure(rows, "imagenet", tmp_path / "bench.png")
     assert (tmp_path / "bench.png").stat().st_size > 1000
     with pytest.raises(ValueError, match=r"bench\.xyz: cannot be drawn; give a path that ends in \.png, \.svg, \.pdf"):
-        benching.save_figure(rows, tmp_path / "bench.xyz")
+        benching.save_figure(rows, "imagenet", tmp_path / "bench.xyz")
 
 
 def test_layer_times():

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..charts import chart
 from ..engine.reference import Reference
-from ..errors import MobilenetError, UsageError
+from ..errors import MobilenetError, UsageError, printable
 from ..network.layers import Network, Resolution, checked_resolution
 from . import history
 from .peers import Run, load, precisions, unavailable
@@ -186,8 +186,8 @@ def conditions(network: Network, resolution: Resolution | None, threads: int) ->
     return f"{network.architecture} at {width}x{height}, {on}, {isa}, {history.processor()}"
 
 
-def save_figure(rows: Sequence[EngineTime | IntegerTime], path: Path) -> None:
-    """Draws latency against memory (.png, .svg or .pdf); see `charts.chart` for what it raises."""
+def save_figure(rows: Sequence[EngineTime | IntegerTime], model: str, path: Path) -> None:
+    """Draws latency against memory (.png, .svg or .pdf), with the name of the model; see `charts.chart` for what it raises."""
     growths = [(row.peak_rss_delta_bytes or 0) / 2**20 for row in rows]
     height, width = rows[0].resolution
     threads = "1 thread" if rows[0].threads == 1 else f"{rows[0].threads} threads"
@@ -198,7 +198,8 @@ def save_figure(rows: Sequence[EngineTime | IntegerTime], path: Path) -> None:
             errors = [[row.median_ms - row.min_ms], [row.p90_ms - row.median_ms]]
             axes.errorbar(growth, row.median_ms, errors, fmt="o", capsize=4)
             axes.annotate(" ".join((row.engine, *named)), (growth, row.median_ms), xytext=(8, 8), textcoords="offset points")
-        axes.set_title(f"{height} x {width} pixels, {threads}, {rows[0].precision}")
+        name = printable(os.path.basename(model))
+        axes.set_title(f"{name}, {width} x {height} pixels, {threads}, {rows[0].precision}")
         axes.set_xlabel("growth of the process while it runs, MiB")
         axes.set_ylabel("one image, ms: minimum, median, 90th percentile")
         axes.set_xlim(0, 1.25 * max(*growths, 1.0))  # with room for the names

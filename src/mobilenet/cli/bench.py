@@ -89,7 +89,7 @@ def bench(
     say(measure.conditions(content.network, resolution, threads))
     rows = measure.bench(content.network, content.tensors, resolution, threads, peers, seconds, precision=precision)
     if save is not None:
-        measure.save_figure(rows, save)
+        measure.save_figure(rows, model, save)
     if record:
         say(f"appended to {measure.append_rows(rows, model, Path.cwd())}")
     click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else bench_table(rows))
@@ -133,7 +133,7 @@ def bench_int8(
     threads = threads or default_threads()
     rows = integers.bench_integers(model, content, calibration, resolution, threads, peers, seconds, say=say)
     if save is not None:
-        measure.save_figure(rows, save)
+        measure.save_figure(rows, model, save)
     if record:
         say(f"appended to {integers.append_rows(rows, model, Path.cwd())}")
     click.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else integer_table(rows))
