@@ -93,7 +93,8 @@ def prepare() -> None:
     if reason:
         build("quick", "address,undefined", "-DMOBILENET_FUZZ=ON", *options)
     threaded = tuple(f"native_{test}" for test in THREADED)
-    build("quick-thread", "thread", *options, *([] if reason else ["-DCMAKE_CXX_COMPILER=clang++"]), targets=threaded)
+    # g++'s: clang's thread sanitizer waits for ever in a process that forked.
+    build("quick-thread", "thread", *options, "-DCMAKE_CXX_COMPILER=g++", targets=threaded)
 
 
 def quick() -> None:
