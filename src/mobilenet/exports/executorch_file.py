@@ -29,7 +29,10 @@ class ExecuTorchExporter(Exporter):
 
     def open(self, path: Path, model: ModelFile, threads: int | None = 1) -> Opened:
         import torch
-        from executorch.runtime import Runtime
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "this API is experimental"
+            from executorch.runtime import Runtime
 
         try:
             forward = Runtime.get().load_program(path).load_method("forward")
