@@ -59,7 +59,8 @@ def build(portable: bool) -> str:
     compiled = ["clang++", "-fsanitize=fuzzer,address", probe, "-o", WORK / "probe"]
     if subprocess.run(compiled, capture_output=True, check=False).returncode:
         return "clang++ has no libFuzzer (on Debian: apt install libclang-rt-dev)"
-    options = ["-DCMAKE_CXX_COMPILER=clang++", "-DMOBILENET_FUZZ=ON", f"-DMOBILENET_SANITIZE={SANITIZERS}"]
+    compilers = ["-DCMAKE_C_COMPILER=clang", "-DCMAKE_CXX_COMPILER=clang++"]
+    options = [*compilers, "-DMOBILENET_FUZZ=ON", f"-DMOBILENET_SANITIZE={SANITIZERS}"]
     if portable:  # native/tests/sanitize.py runs the native tests of this folder
         options += ["-DMOBILENET_PORTABLE=ON", "-DMOBILENET_NATIVE_TESTS=ON"]
     for command in (
