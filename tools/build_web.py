@@ -29,6 +29,7 @@ INTERFACE = (
     "load",
     "isa",
     "label",
+    "describe",
     "describe_output",
     "prepare",
     "runner_new",
