@@ -285,12 +285,17 @@ def test_names_in_lists_and_an_image_on_stdin(model, images, tmp_path):
         assert [os.path.basename(entry["input"]) for entry in entries] == ["00002.png", "gone.png", "00001.png"]
         assert "no such file" in entries[1]["error"]
         assert "2 of 3 images, 1 failed" in err
-    content = (images / "00001.png").read_bytes()
+    large = tmp_path / "large.jpg"  # decoded at a reduced scale, from a file as from stdin
+    Image.effect_noise((480, 480), 90).convert("RGB").save(large)
     command = [*COMMAND, "predict", "-", "--model", model, "--format", "jsonl"]
-    done = subprocess.run(command, input=content, capture_output=True, check=True)
+    done = subprocess.run(command, input=large.read_bytes(), capture_output=True, check=True)
     alone = json.loads(done.stdout)
     assert alone["input"] == "-"
-    assert alone["predictions"] == entries[2]["predictions"]
+    reduced, full = (
+        json.loads(run("predict", large, "--model", model, "--format", "jsonl", *how)[0])["predictions"]
+        for how in ((), ("--no-fast-decoding",))
+    )
+    assert alone["predictions"] == reduced != full
     assert "cannot be read" in run("predict", "@nowhere.txt", "--model", model, status=2)[1]
     assert "read only once" in run("predict", "-", "--files-from", "-", "--model", model, status=2)[1]
 

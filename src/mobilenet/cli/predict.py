@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..engine.cores import available_cores
 from ..errors import UsageError
 from ..predict.work import Inputs, Work, ahead
-from ..runtimes.backends import MAX_IMAGES_ON_ONE_THREAD, divides_itself
+from ..runtimes.backends import MAX_IMAGES_ON_ONE_THREAD, divided
 from ..tasks.results import shown
 from .answers import Account, Table
 from .predictor import Rules, backend_option, device_option, load_predictor, precision_option, rule_options
@@ -120,11 +119,7 @@ def predict(
     if not listed.waits_for_stdin:
         count, jobs = ahead(jobs, MAX_IMAGES_ON_ONE_THREAD + 1)
         many = count > MAX_IMAGES_ON_ONE_THREAD
-    alone = divides_itself(backend, device)
-    if workers is None:
-        workers = max(available_cores() // (threads or 1), 1) if many and not alone else 1
-    if threads is None and not alone:
-        threads = 1
+    workers, threads = divided(backend, device, workers, threads, many)
     predictor = load_predictor(model, backend, threads, memory_budget, fast_decoding, device, workers, rules, precision)
     top, threshold = shown(predictor.task, top, threshold)
     if folder is not None:

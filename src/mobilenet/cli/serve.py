@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..engine.cores import available_cores
 from ..errors import MobilenetError, UsageError
-from ..runtimes.backends import divides_itself, limit_numpy
+from ..runtimes.backends import divided, limit_numpy
 from .predictor import backend_option, device_option, precision_option
 from .shell import command, parse_bytes, say
 
@@ -67,9 +66,7 @@ def serve(
     require_packages()
     if (certificate is None) != (key is None):
         raise UsageError("--certificate and --key: https needs both, or neither")
-    alone = divides_itself(backend, device)
-    workers = workers or (1 if alone else max(available_cores() // (threads or 1), 1))
-    threads = threads if threads is not None or alone else 1
+    workers, threads = divided(backend, device, workers, threads)
     limit_numpy(backend, threads)
     from ..serving.models import Loader
     from ..serving.server import Encryption, run

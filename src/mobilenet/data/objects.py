@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.open import UPRIGHT, ImageError
-from ..images.size import TURNED, StoredSize, read_size
+from ..images.open import TURNED, UPRIGHT, ImageError
+from ..images.size import StoredSize, read_size
 from ..network.layers import Task
 from ..tasks.results import VOID
 from .classes import Classes

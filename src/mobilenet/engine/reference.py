@@ -24,7 +24,8 @@ from ..network.layers import (
     Padding,
     Resize,
     Resolution,
-    padding_amounts,
+    Shape,
+    padding_around,
     strided,
 )
 from .fold import Folded, fold
@@ -115,10 +116,10 @@ def convolve(x: Array, weight: Array, layer: Conv, padding: Padding) -> Array:
 
     Padding is 0; integers come here minus their zero point.
     """
-    n, _, h, w = x.shape
+    n, channels, h, w = x.shape
     k, s, d = layer.kernel, layer.stride, layer.dilation
     rows, columns = strided(h, s), strided(w, s)
-    x = np.pad(x, [(0, 0), (0, 0), padding_amounts(h, k, s, d, padding), padding_amounts(w, k, s, d, padding)])
+    x = np.pad(x, [(0, 0), (0, 0), *padding_around(layer, Shape(channels, h, w), padding)])
     y = np.zeros((n, layer.out_channels, rows, columns), x.dtype)
     for i in range(k):
         for j in range(k):

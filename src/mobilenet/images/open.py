@@ -42,6 +42,9 @@ UPRIGHT = {  # EXIF orientation -> the operation that undoes it
     8: Image.Transpose.ROTATE_90,
 }
 
+TURNED = frozenset({5, 6, 7, 8})
+"""EXIF orientations that exchange width and height."""
+
 
 class ImageError(MobilenetError):
     """An image cannot be found, read, used or written; one line names the file, the rule and the remedy."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from .open import _check_file, _upright_rgb, as_image_errors, open_header, orientation_of
+from .open import TURNED, _check_file, _upright_rgb, as_image_errors, open_header, orientation_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,7 +56,7 @@ def _decode(file: IO[bytes], name: str, needed: Callable[[Size], Size] | None) -
     if image.format != "JPEG" or needed is None:
         return _upright_rgb(image, name, copy=False)
     turned, size, drafted = orientation_of(image), image.size, None
-    upright = size[::-1] if 5 <= turned <= 8 else size
+    upright = size[::-1] if turned in TURNED else size
     columns, rows = needed(upright)
     for reduction in REDUCTIONS:
         if upright[0] >= columns * reduction and upright[1] >= rows * reduction:
@@ -70,7 +70,7 @@ def box_in_copy(copy: Size, exact: tuple[float, float], orientation: int) -> Box
     """Where an image lies in its upright copy: the decoder rounds the sides, which are `exact` in the file's own orientation
     (EXIF, 1 to 8), up at the right and at the lower edge."""
     width, height = exact
-    if 5 <= orientation <= 8:
+    if orientation in TURNED:
         width, height = height, width
     from_right, from_below = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
     left = copy[0] - width if from_right else 0.0

@@ -8,10 +8,7 @@ from typing import IO, NamedTuple
 
 from PIL import Image
 
-from .open import ImageError, as_image_errors, open_header, orientation_of
-
-TURNED = frozenset({5, 6, 7, 8})
-"""EXIF orientations that exchange width and height."""
+from .open import TURNED, ImageError, as_image_errors, open_header, orientation_of
 
 
 class StoredSize(NamedTuple):

@@ -52,8 +52,7 @@ class ConvNorm(nn.Module):
         zeros = 0  # that the convolution adds itself; PyTorch's style has as many for every size
         if self.padding_style == "pytorch":
             zeros, _ = padding_amounts(1, layer.kernel, layer.stride, layer.dilation, "pytorch")
-        depthwise = 1 < layer.groups == layer.in_channels == layer.out_channels
-        self.conv = (DepthwiseConv2d if depthwise else nn.Conv2d)(
+        self.conv = (DepthwiseConv2d if layer.depthwise else nn.Conv2d)(
             layer.in_channels,
             layer.out_channels,
             layer.kernel,

@@ -82,7 +82,8 @@ class Predictor(Generic[R_co]):
         if not model.labels:
             raise ModelFileError(f"{model.network.architecture} without a classifier cannot name images; it can be trained")
         self.model, self.runtime, self.views = model, as_runtime(model.network, executor), views
-        self.fast_decoding, self._needed = fast_decoding, scaled(model.preprocessing, max(views.scales)).needed
+        self.fast_decoding = fast_decoding
+        self.needed = scaled(model.preprocessing, max(views.scales)).needed if fast_decoding else None
         self.labels, self.label_ids, self._in_use = model.labels, model.label_ids, None
         self.decode = classify = ClassificationDecoder(model.labels)
         if task == "classification" and views != ONE_VIEW:
@@ -162,7 +163,7 @@ class Predictor(Generic[R_co]):
         sources = [cast("Source", images)] if many is None else many
 
         def results() -> Iterator[R_co]:
-            for opened in opened_ahead(sources, self._needed if self.fast_decoding else None):
+            for opened in opened_ahead(sources, self.needed):
                 try:
                     yield self._answer(*opened.result(), threshold, top)
                 except (ImageError, OutputError) as error:
@@ -205,7 +206,7 @@ class Predictor(Generic[R_co]):
             return self._answer(self.open(source), os.fsdecode(source), None, None, None, threshold, top)
         from ..images.sources import open_source
 
-        return self._answer(*open_source(source, self._needed if self.fast_decoding else None), threshold, top)
+        return self._answer(*open_source(source, self.needed), threshold, top)
 
     def adjusted(
         self,
@@ -237,11 +238,11 @@ class Predictor(Generic[R_co]):
 
     def open(self, path: str | os.PathLike[str]) -> Decoded:
         """An image file, decoded for `predict`: with `fast_decoding`, a large JPEG only as large as the network needs."""
-        return open_reduced(path, self._needed) if self.fast_decoding else open_image(path)
+        return open_reduced(path, self.needed) if self.fast_decoding else open_image(path)
 
     def open_bytes(self, content: bytes, name: str) -> Decoded:
         """The same of an image file's bytes, which errors call `name`."""
-        return decode_reduced(content, name, self._needed if self.fast_decoding else None)
+        return decode_reduced(content, name, self.needed)
 
     def _answer(
         self,

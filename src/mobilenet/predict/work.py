@@ -324,15 +324,15 @@ def draw_on(image: Image.Image, result: Result, predictions: Sequence[Prediction
 
 
 def opened(name: str, predictor: Predictor) -> Decoded:
-    """The image of a file, as the predictor opens it, of an address, or on stdin. Raises ImageError."""
+    """The image of a file, of an address, or on stdin, as the predictor opens it. Raises ImageError."""
     if name == STDIN:
         from ..images.sources import from_bytes
         from ..limits import limits
 
         with open(0, "rb", closefd=False) as file:
-            return from_bytes(file.read(limits().max_image_bytes + 1), STDIN, None, None).image
+            return from_bytes(file.read(limits().max_image_bytes + 1), STDIN, None, predictor.needed).image
     if "://" in name:
         from ..images.sources import open_source
 
-        return open_source(name).image
+        return open_source(name, predictor.needed).image
     return predictor.open(name)

@@ -228,6 +228,20 @@ def divides_itself(backend: str, device: str | None = None) -> bool:
     )
 
 
+def divided(
+    backend: str, device: str | None, workers: int | None, threads: int | None, many: bool = True
+) -> tuple[int, int | None]:
+    """How many callers answer images at a time, and how many threads each has for one image; None leaves that to the runtime.
+
+    Many images are divided among one-threaded callers, one for each core, unless the runtime uses every core by itself. A few
+    are answered one after another.
+    """
+    alone = divides_itself(backend, device)
+    if workers is None:
+        workers = max(available_cores() // (threads or 1), 1) if many and not alone else 1
+    return workers, threads if threads is not None or alone else 1
+
+
 def limit_numpy(backend: str, threads: int | None) -> None:
     """Sets how many threads numpy's linear algebra uses in this process. Call it before numpy is imported, which reads them.
 
