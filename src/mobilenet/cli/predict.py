@@ -185,9 +185,7 @@ def open_output(output: str, kind: str, resume: bool, options: Mapping[str, Sett
 
     if os.path.isdir(output):
         raise UsageError(f"--output {output}: is a folder; give the name of a file, or --cluster")
-    settings = {
-        f"--{name.replace('_', '-')}": list(value) if isinstance(value, tuple) else value for name, value in options.items()
-    }
+    settings = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
     if os.path.isfile(model := str(options["model"])):
         settings["--model"] = os.path.realpath(model)
     return Output(output, kind, resume, settings)

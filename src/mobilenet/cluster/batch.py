@@ -143,9 +143,7 @@ def settings_of(predictor: Predictor) -> dict[str, Setting]:
         settings["precision"] = given.get("precision")
         if isinstance(source, str) and mark is not None:
             settings["model"] = f"{os.path.basename(source)} ({mark[:8]})"
-    for name, value in (predictor._adjustments or NO_ADJUSTMENTS)._asdict().items():
-        settings[name] = list(value) if isinstance(value, tuple) else value
-    return settings
+    return settings | (predictor._adjustments or NO_ADJUSTMENTS)._asdict()
 
 
 def plus(count: Batch, row: dict[str, object], seconds: float) -> Batch:

@@ -12,7 +12,7 @@ from ..files import remove_leftovers
 from ..predict.held import Held
 from ..predict.output import ROWS, import_pyarrow, parquet_schema, write_rows
 from ..predict.rows import json_line, read_row
-from ..predict.settings_file import Setting, compare_settings
+from ..predict.settings_file import Setting, as_bytes, compare_settings, settings_in
 from ..predict.work import Entry
 from ..values import Value
 from .stores import Stores, reason
@@ -79,7 +79,7 @@ class Folder(Value):
         Raises UsageError for another setting than that of the parts; MobilenetError; WriteError.
         """
         if begins:
-            self.stores.write(self.location, SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
+            self.stores.write(self.location, SETTINGS, as_bytes(settings))
             return
         place = self.stores.at(self.location)
         path = f"{place.path}/{SETTINGS}"
@@ -87,7 +87,7 @@ class Folder(Value):
             return
         try:
             with place.filesystem.open_input_file(path) as file:
-                before = dict(json.loads(file.read()))
+                before = settings_in(file.read())
         except Exception as error:  # of pyarrow, fsspec, the store or the content
             name = f"{self.location}/{SETTINGS}"
             raise MobilenetError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from .. import _core
 from ..errors import MobilenetError, UsageError
-from ..network.layers import NORM, Conv, Linear, Network, Resolution, Shape, checked_resolution
+from ..network.layers import NORM, Conv, Linear, Network, Resolution, checked_resolution, output_shape
 from ..tensors import kind, plain, zeros
 from ..values import Value
 from .plan.budget import best_plan
@@ -174,14 +174,11 @@ class Native:
             else:
                 plan = make_plan(self.network, size, self.threads, self.style, self._layout, self._integers)
             native = compile_plan(plan, self._weights, self.isa)
-            program = Program(plan, native, tuple((n, self._output_shape(n, s)) for n, s in plan.outputs))
+            program = Program(plan, native, tuple((n, output_shape(self.network[n], s)) for n, s in plan.outputs))
             if len(self._programs) >= MAX_PLANS:
                 self._programs.clear()
             self._programs[resolution] = program
         return program
-
-    def _output_shape(self, name: str, shape: Shape) -> tuple[int, ...]:
-        return (shape.channels,) if isinstance(self.network[name], Linear) else tuple(shape)
 
 
 class Program(Value):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _core
-from ..network.layers import Linear
+from ..network.layers import Shape, output_shape
 from .exporter import Content, Exporter, ExportError, Opened, PlainFile
 from .weights_bytes import IN_PLACE, program_bytes, weights_bytes
 
@@ -44,9 +44,8 @@ class CExporter(Exporter):
 
         def run(image: Floats) -> dict[str, Floats]:
             outputs = {}
-            for name, (channels, height, width) in zip(network.outputs, program.outputs, strict=True):
-                flat = isinstance(network[name], Linear)
-                outputs[name] = np.empty((1, channels) if flat else (1, channels, height, width), np.float32)
+            for name, shape in zip(network.outputs, program.outputs, strict=True):
+                outputs[name] = np.empty((1, *output_shape(network[name], Shape(*shape))), np.float32)
             runner.run(program, image, list(outputs.values()))
             return outputs
 

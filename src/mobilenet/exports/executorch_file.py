@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .exporter import Content, Exporter, ExportError, Opened, PlainFile
 from .metadata import texts
+from .torch_file import torch_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,18 +50,13 @@ class ExecuTorchExporter(Exporter):
 
 def lowered(content: Content) -> bytes:
     """The program of a file: its method ``forward`` takes (1, 3, H, W) float32."""
-    import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    from ..nn.network import module
-
-    network = content.network
-    net = module(network)
-    net.load_arrays(content.model.tensors)
-    program = torch.export.export(net.eval().taps(*network.outputs), (torch.zeros(1, 3, *network.resolution),))
     constants = {TEXTS: json.dumps(texts(content))}
-    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=constants)
+    edge = to_edge_transform_and_lower(
+        torch_program(content, any_batch=False), partitioner=[XnnpackPartitioner()], constant_methods=constants
+    )
     return bytes(edge.to_executorch().buffer)
 
 

@@ -20,8 +20,8 @@ INFO = "mobilenet.json"
 """The extra file with `metadata.texts` in the archive."""
 
 
-def torch_program(content: Content) -> torch.export.ExportedProgram:
-    """A program from (N, 3, H, W) float32 to the network's outputs by name; N is free."""
+def torch_program(content: Content, any_batch: bool = True) -> torch.export.ExportedProgram:
+    """A program from (N, 3, H, W) float32 to the network's outputs by name; N is free, or 1."""
     import torch
 
     from ..nn.network import module
@@ -29,10 +29,9 @@ def torch_program(content: Content) -> torch.export.ExportedProgram:
     network = content.network
     net = module(network)
     net.load_arrays(content.model.tensors)
-    example = torch.zeros(2, 3, *network.resolution)
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    taps = net.eval().taps(*network.outputs)
-    return torch.export.export(taps, (example,), dynamic_shapes=({0: batch},))
+    example = torch.zeros(2 if any_batch else 1, 3, *network.resolution)
+    shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},) if any_batch else None
+    return torch.export.export(net.eval().taps(*network.outputs), (example,), dynamic_shapes=shapes)
 
 
 class TorchExporter(Exporter):

@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from ..network.layers import output_shape
+from ..tasks.results import MIN_SHOWN
 from ..web.files import PACKAGE, package_files, page
 from .c_file import PROGRAM, WEIGHTS
 from .exporter import Content, Exporter, ExportError, Opened, PlainFile
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 CARD, FORMAT = "model.json", 1
 READY = 0x6D626E77  # what outputs.mjs says first
-LEAST_SCORES = {"classification": 0.0, "detection": 0.5, "segmentation": 0.0}
 
 
 class WebExporter(Exporter):
@@ -49,16 +50,15 @@ class WebExporter(Exporter):
 
     def open(self, path: Path, model: ModelFile, threads: int | None = 1) -> Opened:
         network = model.network.at(model.preprocessing.size)
-        shapes = {name: tuple(shape) for name, shape in network.shapes().items()}
-        node = Node(path)
+        shapes, node = network.shapes(), Node(path)
 
         def run(image: Floats) -> dict[str, Floats]:
             node.send(np.array([0, image.size], "<u4").tobytes() + image.astype("<f4").tobytes())
             outputs = {}
             for name in network.outputs:
                 shape = shapes[network[name].name]
-                found = np.frombuffer(node.read(4 * int(np.prod(shape))), "<f4")
-                outputs[name] = found.reshape(1, shape[0]) if network.task == "classification" else found.reshape(1, *shape)
+                found = np.frombuffer(node.read(4 * shape.elements), "<f4")
+                outputs[name] = found.reshape(1, *output_shape(network[name], shape))
             return outputs
 
         return PlainFile("WebAssembly in node", "int8" if model.quantization is not None else "fp32", network, run, 1)
@@ -133,7 +133,7 @@ def card_of(content: Content, name: str, weights_bytes: int) -> Mapping[str, obj
         "precision": content.precision,
         "resolution": list(model.preprocessing.size),
         "background": model.background if network.task == "segmentation" else None,
-        "threshold": LEAST_SCORES[network.task],
+        "threshold": MIN_SHOWN[network.task],
         "weights_bytes": weights_bytes,
         "preprocessing": model.preprocessing.to_json(),
         "provenance": dict(model.provenance),

@@ -342,6 +342,11 @@ def block_of(layer: Layer) -> str:
     return layer.name.partition(".")[0]
 
 
+def output_shape(layer: Layer, shape: Shape) -> tuple[int, ...]:
+    """The shape of a network's output for one image, as runtimes give it: (K,) of a linear layer, else (C, H, W)."""
+    return (shape.channels,) if isinstance(layer, Linear) else tuple(shape)
+
+
 def strided(size: int, stride: int) -> int:
     """Output rows (or columns) of a convolution with an odd kernel; the same for both padding styles."""
     return (size - 1) // stride + 1

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..network.layers import Conv, Linear, Network, Padding, padding_amounts
+from ..network.layers import Conv, Linear, Network, Padding, Shape, padding_amounts, padding_around
 from .depthwise import DepthwiseConv2d
 
 
@@ -47,6 +47,7 @@ class ConvNorm(nn.Module):
 
     def __init__(self, layer: Conv, padding: Padding, norm_momentum: float) -> None:
         super().__init__()
+        self.layer = layer
         # TensorFlow's SAME padding depends on the image's size only if there is a stride; otherwise both styles pad alike.
         self.padding_style: Padding = padding if layer.stride > 1 else "pytorch"
         zeros = 0  # that the convolution adds itself; PyTorch's style has as many for every size
@@ -80,9 +81,7 @@ class ConvNorm(nn.Module):
     def padded(self, x: Tensor) -> Tensor:
         """`x` with the zeros around it that the convolution does not add itself."""
         if self.padding_style == "tensorflow":
-            (kernel, _), (stride, _), (dilation, _) = self.conv.kernel_size, self.conv.stride, self.conv.dilation
-            rows = padding_amounts(x.shape[2], kernel, stride, dilation, "tensorflow")
-            columns = padding_amounts(x.shape[3], kernel, stride, dilation, "tensorflow")
+            rows, columns = padding_around(self.layer, Shape(*x.shape[1:]), "tensorflow")
             x = F.pad(x, (*columns, *rows))
         return x
 

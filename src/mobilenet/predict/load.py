@@ -113,9 +113,9 @@ def load(
     A type checker knows the results of "imagenet", "coco", "voc" and "voc-small", and of every model with its `task`.
 
     Args:
-        backend: "native" (the engine), "reference" (numpy; in
-            integers if the model is quantized), "dequantized" (the engine, in float32 even if the model is quantized),
-            "onnxruntime", "openvino" or "torch" (in float32 too), or a function that makes an executor from a model.
+        backend: "native" (the engine), "reference" (numpy; in integers if the model is quantized), "dequantized" (the engine,
+            in float32 even if the model is quantized), "onnxruntime", "openvino" or "torch" (in float32 too), or a function
+            that makes an executor from a model.
         views: scales and mirror images whose answers are averaged: `Views`, or a text such as "1,2,flip".
         task: what the model must do: "classification", "detection" or "segmentation".
         threads: that work on one image; the native engine uses every core by default.

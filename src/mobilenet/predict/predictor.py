@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 from ..errors import UsageError, short_repr
 from ..images.find import is_video
-from ..images.open import ImageError, open_image
+from ..images.open import ImageError
 from ..images.reduced import decode_reduced, open_reduced
 from ..modelfile import ModelFile, ModelFileError
 from ..runtimes.backends import as_runtime, check_count
@@ -238,7 +238,7 @@ class Predictor(Generic[R_co]):
 
     def open(self, path: str | os.PathLike[str]) -> Decoded:
         """An image file, decoded for `predict`: with `fast_decoding`, a large JPEG only as large as the network needs."""
-        return open_reduced(path, self.needed) if self.fast_decoding else open_image(path)
+        return open_reduced(path, self.needed)
 
     def open_bytes(self, content: bytes, name: str) -> Decoded:
         """The same of an image file's bytes, which errors call `name`."""

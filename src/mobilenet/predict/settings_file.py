@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..errors import MobilenetError, UsageError
 from ..files import write_atomically
 
-Setting = str | int | float | bool | list[str] | None
+Setting = str | int | float | bool | tuple[str, ...] | None
 SUFFIX = ".settings"
 
 
@@ -25,13 +25,11 @@ def keep_settings(output: str, settings: Mapping[str, Setting], begins: bool) ->
     """
     path = output + SUFFIX
     if begins:
-        write_atomically(path, (json.dumps(settings, indent=2) + "\n").encode())
+        write_atomically(path, as_bytes(settings))
         return
     try:
-        with open(path, encoding="utf-8") as file:
-            before = json.load(file)
-        if not isinstance(before, dict):
-            raise ValueError("not an object")
+        with open(path, "rb") as file:
+            before = settings_in(file.read())
     except FileNotFoundError:
         return
     except (OSError, ValueError, RecursionError) as error:
@@ -39,9 +37,21 @@ def keep_settings(output: str, settings: Mapping[str, Setting], begins: bool) ->
     compare_settings(output, before, settings)
 
 
+def as_bytes(settings: Mapping[str, Setting]) -> bytes:
+    return (json.dumps(settings, indent=2) + "\n").encode()
+
+
+def settings_in(content: bytes) -> dict[str, object]:
+    """What `as_bytes` has written, with lists in place of tuples. Raises ValueError or RecursionError for anything else."""
+    settings = json.loads(content)
+    if not isinstance(settings, dict):
+        raise ValueError("not an object")
+    return settings
+
+
 def compare_settings(output: str, before: Mapping[str, object], settings: Mapping[str, Setting]) -> None:
     """UsageError if a setting is another one than before."""
-    for option, value in settings.items():
+    for option, value in settings_in(as_bytes(settings)).items():
         if option in before and before[option] != value:
             raise UsageError(
                 f"{output}: its answers were made {words(option, before[option])}, not {words(option, value)}; "
