@@ -1,65 +1,13 @@
-// Integer constants as the int8 kernels read them: packed once when a model is loaded, then shared and never changed.
+// Integer weights as the int8 kernels read them: packed once when a model is loaded, then shared and never changed.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
-#include "../kernels/kernels.h"
-#include "memory.h"
+#include "constants_i8.h"
 
 namespace mobilenet::i8 {
-
-// A layer's integers, by output. What they must satisfy is checked when they are packed, so every program may trust it.
-//
-// In networks of our own, sums become bytes by a multiplier or real numbers by a scale. In TensorFlow's they become bytes by a
-// fraction and an exponent, and weights are as large as bytes less a zero point.
-struct Constants {
-  const std::int8_t* weight;         // (outputs, inputs, kernel, kernel), -127 to 127; or null
-  const std::int16_t* wide;          // -255 to 255, with a fraction; or null
-  const std::int32_t* bias;          // with the input's zero point folded in
-  const std::int32_t* multiplier;    // 1 to 2^22; or null
-  const float* scale;                // of a real result; or null
-  const std::int32_t *fraction, *exponent;  // a multiplier fraction * 2^(exponent - 31): 2^30 to 2^31 - 1, -31 to 30; or 0, 0; or null
-  const std::int32_t* factor;        // of the residual in the sum, 1 to 2^15 - 1, beside a multiplier; or null
-  int residual_zero;                 // its zero point
-  int zero, low, high;               // of the result: 0 to 255
-
-  int at(std::size_t index) const { return weight ? weight[index] : wide[index]; }  // of the weights
-};
-
-constexpr int kMaxWide = 255;
-// A weight of -255 to 255 is the sum of so many of 8 bits, of its own sign. `part` 0 is the largest.
-constexpr int kMaxPasses = 3;
-constexpr std::int8_t part_of(int weight, int part) {
-  for (; part > 0; --part) weight -= part_of(weight, 0);
-  return static_cast<std::int8_t>(weight < -128 ? -128 : weight > 127 ? 127 : weight);
-}
-
-// The constants of all panels, kSlots for each, as `Requantize` points to them.
-struct PanelConstants {
-  int zero, low, high;
-  std::vector<Form> forms;
-  Memory bias, scale, offset, fraction, exponent;  // the last two are empty unless the layer has fractions
-
-  Requantize of(int panel) const {
-    const long at = static_cast<long>(panel) * kSlots;
-    return {.form = forms[panel],
-            .zero = zero,
-            .low = low,
-            .high = high,
-            .bias = bias.as<std::int32_t>() + at,
-            .scale = scale.as<float>() + at,
-            .offset = offset.as<float>() + at,
-            .fraction = fraction.as<std::int32_t>() + (fraction.bytes() ? at : 0),
-            .exponent = exponent.as<std::int32_t>() + (exponent.bytes() ? at : 0)};
-  }
-};
-
-constexpr int panels_of(int channels) { return (channels + kPanel - 1) / kPanel; }
-constexpr int grains(int channels) { return (channels + kGrain - 1) / kGrain * kGrain; }
-constexpr int panel_width(int channels, int panel) {
-  return grains(channels - panel * kPanel < kPanel ? channels - panel * kPanel : kPanel);
-}
 
 // Panel by panel: [part][tap][four inputs][registers of the part][output][input of the four]. See `slot_of` for the order of
 // outputs and `part_vectors` for the parts. The inputs of a source panel are rounded up to four. Wide weights have 16 bits, and
@@ -87,6 +35,7 @@ struct ProductWeights {
   std::size_t set_offsets();  // returns the bytes of all weights
   void pack_more(const Constants& constants, int panel);
   int full_panels() const { return panels_of(inputs) - 1; }
+  int all_quads() const { return full_panels() * (kPanel / 4) + quads(); }  // of all source panels
   int quads() const { return (inputs - full_panels() * kPanel + 3) / 4; }
   int narrow() const { return image ? 4 : panel_width(inputs, full_panels()); }
 };
@@ -105,7 +54,14 @@ struct DepthwiseWeights {
   DepthwiseWeights(const Constants& constants, int channels, int kernel, const Packing& packing);
   DepthwiseWeights(int channels, int kernel, const Packing& packing);  // as for a product: `passes` and arrays are the caller's
 
-  std::size_t weight_bytes() const;  // of all passes
+  std::size_t weight_bytes() const { return static_cast<std::size_t>(all_passes()) * panels_of(channels) * panel; }
+
+ private:
+  int all_passes() const { return *std::max_element(passes.begin(), passes.end()); }
+  // The channel of panel `p` in a byte of the registers that hold a pixel. Registers hold narrow pixels several times.
+  int channel_at(int p, int byte) const;
+  Slots slots() const;
+  void pack(const Constants& constants, int p, int pass, std::int8_t* packed) const;  // a panel's weights of a pass
 };
 
 using ProductWeightsPtr = std::shared_ptr<const ProductWeights>;

@@ -48,7 +48,7 @@ void proofs() {
   for (int a = -300; a <= 300; ++a)
     for (int b = 1; b < 20; ++b) check(divided(a, b) == std::llround(static_cast<double>(a) / b), "quotients: halves away from 0");
   for (int weight = -kMaxWide; weight <= kMaxWide; ++weight)
-    check(part_of(weight, 0) + part_of(weight, 1) + part_of(weight, 2) == weight, "a weight is the sum of its parts");
+    check(in_pass(weight, 0) + in_pass(weight, 1) + in_pass(weight, 2) == weight, "a weight is the sum of its passes");
 }
 
 template <class Make>
