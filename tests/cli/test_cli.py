@@ -192,6 +192,15 @@ def test_predict_masks(folder, tmp_path):
     assert "% of the image" in run(*common)[0]
 
 
+def test_predict_says_that_a_mask_is_background_only(folder, tmp_path):
+    model = segmenter()
+    tensors = {name: np.zeros_like(values) for name, values in model.tensors.items()}
+    modelfile.write(replace(model, tensors=tensors), tmp_path / "s.safetensors")  # equal scores: the background, as it is first
+    common = ("predict", folder / "one.png", "--model", tmp_path / "s.safetensors")
+    assert run(*common)[0].splitlines()[1] == "  background only"
+    assert run(*common, "--threshold", 0.9)[0].splitlines()[1] == "  nothing above 0.9"
+
+
 def test_evaluate_of_every_layout(tmp_path):
     data = tmp_path / "voc"
     for name in ("JPEGImages", "SegmentationClass"):

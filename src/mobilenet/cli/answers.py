@@ -32,15 +32,19 @@ class Table:
     """An image's name, and a line for each prediction. Errors are on stderr."""
 
     def __init__(self, threshold: float) -> None:
-        self.nothing = f"  nothing above {threshold:g}"
+        self.threshold = threshold
 
     def write(self, entry: Entry) -> None:
         if entry.error is None:
-            lines = [f"  {prediction_line(prediction)}" for prediction in entry.predictions] or [self.nothing]
+            lines = [f"  {prediction_line(prediction)}" for prediction in entry.predictions] or [self.nothing(entry)]
             name = printable(entry.input)
             if entry.frame is not None:
                 name += f", frame {entry.frame} at {entry.time:.2f} s"
             click.echo("\n".join([name, *lines]))
+
+    def nothing(self, entry: Entry) -> str:
+        every_region = entry.task == "segmentation" and self.threshold == 0.0
+        return "  background only" if every_region else f"  nothing above {self.threshold:g}"
 
     def close(self, complete: bool) -> None:
         pass
