@@ -160,6 +160,13 @@ void bind_answers(nb::module_& m) {
           segment(logits, zero, scale, true, mask, confidence, isa);
         },
         "logits"_a, "zero"_a, "scale"_a, "mask"_a, "confidence"_a, "isa"_a = "", "The same of logits (byte - zero) * scale.");
+  m.def("count_values",
+        [](Bytes values, Array<std::int64_t> counts) {
+          require(counts.size() == 256, "counts " + shape_of(counts) + ": must be (256,)");
+          nb::gil_scoped_release unlocked;
+          count_values(values.data(), static_cast<long>(values.size()), counts.data());
+        },
+        "values"_a, "counts"_a, "How many bytes have each value.");
   m.def("largest", &largest_of, "planes"_a, "target"_a,
         "The index of the largest of K bytes at every pixel, the lower one if two are equal.");
 }

@@ -11,6 +11,7 @@
 
 #include "../core/image.h"
 #include "../core/resample.h"
+#include "../core/tint.h"
 #include "../isa/isa.h"
 #include "arguments.h"
 
@@ -38,6 +39,23 @@ Filter filter_of(const std::string& name) {
   for (int i = 0; i < 5; ++i)
     if (name == kNames[i]) return static_cast<Filter>(i);
   throw std::invalid_argument("filter '" + name + "': must be box, bilinear, hamming, bicubic or lanczos");
+}
+
+struct Lent {
+  const std::uint8_t* pixels;
+  std::size_t rows;
+};
+
+// `array` is the second capsule of Image.__arrow_c_array__().
+Lent lent_rows(const nb::capsule& array, int width) {
+  require(std::string(array.name() ? array.name() : "") == "arrow_array", "not an Arrow array");
+  const auto* const whole = static_cast<const ArrowArray*>(array.data());
+  require(whole && whole->release && whole->n_children == 1 && whole->offset == 0, "not an array of pixels");
+  const ArrowArray* const bytes = whole->children[0];
+  require(bytes->n_buffers == 2 && bytes->offset == 0 && bytes->length == whole->length * u8::kPixelBytes && whole->length > 0 &&
+              whole->length % width == 0,
+          "not an array of whole rows of pixels of 4 bytes");
+  return {static_cast<const std::uint8_t*>(bytes->buffers[1]), static_cast<std::size_t>(whole->length) / width};
 }
 
 class PythonResampler {
@@ -78,16 +96,9 @@ class PythonResampler {
     feed_rows(pixels.data(), row, pixels.size() / u8::kPixelBytes / width_);
   }
 
-  // `array` is the second capsule of Image.__arrow_c_array__().
   void feed_arrow(nb::capsule array, int row) {
-    require(std::string(array.name() ? array.name() : "") == "arrow_array", "not an Arrow array");
-    const auto* const whole = static_cast<const ArrowArray*>(array.data());
-    require(whole && whole->release && whole->n_children == 1 && whole->offset == 0, "not an array of pixels");
-    const ArrowArray* const bytes = whole->children[0];
-    require(bytes->n_buffers == 2 && bytes->offset == 0 && bytes->length == whole->length * u8::kPixelBytes &&
-                whole->length > 0 && whole->length % width_ == 0,
-            "not an array of whole rows of pixels of 4 bytes");
-    feed_rows(static_cast<const std::uint8_t*>(bytes->buffers[1]), row, static_cast<std::size_t>(whole->length) / width_);
+    const Lent lent = lent_rows(array, width_);
+    feed_rows(lent.pixels, row, lent.rows);
   }
 
  private:
@@ -106,9 +117,49 @@ class PythonResampler {
   std::unique_ptr<Resampler> resampler_;
 };
 
+using Map = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+void tint(const std::uint8_t* pixels, Map opacity, int spacing, Map classes, int step, Bytes colors, Array<std::uint8_t> target) {
+  const auto covers = [&](const Map& map, int each) {
+    return each > 0 && each < kMaxSide && (target.shape(0) + each - 1) / each <= map.shape(0) &&
+           (target.shape(1) + each - 1) / each <= map.shape(1) && map.shape(1) < kMaxSide;
+  };
+  require(covers(opacity, spacing) && covers(classes, step),
+          "opacity " + shape_of(opacity) + " of " + std::to_string(spacing) + " pixels and classes " + shape_of(classes) + " of " +
+              std::to_string(step) + ": must cover the image " + shape_of(target));
+  require(colors.size() == 3 * kLevels, "colors " + shape_of(colors) + ": must be 256 of 3 bytes");
+  nb::gil_scoped_release unlocked;
+  lay({opacity.data(), static_cast<int>(opacity.shape(1)), spacing, classes.data(), static_cast<int>(classes.shape(1)), step,
+       colors.data()},
+      pixels, static_cast<int>(target.shape(1)), static_cast<int>(target.shape(0)), target.data());
+}
+
+void check_canvas(const Array<std::uint8_t>& target) {
+  require(target.ndim() == 3 && target.size() > 0 && target.shape(2) == u8::kPixelBytes && target.shape(0) < kMaxSide &&
+              target.shape(1) < kMaxSide,
+          "target " + shape_of(target) + ": must be (H, W, 4) with no empty side");
+}
+
+void tint_bytes(Bytes pixels, Map opacity, int spacing, Map classes, int step, Bytes colors, Array<std::uint8_t> target) {
+  check_canvas(target);
+  require(pixels.size() == target.size(), "pixels " + shape_of(pixels) + ": must be as many as the target's " + shape_of(target));
+  tint(pixels.data(), opacity, spacing, classes, step, colors, target);
+}
+
+void tint_arrow(nb::capsule pixels, Map opacity, int spacing, Map classes, int step, Bytes colors, Array<std::uint8_t> target) {
+  check_canvas(target);
+  const Lent lent = lent_rows(pixels, static_cast<int>(target.shape(1)));
+  require(lent.rows == target.shape(0), "pixels: must be as many as the target's " + shape_of(target));
+  tint(lent.pixels, opacity, spacing, classes, step, colors, target);
+}
+
 }  // namespace
 
 void bind_images(nb::module_& m) {
+  m.def("tint", &tint_arrow, "pixels"_a, "opacity"_a, "spacing"_a, "classes"_a, "step"_a, "colors"_a, "target"_a,
+        "Pixels of 4 bytes with the colors of classes laid on them. One value of `opacity` stands for `spacing` pixels to a side, one "
+        "class for `step`.");
+  m.def("tint", &tint_bytes, "pixels"_a, "opacity"_a, "spacing"_a, "classes"_a, "step"_a, "colors"_a, "target"_a);
   nb::class_<PythonResampler>(m, "Resampler")
       .def(nb::init<Pair, Pair, Pair, std::tuple<double, double, double, double>, Pair, Pair, bool, int, const std::string&, Floats,
                     Array<float>, const std::string&>(),

@@ -113,6 +113,16 @@ void largest(const std::uint8_t* planes, int classes, long pixels, std::uint8_t*
   }
 }
 
+void count_values(const std::uint8_t* values, long pixels, std::int64_t* counts) {
+  std::fill_n(counts, 256, std::int64_t{0});
+  for (; pixels >= kSpan; values += kSpan, pixels -= kSpan)
+    if (std::memcmp(values, values + 1, kSpan - 1) == 0)
+      counts[*values] += kSpan;  // all alike, as in most of a mask
+    else
+      for (int i = 0; i < kSpan; ++i) ++counts[values[i]];
+  for (; pixels > 0; --pixels) ++counts[*values++];
+}
+
 bool winners(const Scores& s, std::uint8_t* target, double* sums, std::int64_t* counts, int lanes) {
 #ifdef MOBILENET_X86
   if (lanes >= 8) return winners_avx2(s, target, sums, counts);

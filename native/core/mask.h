@@ -38,6 +38,9 @@ bool winners(const Scores& scores, std::uint8_t* target, double* sums, std::int6
 // The class of the largest score of every pixel, the lower one if two are equal; (height, width).
 void largest(const std::uint8_t* planes, int classes, long pixels, std::uint8_t* target);
 
+// How many of `pixels` bytes have each of the 256 values.
+void count_values(const std::uint8_t* values, long pixels, std::int64_t* counts);
+
 // The class of every pixel of an image of columns.size() x rows.size(): the likeliest after blending the four scores around it,
 // or their winner if all four have the same.
 void enlarge(const Scores& scores, const std::uint8_t* won, const std::vector<Place>& rows, const std::vector<Place>& columns,

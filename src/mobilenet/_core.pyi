@@ -44,6 +44,16 @@ def segment_bytes(
     confidence: NDArray[np.float32],
     isa: str = "",
 ) -> None: ...
+def count_values(values: NDArray[np.uint8], counts: NDArray[np.int64]) -> None: ...
+def tint(
+    pixels: object,
+    opacity: NDArray[np.uint8],
+    spacing: int,
+    classes: NDArray[np.uint8],
+    step: int,
+    colors: bytes,
+    target: NDArray[np.uint8],
+) -> None: ...
 def largest(planes: NDArray[np.uint8], target: NDArray[np.uint8]) -> None: ...
 def segment(
     scores: NDArray[np.float32], logits: bool, mask: NDArray[np.uint8], confidence: NDArray[np.float32], isa: str = ""

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 from support.images import photo
 
+from mobilenet.drawing import masks
 from mobilenet.drawing.boxes import draw_detections, tag_lines
 from mobilenet.drawing.draw import draw
 from mobilenet.drawing.labels import draw_classification
@@ -17,6 +18,7 @@ from mobilenet.drawing.sizes import line_width
 from mobilenet.drawing.tags import Room, area, overlap
 from mobilenet.images.open import ImageError
 from mobilenet.images.palette import class_color, shade
+from mobilenet.images.resample import lent
 from mobilenet.tasks.detection import Detection
 from mobilenet.tasks.segmentation import Segmentation
 
@@ -227,6 +229,46 @@ def test_a_large_image_that_is_drawn_in_strips_has_no_seam(size):
     drawn = np.asarray(draw_segmentation(Image.new("RGB", size, "white"), masked(mask), []))
     assert (drawn == drawn[0, 0]).all()
     assert (drawn[0, 0] != 255).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 190), st.integers(1, 130), st.sampled_from([400, 1500, 9000, 10**6]), st.booleans(), st.integers(0, 2**31)
+)
+@example(129, 67, 400, False, 0)
+def test_the_core_draws_what_pillow_draws(width, height, worked, memory_is_lent, seed):
+    pytest.importorskip("mobilenet._core")
+    dice = np.random.default_rng(seed)
+    mask = np.kron(dice.integers(0, 3, (height // 9 + 1, width // 9 + 1)), np.ones((9, 9)))[:height, :width]
+    image = Image.fromarray(dice.integers(0, 256, (height, width, 3), np.uint8))
+    result, before = masked(mask), image.tobytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masks, "MAX_WORKED_PIXELS", worked)  # so that small images are worked on at every scale
+        patch.setattr(masks, "MIN_OUTLINE", 16)
+        if not memory_is_lent:
+            patch.setattr(masks, "lent", lambda image: None)
+        drawn = draw_segmentation(image, result, [])
+        patch.setattr(masks, "built", lambda: False)
+        assert draw_segmentation(image, result, []).tobytes() == drawn.tobytes()
+    assert image.tobytes() == before
+    assert drawn.mode == "RGB"
+
+
+def test_what_the_core_refuses_to_draw():
+    core = pytest.importorskip("mobilenet._core")
+    pixels, opacity, classes = bytes(4 * 6 * 5), np.zeros((3, 3), np.uint8), np.zeros((2, 2), np.uint8)
+    right = {"pixels": pixels, "opacity": opacity, "spacing": 2, "classes": classes, "step": 4, "colors": bytes(768)}
+    target = np.zeros((6, 5, 4), np.uint8)
+    core.tint(**right, target=target)
+    wrong = {"pixels": pixels[1:], "opacity": opacity[:2], "spacing": 1, "classes": classes[:, :1], "step": 0, "colors": b""}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match="must"):
+            core.tint(**{**right, name: value}, target=target)
+    for shape in ((0, 5, 4), (6, 5, 3), (6, 20)):
+        with pytest.raises(ValueError, match="must"):
+            core.tint(**right, target=np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match="must"):
+        core.tint(**{**right, "pixels": lent(Image.new("RGB", (5, 5)))}, target=target)
 
 
 def test_every_class_has_an_outline_in_its_color():

@@ -15,6 +15,7 @@ import random
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -78,8 +79,10 @@ def serve() -> str:
 
     def answer(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            name = connection.recv(65536).split()[1].decode().strip("/")
-            content = CONTENTS[name]
+            request = connection.recv(65536).split()
+            if not request:
+                return  # killed before it asked
+            content = CONTENTS[request[1].decode().strip("/")]
             connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
             for at in range(0, len(content), 100_000):
                 connection.sendall(content[at : at + 100_000])
@@ -192,14 +195,15 @@ KILLS = {"fetch": kill_fetch, "convert": kill_convert, "train": kill_train}
 
 
 def main() -> None:
-    times = int(sys.argv[1])
-    row: dict[str, object] = {"date": time.strftime("%Y-%m-%d")}
+    times, root = int(sys.argv[1]), Path(__file__).parents[2]
+    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=root, text=True).strip()
+    row: dict[str, object] = {"date": time.strftime("%Y-%m-%d"), "commit": commit}
     with tempfile.TemporaryDirectory() as scratch:
         for name, kill in KILLS.items():
             row[name] = kill(Path(scratch) / name, times, random.Random(name))
             print(name, row[name], flush=True)
     if "--dry" not in sys.argv:
-        with open(Path(__file__).parents[2] / "results" / "kills.jsonl", "a", encoding="utf-8") as file:
+        with open(root / "results" / "kills.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
 

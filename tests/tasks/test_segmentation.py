@@ -21,8 +21,10 @@ from mobilenet.images.preprocessing import Preprocessing
 from mobilenet.modelfile import ModelFile, ModelFileError
 from mobilenet.network.heads import deeplabv3_mobilenet_v2
 from mobilenet.predict.predictor import Predictor
+from mobilenet.tasks import segmentation
 from mobilenet.tasks.segmentation import Segmentation, probabilities, segment
 from mobilenet.tasks.views import Views, scaled
+from mobilenet.tensors import built
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,6 +67,18 @@ def test_masks_have_the_images_own_pixels(size, fit):
     assert wrong <= 1.5 / min(size[0], 33), "at most a column of the input at the border between the halves"
     assert result.confidence[1] > 0.99
     assert result.confidence[3] == 0
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_every_pixel_is_counted_once(core, monkeypatch):
+    monkeypatch.setattr(segmentation, "built", lambda: core and built())
+    dice = np.random.default_rng(0)
+    for shape in ((1, 1), (7, 9), (64, 3), (129, 333)):
+        mask = dice.integers(0, 256, shape, np.uint8)
+        mask[: shape[0] // 2] = 9
+        found = Segmentation(mask, np.ones(256, np.float32), tuple(map(str, range(256))), None).shares()
+        assert found.tolist() == [np.count_nonzero(mask == i) / mask.size for i in range(256)]
+        assert Segmentation(mask.T[::-1], np.ones(3, np.float32), ("a", "b", "c")).shares().tolist() == found[:3].tolist()
 
 
 def test_shares_and_the_best():

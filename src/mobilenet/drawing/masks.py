@@ -11,6 +11,8 @@ from PIL import Image, ImageFilter
 from ..errors import UsageError
 from ..images.open import check_rgb
 from ..images.palette import COLORS
+from ..images.resample import lent
+from ..tensors import built
 from .legend import draw_legend
 
 if TYPE_CHECKING:
@@ -77,29 +79,57 @@ def extent(shown: NDArray[np.bool_], around: int) -> tuple[slice, slice]:
 def paint(canvas: Image.Image, classes: NDArray[np.uint8], thickness: float, corner: tuple[int, int], step: int) -> None:
     """Tints and outlines `classes`, of which each pixel stands for `step` x `step` pixels of the canvas from `corner` on."""
     opacity, colored = outlined(classes, thickness)
-    colors = Image.fromarray(colored).convert("P")
-    colors.putpalette(COLORS)
-    layer = colors.convert("RGB")
-    if step == 1:
-        canvas.paste(layer, corner, opacity)
-        return
     # In strips: what is enlarged stays in the processor's cache. Filters see across the strips' borders.
     width = min(opacity.width * step, canvas.width - corner[0])  # the last block may reach past the image's edge
     bottom = min(opacity.height * step, canvas.height - corner[1])
-    for top in range(0, bottom, STRIP * step):
+    room = np.empty((min(STRIP * step, bottom), width, 4), np.uint8)
+    for first in range(0, opacity.height, STRIP):
+        top = first * step
         height = min(STRIP * step, bottom - top)
-        part = (0.0, top / step, min(width / step, opacity.width), min((top + height) / step, opacity.height))
-        colors = layer.resize((width, height), Image.Resampling.NEAREST, part)
-        canvas.paste(colors, (corner[0], corner[1] + top), enlarged(opacity, (width, height), part, step))
+        part = (0.0, float(first), min(width / step, opacity.width), min((top + height) / step, opacity.height))
+        laid, spacing = enlarged(opacity, (width, height), part, step)
+        place = (corner[0], corner[1] + top)
+        strip = canvas.crop((*place, place[0] + width, place[1] + height))
+        canvas.paste(tinted(strip, laid, spacing, colored[first : first + STRIP], step, room[:height]), place)
 
 
-def enlarged(opacity: Image.Image, size: tuple[int, int], part: tuple[float, float, float, float], step: int) -> Image.Image:
-    """A part of an image, smoothly enlarged. From 3 times on, the last doubling repeats pixels, which takes half the time:
-    blocks of two pixels do not show where lines are a dozen wide."""
+def enlarged(
+    opacity: Image.Image, size: tuple[int, int], part: tuple[float, float, float, float], step: int
+) -> tuple[Image.Image, int]:
+    """A part of an image, smoothly enlarged, and how many pixels to a side one of its pixels stands for. From 3 times on, that
+    is 2, which takes half the time: blocks of two pixels do not show where lines are a dozen wide."""
+    if step == 1:
+        return opacity.crop((0, int(part[1]), size[0], int(part[1]) + size[1])), 1
     if step < 3:
-        return opacity.resize(size, Image.Resampling.BILINEAR, part)
+        return opacity.resize(size, Image.Resampling.BILINEAR, part), 1
     half = opacity.resize(((size[0] + 1) // 2, (size[1] + 1) // 2), Image.Resampling.BILINEAR, part)
-    return half.resize(size, Image.Resampling.NEAREST)
+    if size[0] % 2 == size[1] % 2 == 0:
+        return half, 2
+    return half.resize(size, Image.Resampling.NEAREST), 1
+
+
+def tinted(
+    image: Image.Image,
+    opacity: Image.Image,
+    spacing: int,
+    classes: NDArray[np.uint8],
+    step: int,
+    room: NDArray[np.uint8],
+) -> Image.Image:
+    """An image with the colors of `classes` laid on it. One value of `opacity` stands for `spacing` x `spacing` pixels, one
+    class for `step` x `step`. The result may lie in `room`, (H, W, 4)."""
+    if built():
+        from .. import _core
+
+        pixels = lent(image)
+        pixels = image.tobytes("raw", "RGBX") if pixels is None else pixels
+        _core.tint(pixels, np.asarray(opacity), spacing, np.ascontiguousarray(classes), step, COLORS, room)
+        return Image.frombuffer("RGB", image.size, room, "raw", "RGBX", 0, 1)
+    colors = Image.fromarray(classes).convert("P")
+    colors.putpalette(COLORS)
+    layer = colors.convert("RGB").resize(image.size, Image.Resampling.NEAREST, (0, 0, image.width / step, image.height / step))
+    image.paste(layer, (0, 0), opacity.resize(image.size, Image.Resampling.NEAREST))
+    return image
 
 
 def outlined(classes: NDArray[np.uint8], thickness: float) -> tuple[Image.Image, NDArray[np.uint8]]:

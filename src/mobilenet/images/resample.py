@@ -12,6 +12,7 @@ from PIL import Image
 from ..tensors import zeros
 
 if TYPE_CHECKING:
+    from .._core import Resampler
     from ..tensors import View
 
 BAND_BYTES = 1 << 20
@@ -73,23 +74,32 @@ def resample(image: Image.Image, place: Placement, interpolation: str, size: tup
         isa,
     )
     first, end = resampler.rows
-    if first < end and not _lend(resampler, image, 0):
+    if first < end and not _feed(resampler, image, 0):
         rows = max(BAND_BYTES // (4 * image.width), 1)
         for row in range(first, end, rows):
             band = image.crop((0, row, image.width, min(row + rows, end)))
-            if not _lend(resampler, band, row):
+            if not _feed(resampler, band, row):
                 resampler.feed(band.tobytes("raw", "RGBX"), row)
     return target
 
 
-def _lend(resampler: object, image: Image.Image, row: int) -> bool:
-    """Feeds the image from Pillow's own memory, if it is in one piece and Pillow (11.3 or later) lends it."""
+def _feed(resampler: Resampler, image: Image.Image, row: int) -> bool:
+    """Feeds the image from Pillow's own memory, if it is lent."""
+    pixels = lent(image)
+    if pixels is not None:
+        resampler.feed_arrow(pixels, row)
+    return pixels is not None
+
+
+def lent(image: Image.Image) -> object | None:
+    """Pillow's own memory of an RGB image, 4 bytes for each pixel, for the core to read; None if it is in several pieces or
+    Pillow is too old to lend it (before 11.3)."""
     lend = getattr(image, "__arrow_c_array__", None)
     if lend is None:
-        return False
+        return None
     try:
         _, pixels = lend()
     except ValueError:  # in several pieces
-        return False
-    resampler.feed_arrow(pixels, row)  # type: ignore[attr-defined]
-    return True
+        return None
+    memory: object = pixels
+    return memory
