@@ -20,6 +20,7 @@ from support.paths import ROOT
 from support.weights import published_model
 
 from mobilenet.cli.main import main
+from mobilenet.exports.formats import FORMATS
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PACKAGE = ROOT / "src" / "mobilenet"
@@ -170,6 +171,22 @@ def test_links_and_paths_exist():
 def test_the_rooms_are_drawn_from_the_code():
     drawing = rooms.PAGE.read_text("utf-8").partition(rooms.START)[2].partition(rooms.END)[0].strip()
     assert drawing == rooms.drawing(), "run python tools/rooms.py --write"
+
+
+def test_every_extra_and_every_format_is_listed():
+    written = (ROOT / "pyproject.toml").read_text("utf-8")
+    extras = re.findall(r"^(\w+) = \[", written.split("[project.optional-dependencies]")[1].split("\n[")[0], re.MULTILINE)
+    install = next(section.text for section in SECTIONS if section.page.name == "README.md" and section.title == "Install")
+    assert {extra for extra in extras if f"[{extra}]" not in install} == {"test", "check", "docs"}
+    lines = (ROOT / "docs" / "exports.md").read_text("utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:]] for line in lines if line.startswith("| `") and "fp32" in line]
+    listed = {row[0].strip("`"): row for row in rows}
+    assert len(rows) == len(listed) == len(FORMATS)
+    for kind in FORMATS.values():
+        row = listed[kind.name]
+        assert kind.extra in row[2]
+        assert re.findall(r"fp32|fp16|int8", row[3]) == list(kind.precisions)
+        assert kind.whole == row[4].startswith("an image")
 
 
 def test_the_site_builds_without_a_warning(tmp_path):
