@@ -9,10 +9,15 @@ from typing import Any
 from markdown_table import markdown
 
 from mobilenet.bench import history
+from mobilenet.training.recipes.builtin import find
 
 ROOT = Path(__file__).resolve().parents[1]
 
-BACKBONES = dict.fromkeys(("coco_ssdlite", "voc_deeplab"), "`imagenet`'s backbone")
+
+def start(recipe: str) -> str:
+    """What a recipe of the paper's networks begins from."""
+    source = find(recipe).network.start
+    return "random weights" if source is None else f"`{source}`'s backbone"
 
 
 def training() -> str:
@@ -24,7 +29,7 @@ def training() -> str:
         rows.append(
             (
                 f"`{row['recipe']}`",
-                BACKBONES.get(row["recipe"], "random weights"),
+                start(row["recipe"]),
                 str(row["seed"]),
                 str(row["epochs"]),
                 f"{row['seconds_per_epoch']:.0f}",
