@@ -39,10 +39,21 @@ INTERFACE = (
     "web_segments",
 )
 EXPORTS = ("malloc", "free", *(f"mobilenet_{name}" for name in INTERFACE))
-DEFINES = ("-DMOBILENET_WASM", "-DMOBILENET_NO_THREADS", "-DMOBILENET_NO_MMAP")
-COMMON = (*DEFINES, "-std=c++20", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off", "-msimd128", f"-I{NATIVE / 'include'}")
+DEFINES = ("-DMOBILENET_WASM", *(f"-DMOBILENET_NO_{what}" for what in ("THREADS", "MMAP", "FILES", "BF16", "CLOCK")))
+FEATURES = ("-msimd128", "-mbulk-memory", "-mnontrapping-fptoint")  # every browser with the first has the others
+COMMON = (
+    *DEFINES,
+    *FEATURES,
+    "-std=c++20",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-c++-static-destructors",
+    "-fno-threadsafe-statics",
+    "-ffp-contract=off",
+    f"-I{NATIVE / 'include'}",
+)
 MODULES = {SIMD: (), RELAXED: ("-mrelaxed-simd", "-DMOBILENET_WASM_RELAXED")}
-UNUSED = ("preload.cc", "checksum.cc")
+UNUSED = ("preload.cc", "checksum.cc", "check_bf16.cc", "run_bf16.cc", "weights_bf16.cc")
 MISSING = (
     "no compiler for WebAssembly: install clang with wasi-libc and libc++ (Debian: apt install clang-19 lld-19 wasi-libc "
     "libc++-19-dev-wasm32 libc++abi-19-dev-wasm32 libclang-rt-19-dev-wasm32), or zig (pip install ziglang), or Emscripten"
@@ -83,7 +94,8 @@ def known() -> Iterator[Compiler]:
     names = tuple(f"-Wl,--export={name}" for name in EXPORTS)
     for name in (*(f"clang++-{version}" for version in range(30, 16, -1)), "clang++"):
         if shutil.which(name):
-            yield Compiler(name, (name,), ("--target=wasm32-wasi",), ("--target=wasm32-wasi", *reactor, *names))
+            target = ("--target=wasm32-wasi", "-flto")
+            yield Compiler(name, (name,), target, (*target, "-Wl,--lto-O2", *reactor, *names))
     for command in (("zig",), (sys.executable, "-m", "ziglang")):
         if shutil.which(command[0]) and not subprocess.run([*command, "version"], capture_output=True, check=False).returncode:
             target = ("-target", "wasm32-wasi")
@@ -128,7 +140,7 @@ def sources() -> list[Path]:
     return [
         *core,
         NATIVE / "interface" / "mobilenet.cc",
-        NATIVE / "web" / "web.cc",
+        *sorted((NATIVE / "web").glob("*.cc")),
         NATIVE / "isa" / "isa.cc",
         NATIVE / "isa" / "wasm.cc",
     ]
@@ -141,7 +153,7 @@ def compiled(compiler: Compiler, source: Path, module: str, flags: tuple[str, ..
     newest = max(path.stat().st_mtime for path in (*NATIVE.rglob("*.h"), source, Path(__file__)))
     if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(parents=True, exist_ok=True)
-        speed = ("-O3",) if own else ("-Oz",)
+        speed = ("-Os",) if source.stem == "wasm" else ("-Oz",)
         command = [*compiler.command, *compiler.compiling, *COMMON, *speed, *(flags if own else ()), "-c", str(source)]
         run([*command, "-o", f"{target}.part"])
         os.replace(f"{target}.part", target)

@@ -137,7 +137,6 @@ void Program::add(int part, int label, Step step) {
 
 void Program::complete(Step& step) {
   if (auto* s = std::get_if<EmitStep>(&step)) outputs[s->output].bytes = false;
-  if (auto* s = std::get_if<bf16::EmitStep>(&step)) outputs[s->output].bytes = false;
   if (auto* s = std::get_if<i8::EmitStep>(&step))
     if (buffers[s->source].number != Number::u8) outputs[s->output].bytes = false;
   if (auto* s = std::get_if<DepthwiseStep>(&step))
@@ -153,6 +152,8 @@ void Program::complete(Step& step) {
     s->tables = byte_tables(s->window, buffers[s->source], buffers[s->target], s->rows);
   if (auto* s = std::get_if<i8::ExpandDepthwiseStep>(&step))
     s->tables = byte_tables(s->window, buffers[s->ring], buffers[s->target], s->rows);
+#ifndef MOBILENET_NO_BF16
+  if (auto* s = std::get_if<bf16::EmitStep>(&step)) outputs[s->output].bytes = false;
   if (auto* s = std::get_if<bf16::DepthwiseStep>(&step))
     s->table = byte_table(s->window, buffers[s->source], 0, buffers[s->target], 0, s->rows);
   if (auto* s = std::get_if<bf16::ExpandDepthwiseStep>(&step))
@@ -162,6 +163,7 @@ void Program::complete(Step& step) {
     s->table_columns = resize_table(source.width, target.width, s->corners);
     s->table_rows = resize_table(source.height, target.height, s->corners);
   }
+#endif
   if (auto* s = std::get_if<i8::ResizeStep>(&step)) {
     const Buffer &source = buffers[s->source], &target = buffers[s->target];
     s->table_columns = blend_table(source.width, target.width, s->corners, s->blend);

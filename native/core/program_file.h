@@ -13,8 +13,12 @@ constexpr std::int32_t kProgramVersion = 4;
 constexpr std::int32_t kPackingVersion = 1;  // of the order of packed weights; the same on all instruction sets
 
 using Weights =
+#ifdef MOBILENET_NO_BF16
+    std::variant<ProductWeightsPtr, DepthwiseWeightsPtr, StemWeightsPtr, i8::ProductWeightsPtr, i8::DepthwiseWeightsPtr>;
+#else
     std::variant<ProductWeightsPtr, DepthwiseWeightsPtr, StemWeightsPtr, i8::ProductWeightsPtr, i8::DepthwiseWeightsPtr,
                  bf16::ProductWeightsPtr>;
+#endif
 
 // What a program says of one layer's weights; a runtime that packs them itself needs no more than this and the constants.
 struct Declaration {

@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "image.h"
+#ifndef MOBILENET_NO_BF16
 #include "run_bf16.h"
+#endif
 #include "run_i8.h"
 
 namespace mobilenet {
@@ -247,19 +249,27 @@ struct RunF32 : Run {
   }
 };
 
-// All steps of one image's run.
-struct Steps : RunF32, i8::RunI8, bf16::RunBf16 {
-  explicit Steps(const Run& run) : RunF32{run}, RunI8{run}, RunBf16{run} {}
-  using RunF32::operator();
-  using RunI8::operator();
-  using RunBf16::operator();
+// All steps of one image's run: of each number type its own.
+template <class... Runs>
+struct StepsOf : Runs... {
+  explicit StepsOf(const Run& run) : Runs{run}... {}
+  using Runs::operator()...;
 
   void operator()(const PadStep& s) const { RunF32::pad(s); }
 };
+#ifdef MOBILENET_NO_BF16
+using Steps = StepsOf<RunF32, i8::RunI8>;
+#else
+using Steps = StepsOf<RunF32, i8::RunI8, bf16::RunBf16>;
+#endif
 
+#ifdef MOBILENET_NO_CLOCK
+double now() { return 0; }
+#else
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+#endif
 
 struct Job {
   const Run& run;

@@ -158,11 +158,16 @@ struct EmitStep : mobilenet::EmitStep {};
 }  // namespace bf16
 
 // In the order of the program file's kinds: float32, int8, bfloat16.
-using Step = std::variant<PadStep, StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, PooledProductStep,
+template <class... More>
+using StepOr = std::variant<PadStep, StemStep, ProductStep, DepthwiseStep, ExpandDepthwiseStep, PooledProductStep,
                           GlobalPoolStep, AddStep, ResizeStep, ConcatStep, EmitStep, i8::PixelStep, i8::ProductStep,
                           i8::DepthwiseStep, i8::ExpandDepthwiseStep, i8::PooledProductStep, i8::GlobalPoolStep, i8::AddStep,
-                          i8::ResizeStep, i8::ConcatStep, i8::EmitStep, bf16::StemStep, bf16::ProductStep,
-                          bf16::DepthwiseStep, bf16::ExpandDepthwiseStep, bf16::PooledProductStep, bf16::GlobalPoolStep,
-                          bf16::AddStep, bf16::ResizeStep, bf16::ConcatStep, bf16::EmitStep>;
+                          i8::ResizeStep, i8::ConcatStep, i8::EmitStep, More...>;
+#ifdef MOBILENET_NO_BF16  // for what must be small: programs of bfloat16 are refused
+using Step = StepOr<>;
+#else
+using Step = StepOr<bf16::StemStep, bf16::ProductStep, bf16::DepthwiseStep, bf16::ExpandDepthwiseStep, bf16::PooledProductStep,
+                    bf16::GlobalPoolStep, bf16::AddStep, bf16::ResizeStep, bf16::ConcatStep, bf16::EmitStep>;
+#endif
 
 }  // namespace mobilenet

@@ -216,7 +216,11 @@ Weights WeightsFile::pack_float(const Layer& layer, const Declaration& declared,
     case Declaration::Kind::depthwise: return std::make_shared<DepthwiseWeights>(constants, layer.outputs, layer.kernel);
     case Declaration::Kind::stem: return std::make_shared<StemWeights>(constants, layer.outputs, layer.kernel);
     case Declaration::Kind::product_bf16:
+#ifdef MOBILENET_NO_BF16
+      fail_argument("weights: layer '" + declared.name + "' is planned for bfloat16, which this build has not");
+#else
       return std::make_shared<bf16::ProductWeights>(constants, layer.outputs, layer.inputs, layer.kernel, slab);
+#endif
     default:
       if (declared.panel_blocks < 1 || declared.panel_blocks > 1024)
         fail_argument("weights: panels of " + std::to_string(declared.panel_blocks) + " blocks: must be 1 to 1024");

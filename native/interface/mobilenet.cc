@@ -9,6 +9,8 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "../base/failure.h"
@@ -56,7 +58,7 @@ thread_local char message[256];
 #endif
 
 mobilenet_status failed(mobilenet_status status, const char* what) {
-  std::snprintf(message, sizeof(message), "%s", what);
+  message[std::string_view(what).copy(message, sizeof(message) - 1)] = 0;
   return status;
 }
 
@@ -80,10 +82,17 @@ mobilenet_status guarded(mobilenet_status refused, Work work) {
 #endif
 }
 
+// Whether a step reads planes of floats.
+constexpr auto is_stem = []<class S>(const S&) { return std::is_base_of_v<mobilenet::StemStep, S>; };
+
 mobilenet_status load(const void* program, std::size_t program_bytes, const void* weights, std::size_t weights_bytes,
                       mobilenet_model** loaded) {
   auto model = std::make_unique<mobilenet_model>();
-  const char* isa = std::getenv("MOBILENET_ISA");
+#ifdef MOBILENET_WASM
+  const char* const isa = nullptr;  // a module has one instruction set, and no environment
+#else
+  const char* const isa = std::getenv("MOBILENET_ISA");
+#endif
   model->kernels = &mobilenet::kernels_for(isa ? isa : "");
   model->card = mobilenet::read_card(weights, weights_bytes);
   if (!model->card.packing.lanes) {  // otherwise all stays where it is
@@ -98,12 +107,12 @@ mobilenet_status load(const void* program, std::size_t program_bytes, const void
   for (const auto& stage : model->program->stages)
     for (const auto& part : stage)
       for (const auto& step : part)
-        model->has_stem = model->has_stem || std::holds_alternative<mobilenet::StemStep>(step.step) ||
-                          std::holds_alternative<mobilenet::bf16::StemStep>(step.step);
+        model->has_stem = model->has_stem || std::visit(is_stem, step.step);
   *loaded = model.release();
   return MOBILENET_OK;
 }
 
+#ifndef MOBILENET_NO_FILES
 // The bytes of a file.
 mobilenet_status read_file(const char* path, Memory& bytes, std::size_t& size) {
   const auto close = [](std::FILE* file) { std::fclose(file); };
@@ -118,6 +127,7 @@ mobilenet_status read_file(const char* path, Memory& bytes, std::size_t& size) {
   bytes = Memory(size);
   return std::fread(bytes.as<char>(), 1, size, file.get()) == size ? MOBILENET_OK : unreadable();
 }
+#endif
 
 mobilenet_status run(mobilenet_runner& runner, const float* input, float* const* outputs, const std::uint8_t* pixels) {
   const mobilenet_model& model = *runner.model;
@@ -143,6 +153,7 @@ mobilenet_status mobilenet_load(const void* program, std::size_t program_bytes, 
   return guarded(MOBILENET_WRONG_BYTES, [&] { return load(program, program_bytes, weights, weights_bytes, model); });
 }
 
+#ifndef MOBILENET_NO_FILES
 mobilenet_status mobilenet_load_files(const char* program, const char* weights, mobilenet_model** model) {
   if (!program || !weights || !model) return failed(MOBILENET_WRONG_ARGUMENT, "mobilenet_load_files: a pointer is NULL");
   *model = nullptr;
@@ -157,6 +168,7 @@ mobilenet_status mobilenet_load_files(const char* program, const char* weights, 
     return status;
   });
 }
+#endif
 
 void mobilenet_free(mobilenet_model* model) { delete model; }
 

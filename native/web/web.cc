@@ -13,10 +13,6 @@ using namespace mobilenet;
 
 extern "C" {
 
-// Of JavaScript: throws an error with this message. Nothing is unwound here.
-[[clang::import_module("env"), clang::import_name("failed")]] void mobilenet_web_failed(const char* message);
-void mobilenet_failed(const char* message) { mobilenet_web_failed(message); }
-
 // `cells` and `anchors` are of each map. `found` gets x0, y0, x1, y1, score, class of at most `most` boxes with a score of at least
 // `least`, best first. Returns how many they are, or -1 if an output is not finite.
 int mobilenet_web_detections(int maps, const float* const* logits, const float* const* codes, const int* cells, const int* anchors,

@@ -146,7 +146,7 @@ struct Window3 {
   }
 };
 
-template <class V, Form form>
+template <class V>
 struct FewWindow3 {
   using Sums = typename V::Sums;
   using Value = typename V::Value;
@@ -174,17 +174,31 @@ struct FewWindow3 {
         for (int pass = 1; pass < call.passes; ++pass)  // weights that are more than 8 bits hold
           add<New, false>(sums + j * V::lanes, packed + pass * call.pass, j, at, step, apart, some);
       }
-      for (int x = 0; x < some; ++x) {
-        Sums four[4];
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; ++j) four[j] = V::load(sums + (x * 4 + j) * V::lanes);
-        V::template store<4>(target + (first + x) * pitch, 0, to_bytes<V, form>(four, call.requantize, by), 1,
-                             first + x == count - 1 ? last : bytes);
+      std::uint8_t* const place = target + first * pitch;
+      const int end = first + some == count ? last : bytes;
+      switch (call.requantize.form) {
+        case Form::plain: put<Form::plain>(sums, by, some, place, pitch, bytes, end); break;
+        case Form::shifted: put<Form::shifted>(sums, by, some, place, pitch, bytes, end); break;
+        case Form::proved: put<Form::proved>(sums, by, some, place, pitch, bytes, end); break;
+        case Form::fixed: put<Form::fixed>(sums, by, some, place, pitch, bytes, end); break;
+        default: put<Form::general>(sums, by, some, place, pitch, bytes, end);
       }
     }
   }
 
  private:
+  // The bytes of some pixels' sums, `bytes` of each, `end` of the last.
+  template <Form form>
+  [[gnu::noinline]] void put(const std::int32_t* sums, const Factors<V, 4>& by, int count, std::uint8_t* target, long pitch, int bytes,
+                             int end) const {
+    for (int x = 0; x < count; ++x) {
+      Sums four[4];
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) four[j] = V::load(sums + (x * 4 + j) * V::lanes);
+      V::template store<4>(target + x * pitch, 0, to_bytes<V, form>(four, call.requantize, by), 1, x == count - 1 ? end : bytes);
+    }
+  }
+
   // Register `j` of the sums of some windows: begins them, or adds to them.
   template <int New, bool Begin>
   [[gnu::always_inline]] inline void add(std::int32_t* sums, const std::int8_t* weights, int j, long at, long step, long apart,
@@ -225,7 +239,7 @@ struct FewWindow3 {
 };
 
 // Some rows with `FewWindow3`.
-template <class V, Form form>
+template <class V>
 void depthwise_few(const DepthwiseCall& call) {
   constexpr int one = V::lanes * 4;
   const bool shared = call.width < one && one % call.width == 0;
@@ -234,7 +248,7 @@ void depthwise_few(const DepthwiseCall& call) {
   const long pixel = call.source_pixel, apart = pixel * call.dilation, step = pixel * call.stride;
   for (const long *offset = call.offsets, *end = offset + 4L * call.rows; offset != end; offset += 4)
     for (int part = 0; part < parts; ++part) {
-      const FewWindow3<V, form> window(call, offset, call.weights + part * 12 * one, part * one);
+      const FewWindow3<V> window(call, offset, call.weights + part * 12 * one, part * one);
       std::uint8_t* target = call.target + offset[0];
       if (flat) {  // bytes after bytes, whatever pixel they belong to
         const int all = call.pixels * call.width, count = (all + one - 1) / one, last = all - (count - 1) * one;
@@ -279,14 +293,6 @@ void depthwise_whole(const DepthwiseCall& call) {
   }
 }
 
-template <class V, Form form>
-void depthwise_3x3(const DepthwiseCall& call) {
-  if constexpr (V::few_registers)
-    depthwise_few<V, form>(call);
-  else
-    depthwise_whole<V, form>(call);
-}
-
 // Any other kernel: one sum after another. Weights are [kernel * kernel][kSlots], constants in the order of the channels.
 template <class V>
 void depthwise_any(const DepthwiseCall& call) {
@@ -309,12 +315,13 @@ void depthwise_any(const DepthwiseCall& call) {
 template <class V>
 void depthwise(const DepthwiseCall& call) {
   if (call.kernel != 3) return depthwise_any<V>(call);
-  switch (call.requantize.form) {
-    case Form::plain: return depthwise_3x3<V, Form::plain>(call);
-    case Form::shifted: return depthwise_3x3<V, Form::shifted>(call);
-    case Form::proved: return depthwise_3x3<V, Form::proved>(call);
-    case Form::fixed: return depthwise_3x3<V, Form::fixed>(call);
-    default: return depthwise_3x3<V, Form::general>(call);
+  if constexpr (V::few_registers) return depthwise_few<V>(call);
+  else switch (call.requantize.form) {
+    case Form::plain: return depthwise_whole<V, Form::plain>(call);
+    case Form::shifted: return depthwise_whole<V, Form::shifted>(call);
+    case Form::proved: return depthwise_whole<V, Form::proved>(call);
+    case Form::fixed: return depthwise_whole<V, Form::fixed>(call);
+    default: return depthwise_whole<V, Form::general>(call);
   }
 }
 
