@@ -183,6 +183,9 @@ def test_what_cannot_be_read_is_one_error(tmp_path, clip):
     for name in ("cut.mp4", "text.mp4", "empty.mp4", "list.mp4", "concat.mp4", "missing.mp4", "."):
         with pytest.raises(VideoError, match="; "):
             list(Video(str(tmp_path / name)))
+    for name, words in (("cut.mp4", "its index"), ("text.mp4", "no video"), ("empty.mp4", "empty")):
+        with pytest.raises(VideoError, match=words):
+            list(Video(str(tmp_path / name)))
     with pytest.raises(VideoError, match="no video"):
         list(Video(str(only_sound(tmp_path / "sound.mp4"))))
 
@@ -226,8 +229,20 @@ def test_a_video_that_is_cut_short_gives_what_is_there_and_one_error(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 3 // 4])
     frames, error = frames_and_error(path)
+    assert f"{len(frames)} of its 40 frames" in error
     assert "get it again" in error
     assert 10 < len(frames) < 40
+
+
+def test_a_video_of_which_nothing_can_be_decoded_is_one_error(tmp_path):
+    path = make_clip(tmp_path / "sizes.mp4", 5, sound=False, faststart=True)
+    data = bytearray(path.read_bytes())
+    sizes = data.index(b"stsz")
+    data[sizes + 16 : sizes + 36] = b"\x7f\xff\xff\x00" * 5  # of its frames
+    path.write_bytes(data)
+    frames, error = frames_and_error(path)
+    assert not frames
+    assert "none of its frames can be decoded; get it again" in error
 
 
 def test_limits(clip):

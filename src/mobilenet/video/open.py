@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -55,7 +56,7 @@ def open_video(name: str) -> tuple[InputContainer, VideoStream]:
     try:
         container = _open(name)
     except av.error.FFmpegError as error:
-        raise VideoError(f"{name!r}: {reason_of(error)}; {_remedy(name)}") from error
+        raise VideoError(f"{name!r}: {_fault(name, reason_of(error))}") from error
     try:
         stream = next((each for each in container.streams.video if "attached_pic" not in str(each.disposition)), None)
         if stream is None:
@@ -93,10 +94,19 @@ def _open(name: str) -> InputContainer:
     return av.open(f"file:{name}", container_options={"format_whitelist": FILE_FORMATS, "protocol_whitelist": "file"})
 
 
-def _remedy(name: str) -> str:
+def _fault(name: str, reason: str) -> str:
+    """Why a source cannot be opened, and what helps."""
     if is_camera(name):
-        return "check that it is plugged in, and that no other program has it"
-    return "check the address" if "://" in name else "get it again, or convert it to MP4"
+        return f"{reason}; check that it is plugged in, and that no other program has it"
+    if "://" in name:
+        return f"{reason}; check the address"
+    with suppress(OSError), open(name, "rb") as file:
+        start = file.read(8)
+        if not start:
+            return "empty; get it again"
+        if start[4:] == b"ftyp":  # MP4's first box: the index is behind the frames, and comes last
+            return f"cut short, never finished or damaged: its index cannot be read ({reason}); get it again"
+    return f"no video that is known here, or damaged ({reason}); get it again, or convert it to MP4"
 
 
 def reason_of(error: Exception) -> str:

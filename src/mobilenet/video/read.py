@@ -170,10 +170,12 @@ class Reading:
     def _check_end(self) -> None:
         """VideoError if packets were damaged, or a file has fewer frames than it says."""
         name, number, told = self.video.source, self.video.num_frames, self.stream.frames
+        short = not self.live and number < told
+        count = f"{number} of its {told} frames" if short else f"{number} frames"
+        if (short or self.num_damaged) and not number:
+            raise VideoError(f"{name!r}: damaged: none of its frames can be decoded; get it again")
         if self.num_damaged:
             places = "one place" if self.num_damaged == 1 else f"{self.num_damaged} places"
-            raise VideoError(
-                f"{name!r}: damaged in {places}; its {number} frames that could be decoded are answered; get it again"
-            )
-        if not self.live and number < told:
-            raise VideoError(f"{name!r}: ends after {number} of {told} frames: cut short; they are answered; get it again")
+            raise VideoError(f"{name!r}: damaged in {places}; {count} could be decoded and are answered; get it again")
+        if short:
+            raise VideoError(f"{name!r}: cut short; {count} are there and are answered; get it again")
