@@ -1,6 +1,6 @@
 // Fails the k-th allocation or thread start of loading, preparing and running a program, in float32 and in integers, for every
-// k: one exception, nothing hangs or leaks, and the same runner then gives the right bits. The same for resizing an image, and
-// for making boxes and masks of outputs.
+// k: one exception, nothing hangs or leaks, and the same runner then gives the right bits. The same for resizing an image, for
+// making boxes and masks of outputs, for drawing masks, and for the C interface on the models in the folders that are given.
 #include <atomic>
 #include <cerrno>
 #include <memory>
@@ -9,6 +9,8 @@
 #include "../core/detections.h"
 #include "../core/mask.h"
 #include "../core/resample.h"
+#include "../core/tint.h"
+#include "mobilenet.h"
 #include "net.h"
 
 #ifdef INJECT  // sanitizers have allocators and threads of their own
@@ -167,16 +169,18 @@ void images_and_answers(const Kernels& kernels) {
       resampler.feed(pixels.data(), 0, 30);
       return bytes_of(target);
     });
-  total += every_failure_of([&] {
-    const Scores all{.values = scores.data(), .bytes = nullptr, .zero = 0, .scale = 1,
-                     .classes = 5, .plane = 42, .pitch = 7, .width = 7, .height = 6, .logits = true};
-    std::vector<std::uint8_t> won(42), mask(30 * 40);
-    std::vector<double> sums(5);
-    std::vector<std::int64_t> counts(5);
-    check(winners(all, won.data(), sums.data(), counts.data()), "finite scores");
-    enlarge(all, won.data(), places(6, 30), places(7, 40), mask.data());
-    return mask;
-  });
+  const std::vector<std::uint8_t> score_bytes = bytes_of(scores);
+  for (const bool in_bytes : {false, true})
+    total += every_failure_of([&] {
+      const Scores all{.values = in_bytes ? nullptr : scores.data(), .bytes = in_bytes ? score_bytes.data() : nullptr,
+                       .zero = 9, .scale = 0.1f, .classes = 5, .plane = 42, .pitch = 7, .width = 7, .height = 6, .logits = true};
+      std::vector<std::uint8_t> won(42), mask(30 * 40);
+      std::vector<double> sums(5);
+      std::vector<std::int64_t> counts(5);
+      check(winners(all, won.data(), sums.data(), counts.data()), "finite scores");
+      enlarge(all, won.data(), places(6, 30), places(7, 40), mask.data());
+      return mask;
+    });
   for (const bool softmax : {false, true})
     total += every_failure_of([&] {
       const Reading reading{.slots = 3, .softmax = softmax, .yxhw = true, .threshold = 0.3f, .iou = 0.5f, .most = 20,
@@ -188,13 +192,75 @@ void images_and_answers(const Kernels& kernels) {
       check(!rows.empty(), "something is found");
       return bytes_of(rows);
     });
+  total += every_failure_of([&] {
+    const std::vector<std::uint8_t> opacity(20 * 15, 99), classes(10 * 8, 3), colors(3 * 256, 200);
+    std::vector<std::uint8_t> target(pixels.size());
+    lay({opacity.data(), 20, 2, classes.data(), 10, 4, colors.data()}, pixels.data(), 40, 30, target.data());
+    return target;
+  });
   std::printf("%s, images and answers: %ld failures injected, all clean\n", kernels.name, total);
+}
+
+std::vector<std::uint8_t> file(const std::string& path) {
+  std::FILE* const opened = std::fopen(path.c_str(), "rb");
+  check(opened != nullptr, path + " can be read");
+  std::vector<std::uint8_t> bytes(1 << 24);
+  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), opened));
+  std::fclose(opened);
+  return bytes;
+}
+
+void allowed(mobilenet_status status) {
+  if (status == MOBILENET_NO_MEMORY || status == MOBILENET_NO_THREAD) throw std::bad_alloc();
+  check(status == MOBILENET_OK, std::string("nothing but memory and threads is missing: ") + mobilenet_message());
+}
+
+// A model is loaded, an image prepared and run. `weights` stand at a multiple of 64.
+std::vector<std::uint8_t> run_interface(const std::vector<std::uint8_t>& program, const void* weights, std::size_t weights_bytes) {
+  struct Loaded {
+    mobilenet_model* model = nullptr;
+    mobilenet_runner* runner = nullptr;
+    ~Loaded() { mobilenet_runner_free(runner), mobilenet_free(model); }
+  } loaded;
+  allowed(mobilenet_load(program.data(), program.size(), weights, weights_bytes, &loaded.model));
+  mobilenet_info info;
+  mobilenet_describe(loaded.model, &info);
+  const std::size_t pixels = static_cast<std::size_t>(info.width) * info.height;
+  const std::vector<std::uint8_t> image(3 * pixels, 99);
+  std::vector<float> input(3 * pixels), values;
+  allowed(mobilenet_prepare(loaded.model, image.data(), info.width, info.height, 3, 3 * static_cast<std::size_t>(info.width), input.data()));
+  std::vector<std::size_t> sizes;
+  std::size_t sum = 0;
+  for (int i = 0; i < info.num_outputs; ++i) {
+    mobilenet_output output;
+    allowed(mobilenet_describe_output(loaded.model, i, &output));
+    sizes.push_back(static_cast<std::size_t>(output.channels) * output.height * output.width), sum += sizes.back();
+  }
+  values.resize(sum);
+  std::vector<float*> outputs;
+  for (std::size_t i = 0, at = 0; i < sizes.size(); at += sizes[i++]) outputs.push_back(values.data() + at);
+  allowed(mobilenet_runner_new(loaded.model, nullptr, 0, &loaded.runner));
+  allowed(mobilenet_run(loaded.runner, input.data(), outputs.data()));
+  return bytes_of(values);
+}
+
+void interface_faults(const std::string& folder) {
+  const std::vector<std::uint8_t> program = file(folder + "/model.program"), weights = file(folder + "/model.weights");
+  std::vector<std::uint8_t> room(weights.size() + 64);
+  void* place = room.data();
+  std::size_t space = room.size();
+  check(std::align(64, weights.size(), place, space) != nullptr, "there is room");
+  std::memcpy(place, weights.data(), weights.size());
+  const long total = every_failure_of([&] { return run_interface(program, place, weights.size()); });
+  std::printf("%s: %ld failures injected, all clean\n", folder.c_str(), total);
 }
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
   alarm(100);  // a hang ends the test
+  for (int i = 1; i < count; ++i) interface_faults(arguments[i]);
+  if (count > 1) return 0;
   for (const std::string& isa : mobilenet::available_isas()) {
     const mobilenet::Kernels& kernels = mobilenet::kernels_for(isa);
     faults<mobilenet::Net>(kernels, "float32");

@@ -109,11 +109,24 @@ def exported(tmp_path_factory) -> dict[str, tuple[Path, ModelFile]]:
     IMAGE.save(images / "image.png")
     quantized = mobilenet.quantize(toy(7), images).model
     models = {"toy": toy(7), "boxes": detector(), "masks": segmenter(), "integers": quantized}
+    models["integer boxes"] = mobilenet.quantize(models["boxes"], images / "image.png").model
     for name, model in models.items():
         CExporter().write(Content(model, "int8" if model.quantization else "fp32"), folder / name)
     CExporter().write(Content(quantized, "int8", in_place=True), folder / "in place")
     models["in place"] = quantized
     return {name: (folder / name, model) for name, model in models.items()}
+
+
+def test_no_failure_of_memory_or_threads_leaves_anything_behind(built, exported, monkeypatch):
+    """In the C interface, on models of every task and of integers; `native_faults` without a model does the same inside."""
+    folders = [folder for name, (folder, _) in exported.items() if name != "in place"]
+    done = [run([built / "native_faults", *folders])]
+    monkeypatch.setenv("MOBILENET_ISA", "portable")
+    done.append(run([built / "native_faults", exported["in place"][0]]))
+    for each in done:
+        assert each.returncode == 0, each.stdout + each.stderr
+    injected = "".join(each.stdout for each in done).count("all clean")
+    assert injected == len(exported) or not sys.platform.startswith("linux")
 
 
 @pytest.mark.parametrize(
