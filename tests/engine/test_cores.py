@@ -1,4 +1,4 @@
-"""The default number of threads: affinity, control groups, OMP_NUM_THREADS."""
+"""The default number of threads: affinity, big and little cores, control groups, OMP_NUM_THREADS."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def eight_cores(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(cores, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr(cores, "DEVICES", tmp_path / "devices")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores.threads_asked_for.cache_clear()
     yield
@@ -28,6 +29,35 @@ def write(path, text):
 
 def test_affinity_alone():
     assert cores.available_cores() == 8
+
+
+def write_capacities(tmp_path, *capacities):
+    for core, capacity in enumerate(capacities):
+        write(tmp_path / f"devices/system/cpu/cpu{core}/cpu_capacity", f"{capacity}\n")
+
+
+@pytest.mark.parametrize(
+    ("capacities", "expected"),
+    [((1024,) * 8, 8), ((1024, 870, 870, 870, 330, 330, 330, 330), 4), ((446,) * 4 + (1024,) * 4, 4), ((512, 1024) * 4, 8),
+     (("fast",) * 8, 8)],
+)  # fmt: skip
+def test_little_cores_of_arm_are_left_out(tmp_path, capacities, expected):
+    write_capacities(tmp_path, *capacities)
+    assert cores.available_cores() == expected
+
+
+def test_little_cores_alone_are_used(tmp_path, monkeypatch):
+    write_capacities(tmp_path, 1024, 1024, 1024, 1024, 300, 300, 300, 300)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4, 5, 6})
+    assert cores.available_cores() == 3
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 4, 5, 6})
+    assert cores.available_cores() == 1
+
+
+@pytest.mark.parametrize(("atoms", "expected"), [("4-7\n", 4), ("2,4-7\n", 3), ("0-7\n", 8), ("\n", 8), ("some\n", 8)])
+def test_little_cores_of_intel_are_left_out(tmp_path, atoms, expected):
+    write(tmp_path / "devices/cpu_atom/cpus", atoms)
+    assert cores.available_cores() == expected
 
 
 @pytest.mark.parametrize(

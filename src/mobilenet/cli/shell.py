@@ -140,7 +140,7 @@ resolution_option = click.option("--resolution", callback=parse_resolution, meta
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 256),
-    help="Threads for one image; by default all cores, or one for the few images of predict.",
+    help="Threads for one image; by default all big cores, or one for the few images of predict.",
 )
 
 

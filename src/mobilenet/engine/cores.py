@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 MAX_THREADS = 256
 CGROUPS = "/sys/fs/cgroup"
 MEMBERSHIP = "/proc/self/cgroup"
+DEVICES = "/sys/devices"
+BIG = 0.5
+"""A core is big if it has at least this share of the fastest core's capacity."""
 
 
 def cores_of_affinity() -> int:
@@ -21,15 +25,62 @@ def cores_of_affinity() -> int:
 
 
 def available_cores() -> int:
-    """The least of three limits, from 1 to `MAX_THREADS`: the cores this process may run on (its affinity), the CPU quota
-    of its control groups (``docker --cpus``, Kubernetes limits), and OMP_NUM_THREADS.
+    """The least of three limits, from 1 to `MAX_THREADS`: the big cores that this process may run on (its affinity), the CPU
+    quota of its control groups (``docker --cpus``, Kubernetes limits), and OMP_NUM_THREADS.
 
     A quota that is no whole number is rounded down, since a thread that has used up the quota makes the others wait.
     """
     from pathlib import Path
 
-    limits = [cores_of_affinity(), MAX_THREADS, *(int(quota) for quota in _quotas(Path(CGROUPS), Path(MEMBERSHIP)))]
+    limits = [big_cores(), MAX_THREADS, *(int(quota) for quota in _quotas(Path(CGROUPS), Path(MEMBERSHIP)))]
     return max(1, min([*limits, *threads_asked_for()]))
+
+
+def big_cores() -> int:
+    """The cores this process may run on, without the little ones beside them on phones, boards and laptops.
+
+    The parts of a job are alike, so the others would wait for a little core's. Threads are not bound to cores: the system's
+    scheduler moves the busy ones to the big cores.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return _performance_cores() or os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0)
+    if little := _little_cores(allowed):
+        return len(allowed - little) or len(allowed)
+    return len(allowed)
+
+
+def _little_cores(allowed: Iterable[int]) -> set[int]:
+    """Linux says how fast cores are on ARM (``cpu_capacity``, 1024 for the fastest), and on Intel's hybrids which are Atoms."""
+    capacities = dict[int, int]()
+    for core in allowed:
+        text = _read(f"{DEVICES}/system/cpu/cpu{core}/cpu_capacity").strip()
+        if not text.isdecimal():
+            return _listed(_read(f"{DEVICES}/cpu_atom/cpus"))
+        capacities[core] = int(text)
+    return {core for core, capacity in capacities.items() if capacity < BIG * max(capacities.values())}
+
+
+def _listed(text: str) -> set[int]:
+    """The numbers of ``0-3,8``. Empty for anything else."""
+    found = set[int]()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            return set()
+        found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+def _performance_cores() -> int:
+    """macOS's count of cores of the fastest kind; 0 if there is only one kind, or on another system."""
+    if sys.platform != "darwin":
+        return 0
+    import ctypes
+
+    value, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
+    failed = ctypes.CDLL(None).sysctlbyname(b"hw.perflevel0.logicalcpu", ctypes.byref(value), ctypes.byref(size), None, 0)
+    return 0 if failed else value.value
 
 
 @cache
@@ -70,8 +121,9 @@ def _quota(folder: Path) -> Iterator[float]:
         yield int(quota) / int(period)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path | str) -> str:
     try:
-        return path.read_text("ascii")
+        with open(path, encoding="ascii") as file:
+            return file.read()
     except (OSError, UnicodeDecodeError):
         return ""

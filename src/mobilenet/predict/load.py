@@ -118,7 +118,7 @@ def load(
             that makes an executor from a model.
         views: scales and mirror images whose answers are averaged: `Views`, or a text such as "1,2,flip".
         task: what the model must do: "classification", "detection" or "segmentation".
-        threads: that work on one image; the native engine uses every core by default.
+        threads: that work on one image; by default the native engine uses every big core that this process may run on.
         memory_budget: bytes that the native engine's activations may take for one image.
         fast_decoding: see `Predictor`.
         device: "cpu", or for ONNX Runtime, OpenVINO and torch what they call another device, such as "cuda".
