@@ -2,7 +2,6 @@
 // of their addresses; the first that is large enough is taken, and neighbors become one.
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 extern "C" char __heap_base;  // of the linker: behind all data and the stack
 
@@ -19,20 +18,20 @@ constexpr std::size_t kPage = 65536, kLeastGrowth = 16 * kPage;
 Block list{0, nullptr};    // before the first free block
 char* untouched = nullptr;  // no block from here on was ever taken, so all of it is zero but for the first bytes of free blocks
 
+// Makes two neighbors one. What stood at the beginning of the second is zero afterwards, as `untouched` promises.
+void join(Block* first, Block* second) {
+  first->bytes += second->bytes;
+  first->next = second->next;
+  *second = {};
+}
+
 void give_back(Block* block) {
   Block* before = &list;
   while (before->next && before->next < block) before = before->next;
   block->next = before->next;
-  if (block->next && block->end() == reinterpret_cast<char*>(block->next)) {
-    block->bytes += block->next->bytes;
-    block->next = block->next->next;
-  }
-  if (before != &list && before->end() == reinterpret_cast<char*>(block)) {
-    before->bytes += block->bytes;
-    before->next = block->next;
-  } else {
-    before->next = block;
-  }
+  before->next = block;
+  if (block->next && block->end() == reinterpret_cast<char*>(block->next)) join(block, block->next);
+  if (before != &list && before->end() == reinterpret_cast<char*>(block)) join(before, block);
 }
 
 bool grow(std::size_t bytes) {
@@ -88,7 +87,7 @@ void* calloc(std::size_t count, std::size_t size) {
   if (__builtin_mul_overflow(count, size, &bytes)) return nullptr;
   bool zero;
   void* const place = take(bytes, zero);
-  if (place && !zero) std::memset(place, 0, bytes);
+  if (place && !zero) __builtin_memset(place, 0, bytes);
   return place;
 }
 
