@@ -3,6 +3,7 @@ PYTHON ?= python3
 DEVICE := .venv-device
 TESTS := .venv
 BUILD := .venv-build
+WHEELS := .venv-wheels
 PIP_FLAGS := --quiet --disable-pip-version-check
 LOCK_FLAGS := --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --constraint requirements/constraints.in
 FUZZER = $(TESTS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/fuzz.txt
@@ -20,7 +21,7 @@ define packages
 || $(1)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r $(2)
 endef
 
-.PHONY: demo test suite checked begun suite-torch suite-rest guarded prepared check native arm web sanitize fuzz figures docs wheel sdist reproducible sbom lock clean
+.PHONY: demo test suite checked begun suite-torch suite-rest guarded prepared check native arm c board web sanitize fuzz figures docs wheel wheels sdist reproducible sbom lock clean
 
 demo: $(DEVICE)/ready
 	$(DEVICE)/bin/mobilenet predict photos --save out/labels
@@ -72,9 +73,18 @@ check: $(TESTS)/ready
 native: $(TESTS)/ready
 	$(TESTS)/bin/python -m pytest -rs tests/engine/test_core.py
 
-# The core for AArch64, compiled here, and its tests in an emulator of several processors; skips name what is missing.
-arm:
+# The core for AArch64, compiled here, and its tests in an emulator of several processors; then the package under an AArch64 Python, if
+# `make wheels PLATFORMS=linux-aarch64` has built one. Skips name what is missing.
+arm: $(TESTS)/ready
 	$(PYTHON) native/tests/arm.py
+	$(TESTS)/bin/python tools/try_wheels.py aarch64
+
+# The C library with each compiler, installed and used from outside; and on a small board, in an emulator.
+c: $(TESTS)/ready
+	$(TESTS)/bin/python native/tests/c_library.py
+
+board: $(TESTS)/ready
+	$(TESTS)/bin/python native/tests/c_library.py board
 
 # The core for WebAssembly, into the npm package; it names the compilers that serve, if none is installed.
 web:
@@ -108,6 +118,13 @@ wheel: $(BUILD)/ready
 	$(BUILD_WHEEL) --wheel-dir dist .
 	sha256sum dist/*.whl
 
+# Wheels for other systems and processors by zig, checked, and those that can be run here are run; docs/wheels.md.
+# PLATFORMS names some of them, and versions of Python, for example "linux-aarch64 3.11". With TRY= nothing is run.
+TRY = $(TESTS)/bin/python tools/try_wheels.py
+wheels: $(WHEELS)/ready $(if $(TRY),$(TESTS)/ready)
+	SOURCE_DATE_EPOCH=$(EPOCH) $(WHEELS)/bin/python tools/build_wheels.py $(PLATFORMS)
+	$(TRY)
+
 sdist: $(BUILD)/ready
 	$(BUILD)/bin/python -m build --sdist --no-isolation --outdir dist .
 
@@ -129,6 +146,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install $(PIP_FLAGS) uv
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/build.in -o requirements/build.txt
+	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/wheels.in -o requirements/wheels.txt
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/uv.in -o requirements/uv.txt
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) requirements/fuzz.in -o requirements/fuzz.txt
 	.venv-lock/bin/uv pip compile $(LOCK_FLAGS) pyproject.toml requirements/build.in --extra test --extra check --extra docs -o requirements/test.txt
@@ -136,6 +154,11 @@ lock:
 $(BUILD)/ready: requirements/build.txt
 	$(PYTHON) -m venv $(BUILD)
 	$(BUILD)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/build.txt
+	touch $@
+
+$(WHEELS)/ready: requirements/wheels.txt requirements/uv.txt
+	$(PYTHON) -m venv $(WHEELS)
+	$(call packages,$(WHEELS),requirements/wheels.txt)
 	touch $@
 
 $(DEVICE)/ready: pyproject.toml CMakeLists.txt $(shell find src native -name '*.py' -o -name '*.tsv' -o -name '*.cc' -o -name '*.h')
@@ -163,4 +186,4 @@ $(TESTS)/build: requirements/build.txt requirements/uv.txt
 	touch $@
 
 clean:
-	rm -rf $(DEVICE) $(TESTS) $(BUILD) build dist out
+	rm -rf $(DEVICE) $(TESTS) $(BUILD) $(WHEELS) build dist out

@@ -80,7 +80,7 @@ std::vector<Fused> fused_forms(const Constants& c, int outputs, std::size_t inpu
             [&] { return "multiplier " + std::to_string(fraction) + " * 2^(" + std::to_string(exponent) +
                          " - 31): must be from 2^-32 to 2^30, or 0"; });
     require(sums.least_weight >= -kMaxWide && sums.largest_weight <= kMaxWide, output, [] { return "a weight is past 255"; });
-    const std::int64_t reach = std::max(-sums.least, sums.largest) << std::max(exponent, 0);
+    const std::int64_t reach = std::max(-sums.least, sums.largest) << std::max<int>(exponent, 0);
     require(reach < std::int64_t{1} << 31, output,
             [&] { return "sums reach " + std::to_string(reach) + " as they are multiplied; they must stay below 2^31"; });
     Scaling& all = scalings.try_emplace({fraction, exponent}, Scaling{fraction, exponent, sums.least, sums.largest,

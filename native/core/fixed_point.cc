@@ -27,7 +27,7 @@ std::int64_t divided_up(std::int64_t a, std::int64_t b) { return a / b + (a % b 
 std::vector<Bound> bounds_of(const Scaling& s) {
   const auto rounded = [&](std::int64_t sum) { return fixed_point(sum, s.fraction, s.exponent); };
   const std::int64_t from = std::max<std::int64_t>(s.low, rounded(s.least)), upto = std::min<std::int64_t>(s.high, rounded(s.largest));
-  const int left = std::max(s.exponent, 0), right = std::max(-s.exponent, 0);
+  const int left = std::max<int>(s.exponent, 0), right = std::max<int>(-s.exponent, 0);
   std::vector<Bound> bounds;
   if (rounded(s.least) > s.low) bounds.push_back({s.least, static_cast<int>(from), true});
   for (std::int64_t q = from + 1; q <= upto; ++q) {

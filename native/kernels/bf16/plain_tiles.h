@@ -7,11 +7,17 @@
 #include "rounding.h"
 #include "tiles.h"
 
+#ifdef MOBILENET_NO_THREADS  // a system without threads need not know thread-local memory
+#define MOBILENET_PER_THREAD
+#else
+#define MOBILENET_PER_THREAD thread_local
+#endif
+
 namespace mobilenet::bf16 {
 
 struct PlainTiles {
-  static inline thread_local int pixels = 0, first_weights = 0;
-  static inline thread_local std::uint8_t tiles[8][16][64];
+  static inline MOBILENET_PER_THREAD int pixels = 0, first_weights = 0;
+  static inline MOBILENET_PER_THREAD std::uint8_t tiles[8][16][64];
 
   static void configure(int count, int first) {
     if (pixels == count && first_weights == first) return;
@@ -56,3 +62,5 @@ struct PlainTiles {
 };
 
 }  // namespace mobilenet::bf16
+
+#undef MOBILENET_PER_THREAD

@@ -1,0 +1,82 @@
+"""Checks wheels without running them: python tools/check_wheel.py WHEEL...
+
+The compiled core must be for the processor, the system and the Python that the wheel's name says. For Linux, auditwheel must
+find that it needs no newer C library than the name allows and no other library: its C++ library is inside, and it shows nothing
+of it. For macOS, the least version in its header must be that of the name.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ELF, MACH_O = b"\x7fELF", b"\xcf\xfa\xed\xfe"
+MACH_O_PROCESSORS = {0x0100000C: "arm64", 0x01000007: "x86_64"}
+LC_BUILD_VERSION = 0x32
+
+
+def check(wheel: Path) -> None:
+    """Raises SystemExit with the reason if the wheel does not hold what its name says."""
+    python, abi, platform = wheel.stem.split("-")[2:]
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+        modules = [name for name in archive.namelist() if re.fullmatch(r"mobilenet/_core\..*(so|pyd)", name)]
+        if len(modules) != 1:
+            sys.exit(f"{wheel.name}: the compiled core must be in it once; found: {', '.join(modules) or 'nothing'}")
+        module = Path(archive.extract(modules[0], folder))
+        if f".{abi}." not in module.name and f"-{abi[2:]}-" not in module.name:
+            sys.exit(f"{wheel.name}: {module.name} is for another Python than {python}-{abi}")
+        if "macosx" in platform:
+            check_mach_o(wheel, module.read_bytes(), platform)
+        else:
+            check_elf(wheel, module, platform)
+            auditwheel(wheel, platform)
+
+
+def check_elf(wheel: Path, module: Path, platform: str) -> None:
+    """Linked with the C library alone, for this processor, and showing one name."""
+    from elftools.elf.elffile import ELFFile
+
+    with module.open("rb") as file:
+        elf = ELFFile(file)
+        processor = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}.get(elf["e_machine"], elf["e_machine"])
+        symbols = [symbol for symbol in elf.get_section_by_name(".dynsym").iter_symbols() if symbol.name]
+        shown = [symbol.name for symbol in symbols if symbol["st_shndx"] != "SHN_UNDEF"]
+    if not platform.endswith(processor):
+        sys.exit(f"{wheel.name}: its core is compiled for {processor}")
+    if shown != ["PyInit__core"]:
+        sys.exit(f"{wheel.name}: its core must show PyInit__core and nothing else; it shows {', '.join(sorted(shown)[:5])}")
+
+
+def auditwheel(wheel: Path, platform: str) -> None:
+    """Needs no newer library than the wheel's name allows, and none beside the C library."""
+    command = [sys.executable, "-m", "auditwheel", "show", str(wheel)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    said = " ".join(done.stdout.split())
+    if done.returncode or f'platform tag: "{platform}"' not in said or "requires no external shared libraries" not in said:
+        sys.exit(f"{wheel.name}: auditwheel does not agree with the name: {said} {done.stderr}")
+
+
+def check_mach_o(wheel: Path, module: bytes, platform: str) -> None:
+    """For this processor, from the macOS of the wheel's name on."""
+    magic, processor, _, _, commands = struct.unpack_from("<4s4I", module)
+    least, at = "none", 32
+    for _ in range(commands):
+        kind, size = struct.unpack_from("<2I", module, at)
+        if kind == LC_BUILD_VERSION:
+            version = struct.unpack_from("<4I", module, at)[3]
+            least = f"{version >> 16}_{version >> 8 & 255}"
+        at += size
+    found = f"macosx_{least}_{MACH_O_PROCESSORS.get(processor, processor)}"
+    if magic != MACH_O or found != platform:
+        sys.exit(f"{wheel.name}: its core is for {found}")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        check(Path(name))
+        print(f"{name}: as its name says")
