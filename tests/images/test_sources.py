@@ -97,6 +97,7 @@ def test_the_image_does_not_share_the_memory_of_the_array():
         (np.zeros((1, 1, 4, 4, 3), np.uint8), "x[0]"),
         (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
         (np.zeros(12, np.uint8), "x.reshape(height, width, 3)"),
+        (np.frombuffer(png(), np.uint8), "x.tobytes()"),
         (np.zeros((), np.uint8), "x.reshape(height, width, 3)"),
     ],
 )
@@ -171,6 +172,7 @@ def test_what_holds_many_images(tmp_path):
     assert len(list(as_many(np.zeros((2, 4, 4, 3), np.uint8)))) == 2
     for one in (files[0], str(files[0]), "no such file", b"x", RGB, photo(), io.BytesIO(), {"a": 1}, "http://x/*.jpg", 3):
         assert as_many(one) is None
+    assert as_many(RGB[0, 0]) is None, "numbers, not paths"
     with pytest.raises(ImageError, match="no image there"):
         as_many(str(tmp_path / "*.jpg"))
     (tmp_path / "c[1].png").write_bytes(png())

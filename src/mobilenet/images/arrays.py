@@ -49,6 +49,8 @@ def from_array(source: Any) -> Image.Image:
 def shape_remedy(shape: tuple[int, ...]) -> str:
     must = "must be H x W, H x W x 3 or H x W x 4"
     match shape:
+        case (_,):
+            return f"{must}; if it holds the bytes of a file, x.tobytes(); else reshape it, x.reshape(height, width, 3)"
         case (_, _, 2):
             return f"{must}; of gray and alpha give the gray, x[:, :, 0]"
         case (_, _, _):

@@ -125,5 +125,6 @@ def as_many(source: object) -> Iterable[Source] | None:
     if isinstance(source, (bytes, bytearray, memoryview, Image.Image, Mapping)) or callable(getattr(source, "read", None)):
         return None
     if is_array(source):
-        return cast("Iterable[Source]", source) if len(getattr(source, "shape", ())) in (1, 4) else None
+        axes, kind = len(getattr(source, "shape", ())), getattr(getattr(source, "dtype", None), "kind", "")
+        return cast("Iterable[Source]", source) if axes == 4 or (axes == 1 and kind in "OSU") else None
     return source if isinstance(source, Iterable) else None
