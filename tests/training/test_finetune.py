@@ -23,13 +23,14 @@ from support.training_runs import log_of  # noqa: E402
 
 from mobilenet import load, nn  # noqa: E402
 from mobilenet.cli.main import main  # noqa: E402
-from mobilenet.data import Subset  # noqa: E402
+from mobilenet.data import ListedRecords, Objects, Subset  # noqa: E402
 from mobilenet.tasks.labels import same_name  # noqa: E402
 from mobilenet.training.input import Dataset  # noqa: E402
 from mobilenet.training.objectives import objective_of  # noqa: E402
 from mobilenet.training.recipes.finetune import Images, finetune, learning_rate  # noqa: E402
 from mobilenet.training.run.data import open_splits  # noqa: E402
 from mobilenet.training.run.heads import cell_probe, class_probe, scores_on_objects  # noqa: E402
+from mobilenet.training.run.plan import overlap_of_objects  # noqa: E402
 from mobilenet.training.run.start import copy_weights, shared_classes  # noqa: E402
 
 STARTS = {"classification": toy, "detection": detector, "segmentation": segmenter}
@@ -160,7 +161,11 @@ def test_unknown_boxes_start_as_what_the_start_sees_in_them(shared):
     start = copy_weights(net, "coco", strange, (), recipe.preprocessing)
     assert len(start.unknown) == len(strange)
     few = Dataset(Subset(training.records, 32))
-    sums = scores_on_objects(net, start, few, recipe, objective)
+    found = scores_on_objects(start.model, few, recipe, objective)
+    sums = found.sums
+    assert int(found.objects.sum()) == sum(len(few.records.truth(index).labels) for index in range(len(few)))
+    person = training.labels.index("person")
+    assert 0.4 < found.known(person) == found.shown[person, start.model.labels.index("person")] / found.objects[person] < 1
     seen = {
         training.labels[number]: start.model.labels[int(sums[number].argmax())]
         for number in range(len(strange))
@@ -169,6 +174,28 @@ def test_unknown_boxes_start_as_what_the_start_sees_in_them(shared):
     named = {label: same_name(label) for label in seen}
     assert len(seen) >= 10
     assert sum(same_name(seen[label]) == name for label, name in named.items()) >= 0.7 * len(seen), seen
+
+
+def test_a_detector_is_shown_fewer_images_of_what_the_start_knows_and_averages_more_of_them():
+    recipes = [finetune(Images("detection", 1000, 400, 20, known), "x.safetensors", detector()) for known in (0.0, 0.5, 1.0)]
+    assert [recipe.epochs for recipe in recipes] == [12, 7, 4]
+    assert [recipe.averaging.power for recipe in recipes] == [8.0, 2.8, 1.0]
+
+
+def test_only_objects_that_overlap_may_be_found_so(tmp_path):
+    """The limit of NMS: 0.5, or what two of a hundred objects exceed, up to the start's own."""
+    start = detector()
+    own = start.decoding.iou
+    limits = {
+        overlap: finetune(Images("detection", 100, 400, overlap=overlap), "x.safetensors", start).loss.decoding.iou
+        for overlap in (0.0, 0.3, 0.553, 0.9)
+    }
+    assert limits == {0.0: 0.5, 0.3: 0.5, 0.553: 0.55, 0.9: own}
+    pairs = [Objects.of([[0, 0, 10, 10], [2, 0, 12, 10], [0, 0, 10, 9]], [0, 0, 1], [False] * 3)] * 2
+    images = [lambda: Image.new("RGB", (20, 20))] * 2
+    assert overlap_of_objects(ListedRecords("detection", ("a", "b"), ["x", "y"], images, pairs)) == pytest.approx(8 / 12)
+    alone = [Objects.of([[0, 0, 10, 10]], [0], [False])] * 2
+    assert overlap_of_objects(ListedRecords("detection", ("a", "b"), ["x", "y"], images, alone)) == 0
 
 
 def test_what_the_start_knows_stays_and_scoring_costs_a_share():

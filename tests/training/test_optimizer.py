@@ -213,8 +213,21 @@ def test_the_average_ramps_up_as_tensorflows():
     assert averaging.share(10) == 11 / 20
     assert averaging.share(79) < 0.9 == averaging.share(80) == averaging.share(10**6)
     assert Averaging(decay=0.9, ramp=False).share(0) == 0.9
+    with pytest.raises(ValueError, match="power 1"):
+        Averaging(ramp=False, power=1.0)
     with pytest.raises(ValueError, match="decay 1"):
         Averaging(decay=1.0)
+
+
+@pytest.mark.parametrize("power", [0, 1])
+def test_updates_count_in_proportion_to_a_power(power):
+    """The weights before the first update count 1 ** power, those after update number k, from 1, (k + 1) ** power."""
+    averaging, shares = Averaging(decay=0.999, power=float(power)), [1.0]
+    for update in range(20):
+        old = averaging.share(update)
+        shares = [share * old for share in shares] + [1 - old]
+    counts = [(k + 1) ** power for k in range(21)]
+    assert shares == pytest.approx([count / sum(counts) for count in counts])
 
 
 def at(schedule, t, epochs=10.0):

@@ -13,6 +13,7 @@ from ...errors import UsageError
 from ...images.preprocessing import Preprocessing
 from ...modelfile import ModelFile
 from ...network.layers import Task
+from ...values import replace
 from ..input import Augmentation, ClassificationAugmentation, DetectionAugmentation, SegmentationAugmentation
 from ..optim.ema import Averaging
 from ..optim.optimizer import AdamW
@@ -24,13 +25,17 @@ STARTS: dict[Task, str] = {"classification": "imagenet", "detection": "coco", "s
 
 SHOWN: dict[Task, tuple[int, int]] = {"classification": (14_000, 13), "detection": (12_000, 28), "segmentation": (8_000, 30)}
 """How many images a run shows the network: about this many, but at most so many epochs of few, and `MIN_EPOCHS` of many."""
+SHOWN_OF_KNOWN = 1 / 3
+"""A detector is shown this share of so many if the start knows all classes: of VOC's 15 classes, 709 images, it had mAP50 0.716
+after 4 of 17 epochs, 0.714 after 8 and 0.714 after 11 (0.698 at the start), and its loss on the training images went on
+falling."""
 MIN_EPOCHS = 2
 SCORING_WORK = 0.2
 """Scoring after the start's takes about this share of the training's work, but happens at least once and at most 5 times."""
 SCORED_IMAGE = 0.45
 """The work to score an image over that to train with it (measured: 0.43 to 0.48 for the three tasks)."""
 KEPT = 0.4
-"""The share of the start's weights in the result (WiSE-FT). See `kept_share`."""
+"""The share of the start's weights in the result (WiSE-FT). See `averaging`."""
 DEFAULT_EPSILON = 1e-5
 
 
@@ -43,8 +48,9 @@ class Images:
         count: training images.
         side: a typical longer side of an image in pixels.
         scored: validation images.
-        known: the share of the classes that the start knows by name.
+        known: the share of the classes that the start knows, by name or, a detector's, by what it sees in the objects.
         classes: how many there are.
+        overlap: the largest IoU that objects of one class usually have with each other.
     """
 
     task: Task
@@ -53,6 +59,7 @@ class Images:
     scored: int = 0
     known: float = 1.0
     classes: int = 1
+    overlap: float = 0.0
 
 
 def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
@@ -61,8 +68,9 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
     Raises UsageError if no network for the task can start from this model.
     """
     shown, max_epochs = SHOWN[images.task]
+    if images.task == "detection":
+        shown = round(shown * SHOWN_OF_KNOWN**images.known)
     epochs = min(max(round(shown / images.count), MIN_EPOCHS), max_epochs)
-    kept = kept_share(images)
     resolution, preprocessing = input_size(images, start)
     return Recipe(
         name="finetune",
@@ -70,7 +78,7 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
         resolution=resolution,
         preprocessing=preprocessing,
         augmentation=augmentation(images.task),
-        loss=loss(images.task, start),
+        loss=loss(images, start),
         epochs=epochs,
         batch=batch(images.task, images.count),
         lr=learning_rate(images),
@@ -78,7 +86,7 @@ def finetune(images: Images, source: str, start: ModelFile) -> Recipe:
         schedule=OneCycle(rise=0.2, start=0.05, final=0.001),
         weight_decay=0.02,
         decayed="weights",
-        averaging=Averaging(decay=0.99, start=kept),
+        averaging=averaging(images),
         precision="bf16-mixed",
         score_epochs=epochs_between_scores(images, epochs),
         score_start=True,
@@ -108,10 +116,19 @@ def learning_rate(images: Images) -> float:
     return float(f"{rate:.2g}")
 
 
-def kept_share(images: Images) -> float:
-    """A classifier's start has a head fitted to the images, so it is worth keeping. The start of a detector or a segmenter is
-    kept in proportion to the classes that it knows."""
-    return KEPT if images.task == "classification" else round(KEPT * images.known, 2)
+def averaging(images: Images) -> Averaging:
+    """The average of the weights, and the share of the start in it.
+
+    A classifier's start has a head fitted to the images, so it is worth keeping. The start of a detector or a segmenter is
+    kept in proportion to the classes that it knows. What a detector has to learn in addition is little against the noise of
+    its steps, so the average is over half of the run if it knows all, instead of the last ninth: on the images of
+    `SHOWN_OF_KNOWN`, with Adam at 2e-4 and SGD, a long average had more mAP50 by 0.007 to 0.015, and 0.003 less with Adam at
+    3e-5.
+    """
+    if images.task != "detection":
+        return Averaging(decay=0.99, start=KEPT if images.task == "classification" else round(KEPT * images.known, 2))
+    power = round(8 ** (1 - images.known), 1)
+    return Averaging(decay=0.999, start=round(KEPT * images.known, 2), power=power)
 
 
 def epochs_between_scores(images: Images, epochs: int) -> int:
@@ -176,11 +193,21 @@ def augmentation(task: Task) -> Augmentation:
             return DetectionAugmentation(zoom_out=0.3, zoom=(1.0, 2.0))
 
 
-def loss(task: Task, start: ModelFile) -> Loss:
-    """A detector is trained in the form in which its start was, so that its outputs keep their meaning."""
-    if task == "classification":
+def loss(images: Images, start: ModelFile) -> Loss:
+    """A detector is trained in the form in which its start was, so that its outputs keep their meaning.
+
+    Of boxes that overlap by half or more, only the better one is found, unless objects of one class do so: the start's own
+    limit is for crowds.
+    """
+    if images.task == "classification":
         return CrossEntropy()
-    if task == "segmentation" or start.decoding is None:
+    if images.task == "segmentation" or start.decoding is None:
         return PixelCrossEntropy()
     form: Form = "tensorflow" if start.decoding.scores == "sigmoid" else "torchvision"
-    return BoxLoss(form=form, decoding=start.decoding)
+    iou = min(start.decoding.iou, max(MIN_IOU, round(images.overlap, 2)))
+    return BoxLoss(form=form, decoding=replace(start.decoding, iou=iou))
+
+
+MIN_IOU = 0.5
+"""With 0.5 instead of 0.6, the mAP50 of VOC's classes was higher by 0.006 to 0.011 before and after each of 14 trainings, and
+mAP lower by 0.002."""

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from torch import Tensor
 
 from ... import nn
 from ...data import Subset
+from ...modelfile import ModelFile
 from ...network.layers import Conv, Linear
 from ...nn.blocks import FixedNorm, replace_norms
-from ...tasks.results import VOID
+from ...tasks.results import MIN_SHOWN, VOID
 from ..input import (
     Augmentation,
     Batch,
@@ -205,20 +206,36 @@ def resembling_rows(
     net: nn.TorchNetwork, start: Start, data: Dataset, recipe: Recipe, objective: DetectionObjective
 ) -> tuple[Rows, str]:
     """Each unknown class has the rows of the class that the start scores highest on its objects, on average."""
-    sums = scores_on_objects(net, start, data, recipe, objective)
+    sums = scores_on_objects(start.model, data, recipe, objective).sums
     pairs = {number: int(sums[number].argmax()) for number in start.unknown if sums[number].any()}
     rows = head_rows(net.network, net.arrays(), start.model.network, with_norms(start.model, net.network), pairs)
     named = ", ".join(f"{data.labels[new]!r} as {start.model.labels[old]!r}" for new, old in list(pairs.items())[:5])
     return rows, f"{len(pairs)} classes start as those that the start sees in their objects: {named}"
 
 
-def scores_on_objects(
-    net: nn.TorchNetwork, start: Start, data: Dataset, recipe: Recipe, objective: DetectionObjective
-) -> Tensor:
-    """(K, K of the start): the sum over the objects of a class of the highest scores on the default boxes matched to each."""
-    sums = torch.zeros(len(data.labels), len(start.model.labels))
-    theirs = nn.module(net.network.with_classes(len(start.model.labels)))
-    theirs.load_arrays(with_norms(start.model, theirs.network))
+class SeenObjects(NamedTuple):
+    """What another detector sees in the objects of K classes, whose own are M.
+
+    Attributes:
+        sums: (K, M): the sum over the objects of a class of the highest score on the default boxes matched to each.
+        shown: (K, M): how many of them have a score from which on a detection is shown.
+        objects: (K,): how many objects a class has.
+    """
+
+    sums: Tensor
+    shown: Tensor
+    objects: Tensor
+
+    def known(self, number: int) -> float:
+        """The share of a class's objects that are shown as one and the same class; 0 of a class without objects."""
+        return float(self.shown[number].max() / self.objects[number].clamp_min(1))
+
+
+def scores_on_objects(model: ModelFile, data: Dataset, recipe: Recipe, objective: DetectionObjective) -> SeenObjects:
+    classes, their_classes = len(data.labels), len(model.labels)
+    sums, shown, objects = torch.zeros(classes, their_classes), torch.zeros(classes, their_classes), torch.zeros(classes)
+    theirs = nn.module(objective.network.with_classes(their_classes))
+    theirs.load_arrays(with_norms(model, theirs.network))
     theirs.eval()
     centered = torch.from_numpy(objective.default_boxes).float()
     corners = torch.cat([centered[:, :2] - centered[:, 2:] / 2, centered[:, :2] + centered[:, 2:] / 2], dim=1)
@@ -229,8 +246,11 @@ def scores_on_objects(
         logits = logits.float()
         scores = logits.softmax(2) if objective.matching.scores == "softmax" else logits.sigmoid()
         for answers, target in zip(scores[..., 1:], cast("list[DetectionTarget]", batch["target"]), strict=True):
-            objects = match(target["boxes"].float() / scale, corners, objective.matching)
+            matched = match(target["boxes"].float() / scale, corners, objective.matching)
             for number, label in enumerate(target["labels"].tolist()):
-                if len(matched := answers[objects == number]):
-                    sums[label] += matched.amax(0)
-    return sums
+                objects[label] += 1
+                if len(found := answers[matched == number]):
+                    best = found.amax(0)
+                    sums[label] += best
+                    shown[label] += best >= MIN_SHOWN["detection"]
+    return SeenObjects(sums, shown, objects)

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from dataclasses import replace
 from statistics import median
 
+import numpy as np
 import torch
 
 from ... import nn
-from ...data import Records, Truth, open_training
+from ...data import Objects, Records, Subset, Truth, open_training
 from ...data.open import recognize
 from ...errors import UsageError
 from ...modelfile import ModelFile
+from ...tasks.boxes import iou
 from ...zoo.load import load_model
 from ..input import Dataset, Loader, LoaderSettings
-from ..objectives import objective_of
+from ..objectives import DetectionObjective, objective_of
 from ..recipes.finetune import STARTS, Images, epochs_between_scores, finetune
 from ..recipes.names import current_names
 from ..recipes.recipe import Recipe, with_settings
 from .allocator import keep_freed_memory
+from .heads import scores_on_objects
 from .start import shared_classes
 
 MEASURED_IMAGES = 64
 """Images whose sizes stand for all."""
+SEEN_IMAGES = 250
+"""Images in whose objects the start looks for classes that it knows."""
+COUNTED_IMAGES, OVERLAPPING = 2000, 0.02
+"""Images whose objects tell how much those of one class overlap, and the share of them that may overlap more."""
 MEASURED_STEPS = 4
 SCORING = 1.25
 """A run takes this much longer than its steps: scoring, checkpoints, the first features."""
@@ -43,9 +52,13 @@ def finetune_recipe(data: str, layout: str | None, model: str | None, minutes: f
     source = model or STARTS[task]
     start = load_model(source)
     side = typical_side(records) if task == "segmentation" else 0
-    known = known_share(records, start)
-    images = Images(task, len(records), side, len(validation), known, len(records.labels))
+    named = known_by_name(records, start)
+    share = len(named) / len(records.labels)
+    images = Images(task, len(records), side, len(validation), share, len(records.labels), overlap_of_objects(records))
     plain = finetune(images, source, start)
+    if task == "detection" and share < 1:
+        images = replace(images, known=known_share(records, named, start, plain))
+        plain = finetune(images, source, start)
     recipe = with_settings(plain, changes)
     if minutes is None or "epochs" in current_names(changes, plain.to_json()):
         return recipe
@@ -58,11 +71,32 @@ def finetune_recipe(data: str, layout: str | None, model: str | None, minutes: f
     return with_settings(recipe, {"epochs": str(epochs), "score_epochs": str(epochs_between_scores(images, epochs))})
 
 
-def known_share(records: Records[Truth], start: ModelFile) -> float:
-    """The share of the classes that the start knows by name; 0 of a start for another task."""
-    if start.network.task != records.task:
-        return 0.0
-    return len(shared_classes(records.labels, records.label_ids, start)) / len(records.labels)
+def known_by_name(records: Records[Truth], start: ModelFile) -> Collection[int]:
+    """The classes that the start knows by name; none of a start for another task."""
+    return shared_classes(records.labels, records.label_ids, start) if start.network.task == records.task else ()
+
+
+def known_share(records: Records[Truth], named: Collection[int], start: ModelFile, recipe: Recipe) -> float:
+    """The share of the objects' classes that the start knows: whole by name, else as far as it sees one of its own in them."""
+    labels = range(len(records.labels))
+    network = recipe.network.network(recipe.resolution, len(labels))
+    objective = objective_of(recipe.loss, network, recipe.preprocessing, records.labels)
+    assert isinstance(objective, DetectionObjective)
+    few = Dataset(Subset(records, SEEN_IMAGES))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16-mixed"):
+        seen = scores_on_objects(start, few, recipe, objective)
+    return sum(1.0 if number in named else seen.known(number) for number in labels) / len(labels)
+
+
+def overlap_of_objects(records: Records[Truth]) -> float:
+    """The IoU that only `OVERLAPPING` of the objects have with another one of their class; 0 without objects."""
+    overlaps = list[float]()
+    for truth in (few.truth(index) for few in (Subset(records, COUNTED_IMAGES),) for index in range(len(few))):
+        if isinstance(truth, Objects) and len(truth.labels):
+            same = truth.labels[:, None] == truth.labels
+            np.fill_diagonal(same, False)
+            overlaps += (iou(truth.boxes, truth.boxes) * same).max(axis=1).tolist()
+    return float(np.quantile(overlaps, 1 - OVERLAPPING)) if overlaps else 0.0
 
 
 def typical_side(records: Records[Truth]) -> int:
