@@ -39,7 +39,7 @@ INTERFACE = (
     "web_segments",
 )
 EXPORTS = ("malloc", "free", *(f"mobilenet_{name}" for name in INTERFACE))
-DEFINES = ("-DMOBILENET_WASM", *(f"-DMOBILENET_NO_{what}" for what in ("THREADS", "MMAP", "FILES", "BF16", "CLOCK")))
+DEFINES = ("-DMOBILENET_WASM", *(f"-DMOBILENET_NO_{what}" for what in ("THREADS", "MMAP", "FILES", "BF16", "PACKED", "CLOCK")))
 FEATURES = ("-msimd128", "-mbulk-memory", "-mnontrapping-fptoint")  # every browser with the first has the others
 COMMON = (
     *DEFINES,
@@ -54,6 +54,8 @@ COMMON = (
 )
 MODULES = {SIMD: (), RELAXED: ("-mrelaxed-simd", "-DMOBILENET_WASM_RELAXED")}
 UNUSED = ("preload.cc", "checksum.cc", "check_bf16.cc", "run_bf16.cc", "weights_bf16.cc")
+# Of the linker: small functions are called and not copied, those with the same code become one, loops keep their counters.
+SMALL = ("-Wl,--lto-O2", *(f"-Wl,-mllvm,-{what}" for what in ("inline-threshold=5", "enable-merge-functions", "disable-lsr")))
 MISSING = (
     "no compiler for WebAssembly: install clang with wasi-libc and libc++ (Debian: apt install clang-19 lld-19 wasi-libc "
     "libc++-19-dev-wasm32 libc++abi-19-dev-wasm32 libclang-rt-19-dev-wasm32), or zig (pip install ziglang), or Emscripten"
@@ -95,7 +97,7 @@ def known() -> Iterator[Compiler]:
     for name in (*(f"clang++-{version}" for version in range(30, 16, -1)), "clang++"):
         if shutil.which(name):
             target = ("--target=wasm32-wasi", "-flto")
-            yield Compiler(name, (name,), target, (*target, "-Wl,--lto-O2", *reactor, *names))
+            yield Compiler(name, (name,), target, (*target, *SMALL, *reactor, *names))
     for command in (("zig",), (sys.executable, "-m", "ziglang")):
         if shutil.which(command[0]) and not subprocess.run([*command, "version"], capture_output=True, check=False).returncode:
             target = ("-target", "wasm32-wasi")

@@ -1,5 +1,6 @@
 #include "failure.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
@@ -9,6 +10,16 @@ extern "C" [[gnu::weak]] void mobilenet_failed(const char*) { std::abort(); }
 #endif
 
 namespace mobilenet {
+
+std::string decimal(long long value) {
+  char digits[20];  // of -2^63 with its sign
+  char *const end = digits + sizeof(digits), *first = end;
+  unsigned long long rest = value < 0 ? 0 - static_cast<unsigned long long>(value) : static_cast<unsigned long long>(value);
+  do *--first = static_cast<char>('0' + rest % 10);
+  while (rest /= 10);
+  if (value < 0) *--first = '-';
+  return std::string(first, static_cast<std::size_t>(end - first));
+}
 
 #ifdef __cpp_exceptions
 

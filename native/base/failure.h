@@ -9,4 +9,6 @@ namespace mobilenet {
 [[noreturn]] void fail_argument(const std::string& what);  // throws std::invalid_argument
 [[noreturn]] void fail_memory();                           // throws std::bad_alloc
 
+std::string decimal(long long value);  // for messages; std::to_string is 2 kB of code in a browser's module
+
 }  // namespace mobilenet

@@ -17,8 +17,8 @@ struct Checker : Checks {
   void panels(const Span& p, const ProductWeights& w) const {
     require(w.lanes == program.kernels.f32.lanes, "the weights are packed for another instruction set");
     require(p.from >= 0 && p.from <= p.to && p.to <= static_cast<int>(w.panels.size()),
-            [&] { return "panels " + std::to_string(p.from) + " to " + std::to_string(p.to) + ": the weights have " +
-                std::to_string(w.panels.size()); });
+            [&] { return "panels " + decimal(p.from) + " to " + decimal(p.to) + ": the weights have " +
+                decimal(w.panels.size()); });
   }
 
   void blocks(const Span& b, const Buffer& buffer) const {

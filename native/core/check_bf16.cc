@@ -1,5 +1,6 @@
 #include "check_bf16.h"
 
+#include "../base/failure.h"
 #include "checks.h"
 #include "image.h"
 
@@ -12,7 +13,7 @@ struct Bf16Checker : Checks {
   const Buffer& either(int index, const char* role) const {
     const Buffer& buffer = any(index, role);
     require(buffer.number == Number::bf16 || buffer.number == Number::f32,
-            [&] { return std::string(role) + " buffer " + std::to_string(index) + ": neither bfloat16 nor float32"; });
+            [&] { return std::string(role) + " buffer " + decimal(index) + ": neither bfloat16 nor float32"; });
     return buffer;
   }
 
@@ -20,7 +21,7 @@ struct Bf16Checker : Checks {
   void blocks(const Span& b, int channels) const {
     const int count = (channels + kWide - 1) / kWide;
     require(b.from >= 0 && b.from <= b.to && b.to <= count,
-            [&] { return "blocks " + std::to_string(b.from) + " to " + std::to_string(b.to) + ": there are " + std::to_string(count); });
+            [&] { return "blocks " + decimal(b.from) + " to " + decimal(b.to) + ": there are " + decimal(count); });
   }
 
   template <class Ptr>

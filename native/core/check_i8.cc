@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 
+#include "../base/failure.h"
 #include "checks.h"
 #include "image.h"
 
@@ -21,8 +22,8 @@ struct Checker : Checks {
 
   void panels(const Span& p, int outputs) const {
     require(p.from >= 0 && p.from <= p.to && p.to <= panels_of(outputs),
-            [&] { return "panels " + std::to_string(p.from) + " to " + std::to_string(p.to) + ": the weights have " +
-                std::to_string(panels_of(outputs)); });
+            [&] { return "panels " + decimal(p.from) + " to " + decimal(p.to) + ": the weights have " +
+                decimal(panels_of(outputs)); });
   }
 
   template <class Ptr>
@@ -38,7 +39,7 @@ struct Checker : Checks {
   }
 
   void zero_point(int zero) const {
-    require(zero >= 0 && zero <= 255, [&] { return "zero point " + std::to_string(zero) + ": must be 0 to 255"; });
+    require(zero >= 0 && zero <= 255, [&] { return "zero point " + decimal(zero) + ": must be 0 to 255"; });
   }
 
   // What a sum of at most so many bits, and 31, is multiplied with: no product and no shift leaves 64 bits.
@@ -46,7 +47,7 @@ struct Checker : Checks {
     const bool fits = rounding == Rounding::even    ? factor >= 0 && factor <= kMaxFactor && shift >= 1 && shift <= kMaxShift
                       : rounding == Rounding::fixed ? factor >= 0 && shift >= -31 && shift <= 31 - bits
                                                     : factor >= 1;
-    require(fits, [&] { return "multiplier " + std::to_string(factor) + ", shift " + std::to_string(shift) + ": outside its range"; });
+    require(fits, [&] { return "multiplier " + decimal(factor) + ", shift " + decimal(shift) + ": outside its range"; });
   }
 
   void rescale(const Rescale& r, int bits = kByteBits) const {

@@ -1,6 +1,7 @@
 // What the checks of float32, bfloat16 and int8 steps share.
 #pragma once
 
+#include "../base/failure.h"
 #include "check.h"
 
 namespace mobilenet {
@@ -12,21 +13,21 @@ struct Checks {
 
   const Buffer& any(int index, const char* role) const {
     require(index >= 0 && index < static_cast<int>(program.buffers.size()),
-            [&] { return std::string(role) + " buffer " + std::to_string(index) + " does not exist"; });
+            [&] { return std::string(role) + " buffer " + decimal(index) + " does not exist"; });
     return program.buffers[index];
   }
 
   const Buffer& of(int index, const char* role, Number number) const {
     const Buffer& buffer = any(index, role);
-    require(buffer.number == number, [&] { return std::string(role) + " buffer " + std::to_string(index) +
+    require(buffer.number == number, [&] { return std::string(role) + " buffer " + decimal(index) +
                                                ": of another number type than its step"; });
     return buffer;
   }
 
   void rows(const Span& rows, int height, const char* role) const {
     require(rows.from >= 0 && rows.from <= rows.to && rows.to <= height,
-            [&] { return std::string(role) + " rows " + std::to_string(rows.from) + " to " + std::to_string(rows.to) +
-                ": must lie within 0 to " + std::to_string(height); });
+            [&] { return std::string(role) + " rows " + decimal(rows.from) + " to " + decimal(rows.to) +
+                ": must lie within 0 to " + decimal(height); });
   }
 
   void same_size(const Buffer& a, const Buffer& b, const char* what) const {
@@ -35,8 +36,8 @@ struct Checks {
   }
 
   void channels(const Buffer& b, int channels, const char* role) const {
-    require(b.channels == channels, [&] { return std::string(role) + " buffer has " + std::to_string(b.channels) +
-                                        " channels, the weights " + std::to_string(channels); });
+    require(b.channels == channels, [&] { return std::string(role) + " buffer has " + decimal(b.channels) +
+                                        " channels, the weights " + decimal(channels); });
   }
 
   void window(const Window& w, int kernel) const {

@@ -19,7 +19,7 @@ constexpr std::int64_t kMaxRounded = 32767 - 255;  // so that a zero point may b
 
 template <class Message>
 void require(bool holds, int output, Message message) {
-  if (!holds) fail_argument("int8 weights, output " + std::to_string(output) + ": " + std::string(message()));
+  if (!holds) fail_argument("int8 weights, output " + decimal(output) + ": " + std::string(message()));
 }
 
 // The least and the largest sum of an output, whatever the inputs.
@@ -58,14 +58,14 @@ std::int64_t largest_sum(const Constants& c, int output, std::size_t inputs) {
   if (c.factor) {
     const std::int64_t factor = c.factor[output];
     require(factor >= 1 && factor < 1 << 15, output,
-            [&] { return "residual factor " + std::to_string(factor) + ": must be 1 to 2^15 - 1"; });
+            [&] { return "residual factor " + decimal(factor) + ": must be 1 to 2^15 - 1"; });
     low -= factor * c.residual_zero, high += factor * (255 - c.residual_zero);
   }
   const std::int64_t largest = std::max(std::abs(low), std::abs(high));
-  require(largest <= kMaxSum, output, [&] { return "sums reach " + std::to_string(largest) + "; they must stay below 2^24"; });
+  require(largest <= kMaxSum, output, [&] { return "sums reach " + decimal(largest) + "; they must stay below 2^24"; });
   if (c.multiplier)
     require(c.multiplier[output] >= 1 && c.multiplier[output] <= kOne, output,
-            [&] { return "multiplier " + std::to_string(c.multiplier[output]) + ": must be 1 to 2^22"; });
+            [&] { return "multiplier " + decimal(c.multiplier[output]) + ": must be 1 to 2^22"; });
   return largest;
 }
 
@@ -77,12 +77,12 @@ std::vector<Fused> fused_forms(const Constants& c, int outputs, std::size_t inpu
     const Sums sums(c, output, inputs);
     const std::int32_t fraction = c.fraction[output], exponent = c.exponent[output];
     require(fraction == 0 ? exponent == 0 : fraction >= 1 << 30 && exponent >= -31 && exponent <= 30, output,
-            [&] { return "multiplier " + std::to_string(fraction) + " * 2^(" + std::to_string(exponent) +
+            [&] { return "multiplier " + decimal(fraction) + " * 2^(" + decimal(exponent) +
                          " - 31): must be from 2^-32 to 2^30, or 0"; });
     require(sums.least_weight >= -kMaxWide && sums.largest_weight <= kMaxWide, output, [] { return "a weight is past 255"; });
     const std::int64_t reach = std::max(-sums.least, sums.largest) << std::max<int>(exponent, 0);
     require(reach < std::int64_t{1} << 31, output,
-            [&] { return "sums reach " + std::to_string(reach) + " as they are multiplied; they must stay below 2^31"; });
+            [&] { return "sums reach " + decimal(reach) + " as they are multiplied; they must stay below 2^31"; });
     Scaling& all = scalings.try_emplace({fraction, exponent}, Scaling{fraction, exponent, sums.least, sums.largest,
                                                                      c.low - c.zero, c.high - c.zero}).first->second;
     all.least = std::min(all.least, sums.least), all.largest = std::max(all.largest, sums.largest);

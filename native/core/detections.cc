@@ -141,34 +141,24 @@ class Reader {
   std::vector<double> sums_;
 };
 
-// Of each class, the best `limit`.
-void keep_best(std::vector<Candidate>& candidates, std::size_t limit) {
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    return a.label != b.label ? a.label < b.label : a < b;
-  });
-  std::size_t kept = 0, of_class = 0;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    of_class = i && candidates[i].label == candidates[i - 1].label ? of_class + 1 : 0;
-    if (of_class < limit) candidates[kept++] = candidates[i];
-  }
-  candidates.resize(kept);
-}
-
 }  // namespace
 
-std::vector<Candidate> suppress(const Box* boxes, std::vector<Candidate>& candidates, float iou, std::size_t most) {
+std::vector<Candidate> suppress(const Box* boxes, std::vector<Candidate>& candidates, float iou, std::size_t most,
+                                std::size_t of_class) {
   const auto worse = [](const Candidate& a, const Candidate& b) { return b < a; };
   std::make_heap(candidates.begin(), candidates.end(), worse);  // few are taken, so not all are sorted
   std::vector<Candidate> kept;
   std::vector<float> areas;
   std::vector<std::int64_t> last_of_class, previous;  // chains of the kept boxes of each class, from the last one back
+  std::vector<std::size_t> seen;                      // of each class
   auto end = candidates.end();
   while (end != candidates.begin() && kept.size() < most) {
     std::pop_heap(candidates.begin(), end--, worse);
     const Candidate& best = *end;
     const Box& box = boxes[best.row];
     const float own = area(box);
-    if (last_of_class.size() <= static_cast<std::size_t>(best.label)) last_of_class.resize(best.label + 1, -1);
+    if (last_of_class.size() <= static_cast<std::size_t>(best.label)) last_of_class.resize(best.label + 1, -1), seen.resize(best.label + 1);
+    if (of_class && ++seen[best.label] > of_class) continue;
     std::int64_t other = last_of_class[best.label];
     while (other >= 0 && !overlaps(boxes[kept[other].row], areas[other], box, own, iou)) other = previous[other];
     if (other >= 0) continue;
@@ -191,8 +181,7 @@ std::vector<Candidate> detect(const std::vector<HeadMap>& maps, const double* de
     reader.read(map, first);
     first += map.cells * map.anchors;
   }
-  if (reading.candidates > 0) keep_best(reader.found, reading.candidates);
-  return suppress(boxes.data(), reader.found, reading.iou, reading.most);
+  return suppress(boxes.data(), reader.found, reading.iou, reading.most, reading.candidates);
 }
 
 }  // namespace mobilenet

@@ -25,8 +25,10 @@ struct Candidate {
 };
 
 // The best of `candidates`, in order, at most `most`: none overlaps a better one of its class by an intersection over union
-// above `iou`. Finite numbers only. `candidates` is left in any order.
-std::vector<Candidate> suppress(const Box* boxes, std::vector<Candidate>& candidates, float iou, std::size_t most);
+// above `iou`. Only the best `of_class` of each class are looked at, or all for 0. Finite numbers only. `candidates` is left in any
+// order.
+std::vector<Candidate> suppress(const Box* boxes, std::vector<Candidate>& candidates, float iou, std::size_t most,
+                                std::size_t of_class = 0);
 
 // The outputs of a detector on one feature map: planes of `cells` values.
 struct HeadMap {

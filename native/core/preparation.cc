@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "../base/failure.h"
 #include "image.h"
 
 namespace mobilenet {
@@ -80,14 +81,14 @@ Preparation read_preparation(Reader& reader) {
 void prepare(const Preparation& p, const std::uint8_t* pixels, int width, int height, int channels, std::size_t row_bytes,
              float* input, const Kernels& kernels) {
   if (width < 1 || height < 1 || width > kMaxImage || height > kMaxImage)
-    fail_argument("image " + std::to_string(width) + "x" + std::to_string(height) + ": sides must be 1 to " + std::to_string(kMaxImage));
-  if (channels != 3 && channels != 4) fail_argument("channels " + std::to_string(channels) + ": must be 3 or 4");
+    fail_argument("image " + decimal(width) + "x" + decimal(height) + ": sides must be 1 to " + decimal(kMaxImage));
+  if (channels != 3 && channels != 4) fail_argument("channels " + decimal(channels) + ": must be 3 or 4");
   if (row_bytes / channels < static_cast<std::size_t>(width))
-    fail_argument("row_bytes " + std::to_string(row_bytes) + ": fewer than " + std::to_string(width) + " pixels");
+    fail_argument("row_bytes " + decimal(row_bytes) + ": fewer than " + decimal(width) + " pixels");
   if (p.filter == kFilters - 1) fail_argument("this model's images are resized by their nearest pixels; resize them yourself");
   const Geometry geometry = place(p, width, height);
   if (std::max(geometry.resized[0], geometry.resized[1]) >= kMaxImage)
-    fail_argument("image " + std::to_string(width) + "x" + std::to_string(height) + ": too long and narrow to resize");
+    fail_argument("image " + decimal(width) + "x" + decimal(height) + ": too long and narrow to resize");
   Resampler resampler(geometry, static_cast<Filter>(p.filter), p.levels, input, kernels);
   std::vector<std::uint8_t> line(channels == 3 ? static_cast<std::size_t>(width) * u8::kPixelBytes : 0);
   for (int y = resampler.first_row(); y < resampler.end_row(); ++y) {

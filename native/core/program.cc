@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../base/failure.h"
 #include "check.h"
 
 namespace mobilenet {
@@ -79,7 +80,7 @@ Program::Program(const Kernels& kernels_, int threads_, int height_, int width_,
       labels(labels_),
       arena_bytes(static_cast<std::size_t>(arena)),
       zero_bytes(static_cast<std::size_t>(zeros)) {
-  require(threads >= 1 && threads <= 256, [&] { return "threads " + std::to_string(threads) + ": must be 1 to 256"; });
+  require(threads >= 1 && threads <= 256, [&] { return "threads " + decimal(threads) + ": must be 1 to 256"; });
   require(height >= 1 && height <= kMaxSide && width >= 1 && width <= kMaxSide, "the image must be 1 to 32768 pixels a side");
   require(labels >= 0 && labels <= kMaxChannels, "labels outside their range");
   require(zeros >= 0 && zeros <= kMaxZeros && zeros <= arena && arena <= kMaxBytes, "zeros or arena outside their range");
@@ -113,8 +114,8 @@ int Program::buffer(Number number, std::int64_t offset, int channels, int h, int
   const std::size_t bytes = buffer.bytes();  // at most 2^17 pixels * 2^20 lanes * 2^15 slots * 4 = 2^54
   const std::size_t start = borders.empty() ? zero_bytes : borders.back().offset + borders.back().bytes;
   require(buffer.offset >= start && buffer.offset <= arena_bytes && bytes <= arena_bytes - buffer.offset,
-          [&] { return "buffer of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + " leaves the arena of " +
-              std::to_string(arena_bytes); });
+          [&] { return "buffer of " + decimal(bytes) + " bytes at " + decimal(offset) + " leaves the arena of " +
+              decimal(arena_bytes); });
   buffers.push_back(buffer);
   return static_cast<int>(buffers.size()) - 1;
 }
@@ -127,9 +128,9 @@ int Program::output(int channels, int h, int w) {
 }
 
 void Program::add(int part, int label, Step step) {
-  require(part >= 0 && part < threads, [&] { return "part " + std::to_string(part) + " of " + std::to_string(threads); });
+  require(part >= 0 && part < threads, [&] { return "part " + decimal(part) + " of " + decimal(threads); });
   require(label >= 0 && label < labels,
-          [&] { return "label " + std::to_string(label) + " of " + std::to_string(labels); });
+          [&] { return "label " + decimal(label) + " of " + decimal(labels); });
   check(*this, step);
   complete(step);
   stages.back()[part].push_back({std::move(step), label});

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "../base/failure.h"
 #include "check.h"
 #include "image.h"
 #include "reader.h"
@@ -85,9 +86,9 @@ struct FieldReader {
     static_assert(is_weights<Ptr>);
     const int index = reader.word();
     require(index >= 0 && index < static_cast<int>(weights.size()),
-            [&] { return "weights " + std::to_string(index) + " do not exist"; });
+            [&] { return "weights " + decimal(index) + " do not exist"; });
     const Ptr* found = std::get_if<Ptr>(&weights[index]);
-    require(found, [&] { return "weights " + std::to_string(index) + " are of another kind"; });
+    require(found, [&] { return "weights " + decimal(index) + " are of another kind"; });
     pointer = *found;
   }
 };
@@ -103,7 +104,7 @@ Step read_step(FieldReader fields, std::index_sequence<Kinds...>) {
     return true;
   };
   const bool known = ((kind == static_cast<int>(Kinds) && read.template operator()<Kinds>()) || ...);
-  require(known, [&] { return "step " + std::to_string(kind) + " is unknown"; });
+  require(known, [&] { return "step " + decimal(kind) + " is unknown"; });
   return step;
 }
 
@@ -111,14 +112,14 @@ void read_head(Reader& reader) {
   require(std::memcmp(reader.take(4), kMagic, 4) == 0, "the bytes do not begin with its mark");
   const int version = reader.word(), packing = reader.word();
   require(version == kProgramVersion && packing == kPackingVersion,
-          [&] { return "format " + std::to_string(version) + ", packing " + std::to_string(packing) + ": this build reads " +
-              std::to_string(kProgramVersion) + " and " + std::to_string(kPackingVersion) + "; make the program again"; });
+          [&] { return "format " + decimal(version) + ", packing " + decimal(packing) + ": this build reads " +
+              decimal(kProgramVersion) + " and " + decimal(kPackingVersion) + "; make the program again"; });
   for (int i = reader.count("layouts"); i > 0; --i) {
     const Layout layout = layout_of(reader.one_of<Number>(kNumbers, "number type"));
     const int itemsize = reader.word(), block = reader.word();
     require(itemsize == layout.itemsize && block == layout.block,
-            [&] { return "planned for tensors of " + std::to_string(itemsize) + " bytes in blocks of " + std::to_string(block) +
-                "; this build has " + std::to_string(layout.itemsize) + " and " + std::to_string(layout.block); });
+            [&] { return "planned for tensors of " + decimal(itemsize) + " bytes in blocks of " + decimal(block) +
+                "; this build has " + decimal(layout.itemsize) + " and " + decimal(layout.block); });
   }
 }
 
@@ -174,7 +175,7 @@ std::unique_ptr<const Program> read_program(const void* bytes, std::size_t size,
         program->add(thread, label, read_step({reader, weights}, kinds));
       }
   }
-  require(reader.left() == 0, [&] { return std::to_string(reader.left()) + " bytes follow its end"; });
+  require(reader.left() == 0, [&] { return decimal(reader.left()) + " bytes follow its end"; });
   return program;
 }
 

@@ -74,7 +74,7 @@ class Reader {
   Enum one_of(int values, const char* what) {
     const int value = word();
     require(value >= 0 && value < values,
-            [&] { return std::string(what) + " " + std::to_string(value) + " is unknown"; });
+            [&] { return std::string(what) + " " + decimal(value) + " is unknown"; });
     return static_cast<Enum>(value);
   }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "../base/failure.h"
 #include "image.h"
 #include "step_parts.h"
 
@@ -33,7 +34,7 @@ Reader opened(const void* bytes, std::size_t size) {
   reader.require(std::memcmp(reader.take(4), kMagic, 4) == 0, "the bytes do not begin with its mark");
   const int version = reader.word();
   reader.require(version == kWeightsVersion, [&] {
-    return "format " + std::to_string(version) + ": this build reads " + std::to_string(kWeightsVersion) + "; export the model again";
+    return "format " + decimal(version) + ": this build reads " + decimal(kWeightsVersion) + "; export the model again";
   });
   return reader;
 }
@@ -70,7 +71,7 @@ WeightsFile::WeightsFile(const void* bytes, std::size_t size) {
   const int count = reader.count("layers");
   layers_.reserve(count);
   for (int i = count; i > 0; --i) layers_.push_back(read_layer(reader, packing_));
-  reader.require(reader.left() == 0, [&] { return std::to_string(reader.left()) + " bytes follow its end"; });
+  reader.require(reader.left() == 0, [&] { return decimal(reader.left()) + " bytes follow its end"; });
 }
 
 WeightsFile::Layer WeightsFile::read_layer(Reader& reader, const i8::Packing& packing) {
@@ -89,7 +90,11 @@ WeightsFile::Layer WeightsFile::read_layer(Reader& reader, const i8::Packing& pa
   layer.integer = storage != Storage::float32 && storage != Storage::float16;
   require((storage == Storage::packed) == (packing.lanes > 0), "some weights are packed and others are not");
   if (storage == Storage::packed) {
+#ifdef MOBILENET_NO_PACKED
+    reader.require(false, "packed weights are for small boards; export the model again");
+#else
     layer.packed = read_packed(reader, layer, packing);
+#endif
     return layer;
   }
   layer.wide = storage == Storage::int16, layer.half = storage == Storage::float16;
@@ -223,7 +228,7 @@ Weights WeightsFile::pack_float(const Layer& layer, const Declaration& declared,
 #endif
     default:
       if (declared.panel_blocks < 1 || declared.panel_blocks > 1024)
-        fail_argument("weights: panels of " + std::to_string(declared.panel_blocks) + " blocks: must be 1 to 1024");
+        fail_argument("weights: panels of " + decimal(declared.panel_blocks) + " blocks: must be 1 to 1024");
       return std::make_shared<ProductWeights>(constants, layer.outputs, layer.inputs, layer.kernel, declared.panel_blocks, kernels,
                                               slab);
   }

@@ -34,7 +34,7 @@ void Workers::run_alone(Task task, void* context, int stages) const {
 struct Workers::Pool {};
 
 Workers::Workers(int threads) : threads_(threads) {
-  if (threads != 1) fail_argument("threads " + std::to_string(threads) + ": this build has 1");
+  if (threads != 1) fail_argument("threads " + decimal(threads) + ": this build has 1");
 }
 Workers::~Workers() = default;
 void Workers::run(Task task, void* context, int stages) { run_alone(task, context, stages); }
@@ -228,7 +228,7 @@ void Workers::start() {
       pool->threads.emplace_back([pool = pool.get(), thread] { pool->work(thread); });
     } catch (const std::system_error& error) {
       pool->close();
-      throw std::runtime_error("thread " + std::to_string(thread + 1) + " of " + std::to_string(threads_) +
+      throw std::runtime_error("thread " + decimal(thread + 1) + " of " + decimal(threads_) +
                                " cannot be started: " + error.what() + "; use fewer threads");
     } catch (...) {  // no memory for a thread's handle
       pool->close();

@@ -208,8 +208,8 @@ mobilenet_status mobilenet_prepare(const mobilenet_model* model, const std::uint
   return guarded(MOBILENET_WRONG_ARGUMENT, [&] {
     const mobilenet::Preparation& preparation = model->card.preparation;
     if (preparation.height != model->program->height || preparation.width != model->program->width)
-      mobilenet::fail_argument("the weights prepare images of " + std::to_string(preparation.width) + "x" +
-                               std::to_string(preparation.height) + " pixels, the program takes others; export both together");
+      mobilenet::fail_argument("the weights prepare images of " + mobilenet::decimal(preparation.width) + "x" +
+                               mobilenet::decimal(preparation.height) + " pixels, the program takes others; export both together");
     mobilenet::prepare(preparation, pixels, width, height, channels, row_bytes, input, *model->kernels);
     return MOBILENET_OK;
   });
