@@ -2,22 +2,26 @@
 
 The compiled core must be for the processor, the system and the Python that the wheel's name says. For Linux, auditwheel must
 find that it needs no newer C library than the name allows and no other library: its C++ library is inside, and it shows nothing
-of it. For macOS, the least version in its header must be that of the name.
+of it. Each function that it asks for must be one of Python, or one of the C library: of glibc by its version, of musl by the
+list that zig brings. For macOS, the least version in its header must be that of the name.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
 ELF, MACH_O = b"\x7fELF", b"\xcf\xfa\xed\xfe"
 MACH_O_PROCESSORS = {0x0100000C: "arm64", 0x01000007: "x86_64"}
 LC_BUILD_VERSION = 0x32
+UNVERSIONED = ("VER_NDX_LOCAL", "VER_NDX_GLOBAL")
 
 
 def check(wheel: Path) -> None:
@@ -44,12 +48,31 @@ def check_elf(wheel: Path, module: Path, platform: str) -> None:
     with module.open("rb") as file:
         elf = ELFFile(file)
         processor = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}.get(elf["e_machine"], elf["e_machine"])
-        symbols = [symbol for symbol in elf.get_section_by_name(".dynsym").iter_symbols() if symbol.name]
-        shown = [symbol.name for symbol in symbols if symbol["st_shndx"] != "SHN_UNDEF"]
+        symbols, shown = list(elf.get_section_by_name(".dynsym").iter_symbols()), list[str]()
+        versions, unknown = elf.get_section_by_name(".gnu.version"), list[str]()
+        for index, symbol in enumerate(symbols[1:], 1):
+            if symbol["st_shndx"] != "SHN_UNDEF":
+                shown.append(symbol.name)
+            elif not re.match("_?Py", symbol.name) and symbol["st_info"]["bind"] != "STB_WEAK":
+                versioned = versions is not None and versions.get_symbol(index)["ndx"] not in UNVERSIONED
+                if not (symbol.name in musl() if "musllinux" in platform else versioned):
+                    unknown.append(symbol.name)
     if not platform.endswith(processor):
         sys.exit(f"{wheel.name}: its core is compiled for {processor}")
     if shown != ["PyInit__core"]:
         sys.exit(f"{wheel.name}: its core must show PyInit__core and nothing else; it shows {', '.join(sorted(shown)[:5])}")
+    if unknown:
+        sys.exit(f"{wheel.name}: its core asks for what neither Python nor the C library has: {', '.join(unknown[:5])}")
+
+
+@lru_cache(1)
+def musl() -> frozenset[str]:
+    """The names that musl's library has."""
+    found = importlib.util.find_spec("ziglang")
+    if found is None or found.origin is None:
+        sys.exit("ziglang is not installed: it knows what musl has")
+    listed = Path(found.origin).parent / "lib" / "libc" / "musl" / "libc.S"
+    return frozenset(re.findall(r"^(\w+):", listed.read_text("utf-8"), re.MULTILINE))
 
 
 def auditwheel(wheel: Path, platform: str) -> None:

@@ -42,10 +42,10 @@ class Root(NamedTuple):
 
         Args:
             arguments: of Python.
-            variables: all that the environment holds.
+            variables: all that the environment holds, beside a home.
             processor: the model that the emulator imitates.
         """
-        words = [str(each) for each in arguments]
+        words, variables = [str(each) for each in arguments], {"HOME": self.path("/tmp"), **variables}  # it has no users
         if not self.emulator:
             command, environment = ["unshare", "-r", "-R", str(self.folder), "/usr/bin/python3", *words], dict(variables)
         else:

@@ -68,7 +68,7 @@ def library(name: str, build: Build, models: Path) -> str:
     both = [*compilers, f"-DCMAKE_CXX_COMPILER={script(folder, 'c++', build.cxx)}"]
     prefix = f"-DCMAKE_INSTALL_PREFIX={folder / 'installed'}"
     run(["cmake", "-S", ROOT, "-B", folder / "library", "-DMOBILENET_C=ON", prefix, *both, *build.settings])
-    run(["cmake", "--build", folder / "library", "--target", "install"])
+    run(["cmake", "--build", folder / "library", "--target", "install", "--parallel", os.cpu_count() or 1])
     outside = folder / "example"  # not in the tree: only the installed package is found
     shutil.rmtree(outside, ignore_errors=True)
     shutil.copytree(ROOT / "examples" / "c", outside)
@@ -133,7 +133,7 @@ def board(models: Path) -> str:
     folder, source = ROOT / "build" / "board", ROOT / "examples" / "board"
     bare = ["-DMOBILENET_C=ON", "-DMOBILENET_BARE=ON", PORTABLE, f"-DCMAKE_TOOLCHAIN_FILE={source / 'toolchain.cmake'}"]
     run(["cmake", "-S", ROOT, "-B", folder, *bare])
-    run(["cmake", "--build", folder])
+    run(["cmake", "--build", folder, "--parallel", os.cpu_count() or 1])
     machine = ["-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard"]
     given = [f'-DMODEL="{models / "board-c"}"', f'-DPHOTO="{models / "image.rgb"}"', f"-I{ROOT / 'native' / 'include'}"]
     strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", *given, *machine]
