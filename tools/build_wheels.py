@@ -69,12 +69,15 @@ for flag; do
   shift
   case $flag in
     -march=armv8.2-a+*) flag="-mcpu=generic+${{flag#*+}}" ;;
+    -Wl,@*.sym) flag="-Wl,-undefined,dynamic_lookup" ;;
+    -bundle) flag="-shared" ;;
   esac
   set -- "$@" "$flag"
 done
 exec "{zig}" {arguments} "$@"
 """
-"""Calls zig, which names processors in its own way."""
+"""Calls zig, which names processors in its own way. For macOS it reads no file of the names that Python has, and its linker
+makes libraries, which Python loads as it does bundles."""
 
 
 def main(names: list[str]) -> None:

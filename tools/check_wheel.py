@@ -1,9 +1,10 @@
 """Checks wheels without running them: python tools/check_wheel.py WHEEL...
 
-The compiled core must be for the processor, the system and the Python that the wheel's name says. For Linux, auditwheel must
-find that it needs no newer C library than the name allows and no other library: its C++ library is inside, and it shows nothing
-of it. Each function that it asks for must be one of Python, or one of the C library: of glibc by its version, of musl by the
-list that zig brings. For macOS, the least version in its header must be that of the name.
+The compiled core must be for the processor, the system and the Python that the wheel's name says. For Linux it may need the C
+library alone: its C++ library is inside, and it shows nothing of it. Each function that it asks for must be one of Python, or
+one of the C library: of glibc by its version, of musl by the list that zig brings. auditwheel must find that no newer glibc is
+needed than the name allows; it knows musl only where that is the system's. For macOS, the least version in the header must be
+that of the name.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def check(wheel: Path) -> None:
             check_mach_o(wheel, module.read_bytes(), platform)
         else:
             check_elf(wheel, module, platform)
-            auditwheel(wheel, platform)
+            if platform.startswith("manylinux"):
+                auditwheel(wheel, platform)
 
 
 def check_elf(wheel: Path, module: Path, platform: str) -> None:
@@ -49,6 +51,7 @@ def check_elf(wheel: Path, module: Path, platform: str) -> None:
         elf = ELFFile(file)
         processor = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}.get(elf["e_machine"], elf["e_machine"])
         symbols, shown = list(elf.get_section_by_name(".dynsym").iter_symbols()), list[str]()
+        needed = [tag.needed for tag in elf.get_section_by_name(".dynamic").iter_tags("DT_NEEDED")]
         versions, unknown = elf.get_section_by_name(".gnu.version"), list[str]()
         for index, symbol in enumerate(symbols[1:], 1):
             if symbol["st_shndx"] != "SHN_UNDEF":
@@ -61,6 +64,8 @@ def check_elf(wheel: Path, module: Path, platform: str) -> None:
         sys.exit(f"{wheel.name}: its core is compiled for {processor}")
     if shown != ["PyInit__core"]:
         sys.exit(f"{wheel.name}: its core must show PyInit__core and nothing else; it shows {', '.join(sorted(shown)[:5])}")
+    if "musllinux" in platform and needed != ["libc.so"]:
+        sys.exit(f"{wheel.name}: its core must need musl's libc.so and nothing else; it needs {', '.join(needed) or 'nothing'}")
     if unknown:
         sys.exit(f"{wheel.name}: its core asks for what neither Python nor the C library has: {', '.join(unknown[:5])}")
 
