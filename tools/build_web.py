@@ -56,6 +56,7 @@ MODULES = {SIMD: (), RELAXED: ("-mrelaxed-simd", "-DMOBILENET_WASM_RELAXED")}
 UNUSED = ("preload.cc", "checksum.cc", "check_bf16.cc", "run_bf16.cc", "weights_bf16.cc")
 # Of the linker: small functions are called and not copied, those with the same code become one, loops keep their counters.
 SMALL = ("-Wl,--lto-O2", *(f"-Wl,-mllvm,-{what}" for what in ("inline-threshold=5", "enable-merge-functions", "disable-lsr")))
+SPEED = {"wasm": "-Os", "constants_i8": "-O2"}  # the kernels, and what looks at every weight; all else for size
 MISSING = (
     "no compiler for WebAssembly: install clang with wasi-libc and libc++ (Debian: apt install clang-19 lld-19 wasi-libc "
     "libc++-19-dev-wasm32 libc++abi-19-dev-wasm32 libclang-rt-19-dev-wasm32), or zig (pip install ziglang), or Emscripten"
@@ -149,14 +150,14 @@ def sources() -> list[Path]:
 
 
 def compiled(compiler: Compiler, source: Path, module: str, flags: tuple[str, ...]) -> Path:
-    """The object of one file: kernels for speed, all else for size. Only an instruction set's files differ between modules."""
+    """The object of one file. Only an instruction set's files differ between modules."""
     own = source.parent.name == "isa"
     target = OBJECTS / compiler.name / (module if own else "both") / f"{source.parent.name}-{source.stem}.o"
     newest = max(path.stat().st_mtime for path in (*NATIVE.rglob("*.h"), source, Path(__file__)))
     if not target.exists() or target.stat().st_mtime < newest:
         target.parent.mkdir(parents=True, exist_ok=True)
-        speed = ("-Os",) if source.stem == "wasm" else ("-Oz",)
-        command = [*compiler.command, *compiler.compiling, *COMMON, *speed, *(flags if own else ()), "-c", str(source)]
+        speed = SPEED.get(source.stem, "-Oz")
+        command = [*compiler.command, *compiler.compiling, *COMMON, speed, *(flags if own else ()), "-c", str(source)]
         run([*command, "-o", f"{target}.part"])
         os.replace(f"{target}.part", target)
     return target

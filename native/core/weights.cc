@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 
 namespace mobilenet {
@@ -14,6 +16,15 @@ void transpose(const Constants& constants, int first, int outputs, int columns, 
   float tile[kBlock][kBlock];
   for (int from = 0; from < columns; from += kBlock) {
     const int count = std::min(kBlock, columns - from);
+    if (!constants.scale && outputs == kBlock && count == kBlock) {  // nearly all: loops of fixed length
+      for (int j = 0; j < kBlock; ++j)
+        std::memcpy(tile[j], constants.weight + static_cast<std::size_t>(first + j) * columns + from, sizeof(tile[j]));
+      for (int c = 0; c < kBlock; ++c) {
+        float* target = column(from + c);
+        for (int j = 0; j < kBlock; ++j) target[j] = tile[j][c];
+      }
+      continue;
+    }
     for (int j = 0; j < outputs; ++j) {
       const float* source = constants.weight + static_cast<std::size_t>(first + j) * columns + from;
       const double factor = constants.factor(first + j);
@@ -67,6 +78,18 @@ Bounds bounds(const float* values, std::size_t count) {
       for (i = 0; i < count; ++i)
         if (std::isnan(values[i])) return {values[i], values[i]};
   return {*std::min_element(least, least + kBlock), *std::max_element(largest, largest + kBlock)};
+}
+
+bool finite(const float* values, std::size_t count) {
+  // Two at a time: of what is not finite the exponent is all ones, so one more reaches the sign's place.
+  constexpr std::uint64_t exponents = 0x7f8000007f800000, one = 0x0080000000800000, signs = 0x8000000080000000;
+  std::uint64_t sums = 0, two;
+  std::size_t i = 0;
+  for (; i + 2 <= count; i += 2) {
+    std::memcpy(&two, values + i, sizeof(two));
+    sums |= (two & exponents) + one;
+  }
+  return !(sums & signs) && (i == count || std::isfinite(values[i]));
 }
 
 ProductWeights::ProductWeights(const Constants& constants, int outputs_, int inputs_, int kernel_, int panel_blocks_,

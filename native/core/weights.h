@@ -33,6 +33,9 @@ struct Bounds {
 };
 Bounds bounds(const float* values, std::size_t count);
 
+// Whether all of some values are.
+bool finite(const float* values, std::size_t count);
+
 // Weights of a product. Output channels form panels of a few blocks, the unit that a step computes; inside a panel the
 // order is [part][tap][input][channels of the part], where a part is what the instruction set's registers hold at once, so
 // a kernel reads them in order.

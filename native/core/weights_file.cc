@@ -214,8 +214,7 @@ Weights WeightsFile::pack_float(const Layer& layer, const Declaration& declared,
   std::vector<float> widened(layer.half ? layer.weights() : 0);
   for (std::size_t i = 0; i < widened.size(); ++i) widened[i] = from_half(static_cast<const std::uint16_t*>(layer.weight)[i]);
   const Constants constants{layer.half ? widened.data() : static_cast<const float*>(layer.weight), nullptr, layer.bias};
-  const auto finite = [](const Bounds& both) { return std::isfinite(both.least) && std::isfinite(both.largest); };
-  if (!finite(bounds(constants.weight, layer.weights())) || !finite(bounds(layer.bias, static_cast<std::size_t>(layer.outputs))))
+  if (!finite(constants.weight, layer.weights()) || !finite(layer.bias, static_cast<std::size_t>(layer.outputs)))
     fail_argument("weights: layer '" + declared.name + "' has a value that is not finite");
   switch (declared.kind) {
     case Declaration::Kind::depthwise: return std::make_shared<DepthwiseWeights>(constants, layer.outputs, layer.kernel);

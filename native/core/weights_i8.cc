@@ -33,13 +33,16 @@ Slots product_slots(int outputs, int lanes, bool real) {
 }
 
 // Four inputs' weights of one output, at its place among the registers.
-void put(const std::int8_t (&four)[4], std::int8_t* to, const Packing& packing) {
+[[gnu::always_inline]] inline void put(const std::int8_t (&four)[4], std::int8_t* to, const Packing& packing) {
   if (!packing.wide) {
     std::memcpy(to, four, 4);
     return;
   }
-  const std::int16_t even[] = {four[0], four[2]}, odd[] = {four[1], four[3]};
-  std::memcpy(to, even, 4), std::memcpy(to + packing.bytes() / 2, odd, 4);
+  const auto pair = [](std::int8_t low, std::int8_t high) {
+    return static_cast<std::uint32_t>(static_cast<std::uint16_t>(low)) | static_cast<std::uint32_t>(high) << 16;
+  };
+  const std::uint32_t even = pair(four[0], four[2]), odd = pair(four[1], four[3]);
+  std::memcpy(to, &even, 4), std::memcpy(to + packing.bytes() / 2, &odd, 4);
 }
 
 // One output's weights: [inputs][taps] -> [tap][four inputs], `step` bytes apart, the last four filled with zeros.

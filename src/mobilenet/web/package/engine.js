@@ -14,49 +14,82 @@ export const WEIGHTS = "model.weights";
 const FORMAT = 1; // of the card
 const MAX_DETECTIONS = 10_000;
 
-async function bytesOf(url) {
+// The answer of a server, or a file of node's: browsers load none.
+async function responseOf(url) {
   if (url.protocol === "file:") {
-    const { readFile } = await import("node:fs/promises"); // browsers load no files
-    return readFile(url).catch((error) => {
+    const { readFile } = await import("node:fs/promises");
+    const bytes = await readFile(url).catch((error) => {
       throw new MobilenetError(`${url}: ${error.message}`);
     });
+    return new Response(bytes);
   }
   const response = await fetch(url).catch((error) => {
     throw new MobilenetError(`${url}: cannot be fetched: ${error.message}`);
   });
   if (!response.ok) throw new MobilenetError(`${url}: the server answered ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
+  return response;
 }
 
-// The module for this engine: "wasmrelaxed" where it has fused multiply-adds, else "wasm".
+const bytesOf = async (url) => new Uint8Array(await (await responseOf(url)).arrayBuffer());
+
+// The module for this engine: "wasmrelaxed" where it has fused multiply-adds, else "wasm". Compiled while it arrives, if the server
+// says what it is.
 async function compiled(isa) {
   if (!has(SIMD)) throw new MobilenetError("this browser has no SIMD in WebAssembly; Chrome 91, Firefox 89 and Safari 16.4 have");
   const relaxed = isa ? isa === "wasmrelaxed" : has(RELAXED);
   const url = relaxed ? new URL("./mobilenet-relaxed.wasm", import.meta.url) : new URL("./mobilenet-simd.wasm", import.meta.url);
-  return WebAssembly.compile(await bytesOf(url));
+  const response = await responseOf(url);
+  if (response.headers.get("content-type") === "application/wasm") return WebAssembly.compileStreaming(response);
+  return WebAssembly.compile(await response.arrayBuffer());
 }
 
 export class Engine {
   // folder: URL of what `mobilenet export --to web` wrote. isa: "wasm" or "wasmrelaxed" to choose the module.
   static async load(folder, { isa } = {}) {
-    const [card, program, weights, module] = await Promise.all([
-      ...[CARD, PROGRAM, WEIGHTS].map((name) => bytesOf(new URL(name, folder))),
+    const [module, card, program, weights] = await Promise.all([
       compiled(isa),
+      ...[CARD, PROGRAM].map((name) => bytesOf(new URL(name, folder))),
+      responseOf(new URL(WEIGHTS, folder)), // its first bytes: the others go where the core reads them
     ]);
     const parsed = JSON.parse(new TextDecoder().decode(card));
     if (parsed.format !== FORMAT) {
       throw new MobilenetError(`${folder}: format ${parsed.format}; this package reads ${FORMAT}; export the model again`);
     }
-    return new Engine(await WebAssembly.instantiate(module, imports()), parsed, program, weights);
+    const engine = new Engine(await WebAssembly.instantiate(module, imports()), parsed);
+    engine.open(program, await engine.received(weights));
+    return engine;
   }
 
-  constructor(instance, card, program, weights) {
+  constructor(instance, card) {
     this.card = card;
     this.core = instance.exports;
     current = this.core;
     this.core._initialize?.();
     this.stack = this.core.__stack_pointer?.value;
-    this.model = this.opened(program, weights);
+  }
+
+  // The weights of a response, in the core's memory.
+  async received(response) {
+    const { weights_bytes: expected } = this.card;
+    const place = this.room(expected);
+    let count = 0;
+    const reader = response.body.getReader();
+    for (let part; !(part = await reader.read()).done; count += part.value.length) {
+      if (count + part.value.length > expected) throw new MobilenetError(`weights: more bytes than the ${expected} of ${CARD}`);
+      this.view(Uint8Array, place + count, part.value.length).set(part.value);
+    }
+    if (count < expected) throw new MobilenetError(`weights: ${count} bytes of the ${expected} that ${CARD} says`);
+    return place;
+  }
+
+  // `weights`: where they are. They are packed anew, and their place is free again.
+  open(program, weights) {
+    const { card } = this;
+    const place = this.room(program.length);
+    this.view(Uint8Array, place, program.length).set(program);
+    this.model = this.made((made) => this.call("mobilenet_load", place, program.length, weights, card.weights_bytes, made));
+    this.core.free(place);
+    this.core.free(weights);
     this.isa = this.text(this.core.mobilenet_isa(this.model));
     this.labels = this.readLabels();
     this.card = { ...card, activation_bytes: this.arenaBytes() };
@@ -250,17 +283,6 @@ export class Engine {
     } finally {
       this.core.free(place);
     }
-  }
-
-  opened(program, weights) {
-    const places = [program, weights].map((bytes) => {
-      const place = this.room(bytes.length);
-      this.view(Uint8Array, place, bytes.length).set(bytes);
-      return place;
-    });
-    const model = this.made((place) => this.call("mobilenet_load", places[0], program.length, places[1], weights.length, place));
-    places.forEach((place) => this.core.free(place));
-    return model;
   }
 
   readLabels() {
