@@ -91,6 +91,8 @@ def main(names: list[str]) -> None:
             pythons[version] = python
         else:
             print(f"no wheels for Python {version}: there is no python{version} with its headers on PATH", flush=True)
+    if not pythons:
+        sys.exit("nothing can be built")
     for name in [name for name in names if name in PLATFORMS] or PLATFORMS:
         for version, python in pythons.items():
             print(f"{name}, Python {version}: {build(name, version, python).name}", flush=True)

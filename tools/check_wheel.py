@@ -27,6 +27,8 @@ UNVERSIONED = ("VER_NDX_LOCAL", "VER_NDX_GLOBAL")
 
 def check(wheel: Path) -> None:
     """Raises SystemExit with the reason if the wheel does not hold what its name says."""
+    if not zipfile.is_zipfile(wheel) or wheel.name.count("-") != 4:
+        sys.exit(f"{wheel}: no wheel; its name must be NAME-VERSION-PYTHON-ABI-PLATFORM.whl")
     python, abi, platform = wheel.stem.split("-")[2:]
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
         modules = [name for name in archive.namelist() if re.fullmatch(r"mobilenet/_core\..*(so|pyd)", name)]
