@@ -49,6 +49,14 @@ def steps_of(folder: Path) -> dict[str, tuple[object, object]]:
     return {name: (model.provenance["step"], model.metrics["top1"]) for name, model in models.items()}
 
 
+def test_a_start_that_no_training_made_better_is_kept_and_the_user_is_told(tmp_path, scored, capsys):
+    scored += [0.5, 0.25, 0.25]
+    train(tmp_path, short(epochs=2, score_start=True))
+    assert steps_of(tmp_path) == {"model": (0, 0.5), "last": (2, 0.25)}
+    wanted = "model.safetensors is the start as it was: no later score is above its top1 0.5000 after epoch 0"
+    assert wanted in capsys.readouterr().err
+
+
 def test_the_best_score_is_kept_and_of_equal_ones_the_later(tmp_path, scored, capsys):
     scored += [0.25, 0.5, 0.25, 0.5, 0.25]
     train(tmp_path, short(epochs=5))

@@ -54,6 +54,8 @@ def kept(run: Run) -> str:
     score = f"{metric} {run.best.value:.4f} after epoch {run.best.step / run.epoch_steps:g}"
     if run.best.step == run.step:
         return f"{folder.MODEL} has the best score, {score}"
+    if run.best.step == 0:
+        return f"{folder.MODEL} is the start as it was: no later score is above its {score}; {folder.LAST} has the last weights"
     return f"{folder.MODEL} has the best score, {score}, {folder.LAST} the last weights"
 
 
