@@ -167,13 +167,13 @@ $(DEVICE)/ready: pyproject.toml CMakeLists.txt $(shell find src native -name '*.
 	touch $@
 
 # The core and the packages are independent: with `make -j3` the core is built while the packages are brought. Without a compiler there
-# is no core, and there are no native tests.
+# is no core, and there are no native tests. ninja counts the cores itself: it fails where it is handed the files of a make that it does not own.
 $(TESTS)/ready: $(TESTS)/core $(TESTS)/packages
 	touch $@
 
 $(TESTS)/core: $(TESTS)/build CMakeLists.txt $(shell find native -name '*.cc' -o -name '*.h')
-	$(TESTS)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps $(CORE) --editable .
-	-test ! -f build/tests/CMakeCache.txt || $(TESTS)/bin/cmake --build build/tests --target native_tests > build/native.log
+	MAKEFLAGS= $(TESTS)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps $(CORE) --editable .
+	-test ! -f build/tests/CMakeCache.txt || MAKEFLAGS= $(TESTS)/bin/cmake --build build/tests --target native_tests > build/native.log
 	touch $@
 
 $(TESTS)/packages: $(TESTS)/build requirements/test.txt
