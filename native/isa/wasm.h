@@ -31,7 +31,7 @@ struct WasmRelaxed : Wasm {
   static Register multiply_add(Register a, Register b, Register c) { return wasm_f32x4_relaxed_madd(a, b, c); }
 
   // 4 x 16: the weights are read from memory once for four pixels; AArch64 has 32 registers for them.
-  static constexpr int tile_pixels(int, bool) { return 3; }
+  static constexpr int tile_pixels(int, bool) { return 4; }
 };
 #endif
 
