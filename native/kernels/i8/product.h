@@ -75,8 +75,9 @@ struct ProductTile {
       more = multiply(call.quad(call.more[i], 0), call.quad(call.more[i], 1) - call.quad(call.more[i], 0), pixel, 1, more, sum);
     if (call.requantize.form == Form::plain) return store<Form::plain>(call, slot, pixel, sum);
     if (call.requantize.form == Form::shifted) return store<Form::shifted>(call, slot, pixel, sum);
-    if constexpr (!V::few_registers)  // with few of them it is long code
-      if (call.requantize.form == Form::proved) return store<Form::proved>(call, slot, pixel, sum);
+#ifndef MOBILENET_WASM  // where its length matters more
+    if (call.requantize.form == Form::proved) return store<Form::proved>(call, slot, pixel, sum);
+#endif
     std::int32_t sums[Pixels * Vectors * V::lanes];  // the other forms are rare, or come after long sums
 #pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p)
