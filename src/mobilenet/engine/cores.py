@@ -45,9 +45,7 @@ def big_cores() -> int:
     if not hasattr(os, "sched_getaffinity"):
         return _performance_cores() or os.cpu_count() or 1
     allowed = os.sched_getaffinity(0)
-    if little := _little_cores(allowed):
-        return len(allowed - little) or len(allowed)
-    return len(allowed)
+    return len(allowed - _little_cores(allowed)) or len(allowed)
 
 
 def _little_cores(allowed: Iterable[int]) -> set[int]:

@@ -89,9 +89,10 @@ def known_share(records: Records[Truth], named: Collection[int], start: ModelFil
 
 
 def overlap_of_objects(records: Records[Truth]) -> float:
-    """The IoU that only `OVERLAPPING` of the objects have with another one of their class; 0 without objects."""
+    """The IoU that only `OVERLAPPING` of the objects have with another one of their class; 0 without objects in boxes."""
     overlaps = list[float]()
-    for truth in (few.truth(index) for few in (Subset(records, COUNTED_IMAGES),) for index in range(len(few))):
+    few = Subset(records, COUNTED_IMAGES if records.task == "detection" else 0)  # the truth of a mask is a file to decode
+    for truth in map(few.truth, range(len(few))):
         if isinstance(truth, Objects) and len(truth.labels):
             same = truth.labels[:, None] == truth.labels
             np.fill_diagonal(same, False)
