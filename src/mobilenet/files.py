@@ -38,7 +38,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 class Staged:
@@ -59,7 +59,7 @@ class Staged:
         try:
             os.mkdir(self.folder)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         if os.name == "posix":
             self.handle = os.open(self.folder, os.O_RDONLY)
             _lock(self.handle)
@@ -76,7 +76,7 @@ class Staged:
                 os.rename(self.path, os.path.join(self.folder, "before"))
             os.replace(self.place, self.path)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
     def __exit__(self, *error: object) -> None:
         import shutil
@@ -89,7 +89,7 @@ class Staged:
             os.close(self.handle)
 
 
-def _unwritable(path: str | Path, error: OSError) -> WriteError:
+def unwritable(path: str | Path, error: OSError) -> WriteError:
     return WriteError(f"{path}: cannot be written ({error.strerror}); choose a folder that exists and has room")
 
 

@@ -192,6 +192,11 @@ def test_predict_masks(folder, tmp_path):
     assert "% of the image" in run(*common)[0]
 
 
+def test_predict_says_where_drawings_cannot_be_saved(model, folder):
+    _, err = run("predict", folder / "one.png", "--model", model, "--save", folder / "two.jpg" / "out", status=1)
+    assert "two.jpg/out: cannot be written (Not a directory); choose a folder that exists and has room" in err
+
+
 def test_predict_says_that_a_mask_is_background_only(folder, tmp_path):
     model = segmenter()
     tensors = {name: np.zeros_like(values) for name, values in model.tensors.items()}

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..files import unwritable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,7 +42,11 @@ class DrawnFolder:
         return self.name if number == 1 else f"{self.name}{number}"
 
     def make(self) -> None:
-        os.makedirs(self.path, exist_ok=True)
+        """Raises WriteError."""
+        try:
+            os.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def is_own(self, folder: str) -> bool:
         """Whether `folder` is one of these numbered folders: what was drawn in one is no input of the next."""
